@@ -1,0 +1,5 @@
+"""Results: run records in, statistics and tables out. Knows nothing of models, data or JAX."""
+
+
+class RecordError(ValueError):
+    """A record, or a folder of records, that cannot be used; the message is one clear sentence."""

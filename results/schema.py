@@ -1,0 +1,186 @@
+"""What a record of one run holds: frozen dataclasses, whose fields are the JSON keys.
+
+To add a field: give it a default, so that older records still read, and raise `SCHEMA_VERSION`, so
+that older readers say that they are too old instead of misreading. A field without a default must
+be in every record; one that may be null is null when it was not measured, or not reached.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+SCHEMA_VERSION = 1
+
+Status = Literal["completed", "diverged", "out_of_memory", "failed", "crashed"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What was trained.
+
+    Attributes:
+      name: the name in the registry of models, without options.
+      options: what was set beside the name, such as `{"width": 0.5}`.
+      image_size: height and width of the input, pixels.
+      num_classes: outputs of the head.
+      parameters: trained numbers, auxiliary heads (used in training only) excluded.
+      auxiliary_parameters: trained numbers in the auxiliary heads; 0 without them.
+      macs: multiply-accumulates of one forward pass of one image, inference form.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    image_size: int
+    num_classes: int
+    parameters: int | None = None
+    auxiliary_parameters: int | None = None
+    macs: int | None = None
+
+    @property
+    def label(self) -> str:
+        """The name as commands take it: `mobilenet_v1:width=0.5`, options sorted by name."""
+        options = ",".join(f"{key}={self.options[key]}" for key in sorted(self.options))
+        return f"{self.name}:{options}" if options else self.name
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The data: name, version, task, the splits as TFDS writes them, and their sizes (examples)."""
+
+    name: str
+    version: str
+    task: str
+    train_split: str
+    validation_split: str
+    test_split: str
+    train_examples: int | None = None
+    validation_examples: int | None = None
+    test_examples: int | None = None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the run was allowed, and what it spent.
+
+    Attributes:
+      kind: what is counted (examples, training FLOPs, seconds of training).
+      amount: how much of it was allowed, in the unit of `kind`.
+      batch_size: examples in a step, over all devices.
+      steps: optimiser steps the budget came to; null when the run failed before that was known.
+      examples_spent: training examples seen, repeats counted.
+      train_flops_spent: floating-point operations: 2 x MACs x 3 (forward and backward) per example.
+      train_seconds_spent: seconds of training, compilation, evaluation and checkpoints excluded.
+    """
+
+    kind: str
+    amount: float
+    batch_size: int
+    steps: int | None = None
+    examples_spent: int | None = None
+    train_flops_spent: float | None = None
+    train_seconds_spent: float | None = None
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Metrics by name at the end of training, a mapping a split; empty when not reached.
+
+    `top1` and `top5` are fractions in [0, 1], `loss` is the mean cross-entropy in nats, and
+    `examples` counts the examples behind them.
+    """
+
+    validation: Mapping[str, float] = field(default_factory=dict)
+    test: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Wall-clock seconds, each null when not measured.
+
+    Attributes:
+      train_seconds: training steps from the first after compilation, waiting for input included.
+      compile_seconds: tracing and compiling.
+      evaluation_seconds: all evaluations.
+      input_wait_seconds: the part of `train_seconds` spent waiting for a batch.
+      total_seconds: the whole run, start to finish.
+    """
+
+    train_seconds: float | None = None
+    compile_seconds: float | None = None
+    evaluation_seconds: float | None = None
+    input_wait_seconds: float | None = None
+    total_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Images per second over all devices, in training (input included) and in inference."""
+
+    train_images_per_second: float | None = None
+    infer_images_per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class Git:
+    """The commit (hex) the code was at, and whether files differed from it; null when unknown."""
+
+    commit: str | None = None
+    dirty: bool | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Where training stopped making sense: the step, its loss (nats) and the gradient's L2 norm."""
+
+    step: int
+    loss: float | None = None
+    gradient_norm: float | None = None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run: what was asked, what was spent, what came out, and on what machine.
+
+    Attributes:
+      run_id: the name of the run's folder, the same for the same run started again.
+      status: how it ended; only `completed` runs count in a mean.
+      error: one sentence on why it did not complete.
+      recipe: the name of the training recipe.
+      seed: what every random number of the run derives from.
+      software: versions by package name.
+      hardware: `platform`, `device_kind`, `device_count`, `process_count`, `cpu`, `cpu_cores`,
+        `memory_bytes` (of the host), and whatever else identifies the machine.
+      command: the command that runs it again.
+      config: the whole configuration.
+      started_at, finished_at: ISO 8601, UTC.
+      failure: where it diverged, if it did.
+      weights_digest: SHA-256 (hex) over the final parameters and batch statistics; two runs are
+        the same run if these agree.
+    """
+
+    run_id: str
+    status: Status
+    model: Model
+    dataset: Dataset
+    budget: Budget
+    recipe: str
+    seed: int
+    command: str
+    config: Mapping[str, Any]
+    started_at: str
+    finished_at: str
+    software: Mapping[str, str]
+    hardware: Mapping[str, Any]
+    metrics: Metrics = field(default_factory=Metrics)
+    timings: Timings = field(default_factory=Timings)
+    throughput: Throughput = field(default_factory=Throughput)
+    git: Git | None = None
+    error: str | None = None
+    failure: Failure | None = None
+    weights_digest: str | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def label(self) -> str:
+        """The model with its options, as commands take it."""
+        return self.model.label

@@ -1,0 +1,267 @@
+"""A record survives its file, a bad one is named, and a folder of them reads in any order."""
+
+import dataclasses
+import json
+import math
+import threading
+
+import numpy as np
+import pytest
+
+from results import RecordError, records
+from results.records import (
+    Budget,
+    Dataset,
+    Failure,
+    Git,
+    Metrics,
+    Model,
+    RunRecord,
+    Throughput,
+    Timings,
+)
+
+
+def make(run_id="resnet18-0", **changes) -> RunRecord:
+    record = RunRecord(
+        run_id=run_id,
+        status="completed",
+        model=Model("resnet18", {}, 32, 10, 11_173_962, 0, 37_000_000),
+        dataset=Dataset(
+            "digits", "1.0.0", "classification", "train", "val", "test", 1200, 297, 300
+        ),
+        budget=Budget("examples", 12_000, 64, 188, 12_032, 2.7e12, 8.5),
+        recipe="common",
+        seed=0,
+        command="python -m benchmarks.train --config=digits.py",
+        config={"optimizer": {"name": "sgd", "betas": [0.9, 0.999]}, "clip": None},
+        started_at="2025-01-01T00:00:00+00:00",
+        finished_at="2025-01-01T00:01:00Z",
+        software={"jax": "0.10.2"},
+        hardware={"platform": "cpu", "device_kind": "cpu", "device_count": 1},
+        metrics=Metrics({"top1": 0.95}, {"top1": 0.94, "top5": 1.0, "examples": 300.0}),
+        timings=Timings(8.5, 3.0, 0.5, 0.1, 12.5),
+        throughput=Throughput(1400.0, 5000.0),
+        git=Git("0" * 40, False),
+        weights_digest="ab" * 32,
+    )
+    return dataclasses.replace(record, **changes)
+
+
+def changed(path: str, value) -> str:
+    """The JSON of a record in which the field at `path` is `value`, or gone if that is `...`."""
+    tree = json.loads(records.to_json(make()))
+    *parents, last = path.split(".")
+    node = tree
+    for parent in parents:
+        node = node[parent]
+    if value is ...:
+        del node[last]
+    else:
+        node[last] = value
+    return json.dumps(tree)
+
+
+def test_record_survives_json():
+    assert records.from_json(records.to_json(make())) == make()
+
+
+def test_json_keys_are_the_schema():
+    tree = json.loads(records.to_json(make()))
+    assert tree["schema_version"] == 1
+    assert set(tree) == {
+        *("schema_version", "run_id", "status", "error", "model", "dataset", "budget", "recipe"),
+        *("seed", "metrics", "timings", "throughput", "software", "hardware", "git", "command"),
+        *("config", "started_at", "finished_at", "failure", "weights_digest"),
+    }
+    assert set(tree["model"]) == {
+        *("name", "options", "image_size", "num_classes", "parameters"),
+        *("auxiliary_parameters", "macs"),
+    }
+    assert set(tree["budget"]) == {
+        *("kind", "amount", "steps", "batch_size", "examples_spent", "train_flops_spent"),
+        "train_seconds_spent",
+    }
+
+
+def test_non_finite_numbers_survive_strict_json():
+    failure = Failure(12, math.nan, -math.inf)
+    record = make(status="diverged", failure=failure, config={"bounds": [math.inf, 1.0]})
+
+    def refuse(name):
+        raise AssertionError(f"{name} is not strict JSON")
+
+    tree = json.loads(records.to_json(record), parse_constant=refuse)
+    assert tree["failure"] == {"step": 12, "loss": "NaN", "gradient_norm": "-Infinity"}
+    again = records.from_json(records.to_json(record))
+    assert math.isnan(again.failure.loss)
+    assert again.failure.gradient_norm == -math.inf
+    assert again.config == {"bounds": [math.inf, 1.0]}
+
+
+def test_a_string_field_that_says_nan_stays_a_string():
+    assert records.from_json(records.to_json(make(error="NaN"))).error == "NaN"
+
+
+def test_numpy_scalars_and_tuples_become_plain_values():
+    record = make(config={"size": (32, 32), "rate": np.float32(0.5)}, seed=np.int64(3))
+    again = records.from_json(records.to_json(record))
+    assert again.config == {"size": [32, 32], "rate": 0.5}
+    assert again.seed == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("seed", ..., "The field 'seed' is missing."),
+        ("model.name", ..., "The field 'model.name' is missing."),
+        ("seed", "0", "The field 'seed' must be an integer, not '0'."),
+        ("seed", True, "The field 'seed' must be an integer, not True."),
+        ("seed", 1.5, "The field 'seed' must be an integer, not 1.5."),
+        ("seed", None, "The field 'seed' must be an integer, not None."),
+        ("budget.amount", [1], "The field 'budget.amount' must be a number, not [1]."),
+        ("budget.amount", 10**400, "The field 'budget.amount' must be a number, not 1000"),
+        ("metrics.test.top1", None, "The field 'metrics.test.top1' must be a number, not None."),
+        ("metrics.test", [], "The field 'metrics.test' must be a mapping, not []."),
+        ("git.dirty", 0, "The field 'git.dirty' must be true or false, not 0."),
+        ("model", 3, "The field 'model' must be a mapping, not 3."),
+        ("status", "done", "must be one of completed, diverged, out_of_memory, failed, crashed"),
+        ("timings.seconds", 1, "'timings.seconds' is not a field of a record."),
+        ("run_id", "../x", "The field 'run_id' must name a folder, not '../x'."),
+        ("started_at", "2025-01-01T00:00:00", "'started_at' must be an ISO 8601 time in UTC"),
+        ("finished_at", "yesterday", "'finished_at' must be an ISO 8601 time in UTC"),
+        ("schema_version", ..., "'schema_version' must be an integer from 1, not None."),
+        ("schema_version", 2, "record schema 2 and this version of the suite reads up to 1"),
+    ],
+)
+def test_a_wrong_field_is_named(path, value, sentence):
+    with pytest.raises(RecordError) as caught:
+        records.from_json(changed(path, value))
+    assert sentence in str(caught.value)
+
+
+def test_a_newer_schema_is_refused_before_its_unknown_fields():
+    tree = json.loads(changed("schema_version", 7)) | {"invented_later": 1}
+    with pytest.raises(RecordError, match="record schema 7"):
+        records.from_json(json.dumps(tree))
+
+
+def test_fields_that_may_be_null_may_be_absent():
+    record = records.from_json(changed("throughput.infer_images_per_second", ...))
+    assert record.throughput == Throughput(1400.0, None)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "x", '{"seed": NaN}', "9" * 5000])
+def test_text_that_is_no_record_is_refused(text):
+    with pytest.raises(RecordError):
+        records.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"config": {"f": len}}, "config.f"),
+        ({"config": {"a": {1: 2}}}, "config.a"),
+        ({"seed": "0"}, "seed"),
+    ],
+)
+def test_a_record_that_could_not_be_read_again_is_not_written(tmp_path, changes, name):
+    with pytest.raises(RecordError, match=f"'{name}'"):
+        records.write(make(**changes), tmp_path / "record.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_label_writes_options_sorted_by_name():
+    assert Model("resnet18", {}, 32, 10).label == "resnet18"
+    options = {"width": 0.5, "dropout": 0.2}
+    assert Model("mobilenet_v1", options, 32, 10).label == "mobilenet_v1:dropout=0.2,width=0.5"
+    assert make(model=Model("vgg", {"norm": True}, 32, 10)).label == "vgg:norm=True"
+
+
+def test_read_names_the_file(tmp_path):
+    path = tmp_path / "record.json"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(RecordError, match=r"record\.json: It is not text\."):
+        records.read(path)
+    with pytest.raises(RecordError, match=r"missing\.json: It cannot be read"):
+        records.read(tmp_path / "missing.json")
+
+
+def test_a_failed_write_leaves_the_old_record_and_no_litter(tmp_path, monkeypatch):
+    path = tmp_path / "record.json"
+    records.write(make(), path)
+
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        records.write(make(seed=1), path)
+    assert records.read(path) == make()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_reader_never_sees_half_a_record(tmp_path):
+    path = tmp_path / "record.json"
+    versions = [make(config={"filler": [seed] * 5000}, seed=seed) for seed in range(2)]
+    records.write(versions[0], path)
+    writer = threading.Thread(
+        target=lambda: [records.write(versions[i % 2], path) for i in range(20)]
+    )
+    writer.start()
+    while writer.is_alive():
+        assert records.read(path) in versions
+    writer.join()
+
+
+def test_find_takes_a_run_and_a_folder_of_runs_and_each_file_once(tmp_path):
+    first = records.record_path(tmp_path, "a")
+    second = records.record_path(tmp_path, "b")
+    for path in (first, second):
+        records.write(make(path.parent.name), path)
+    (tmp_path / "runs" / "under_way").mkdir()
+    assert records.find([tmp_path]) == [first, second]
+    assert records.find([second.parent]) == [second]
+    assert records.find([first.parent, tmp_path, tmp_path]) == [first, second]
+
+
+def test_find_names_a_missing_folder(tmp_path):
+    with pytest.raises(RecordError, match=r"There is no folder '.*absent'"):
+        records.find([tmp_path / "absent"])
+
+
+def test_load_all_leaves_out_what_it_cannot_read_and_names_it(tmp_path):
+    records.write(make("good"), records.record_path(tmp_path, "good"))
+    texts = {
+        "damaged": "\x00\x01",
+        "half": records.to_json(make("half"))[:200],
+        "newer": changed("schema_version", 2),
+    }
+    for run_id, text in texts.items():
+        path = records.record_path(tmp_path, run_id)
+        path.parent.mkdir()
+        path.write_text(text)
+    loaded, problems = records.load_all([tmp_path])
+    assert loaded == [make("good")]
+    assert [problem.path.parent.name for problem in problems] == ["damaged", "half", "newer"]
+    assert "only half of it" in problems[1].reason
+    assert "update the suite" in str(problems[2])
+
+
+def test_two_copies_of_a_record_are_one(tmp_path):
+    for folder in ("a", "b"):
+        records.write(make(), records.record_path(tmp_path / folder, "resnet18-0"))
+    assert records.load_all([tmp_path / "a", tmp_path / "b"]) == ([make()], [])
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_of_two_records_of_a_run_the_later_is_kept_in_either_order(tmp_path, order):
+    later = make(finished_at="2025-01-02T00:00:00Z", status="failed")
+    records.write(later, records.record_path(tmp_path / "a", "resnet18-0"))
+    records.write(make(), records.record_path(tmp_path / "b", "resnet18-0"))
+    loaded, problems = records.load_all([tmp_path / name for name in order])
+    assert loaded == [later]
+    assert [problem.path for problem in problems] == [
+        records.record_path(tmp_path / "b", "resnet18-0")
+    ]
+    assert "another record of run 'resnet18-0'" in problems[0].reason
