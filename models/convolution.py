@@ -1,0 +1,146 @@
+"""A 2-D convolution that is fast on every backend, for `nnx.Conv(conv_general_dilated=...)`.
+
+Accelerators get `lax.conv_general_dilated`. On the CPU backend XLA's own convolution loses up to two orders of
+magnitude on the small feature maps and depthwise kernels these architectures are made of, so there the same sum is
+written as XLA is good at:
+
+* a 1x1 kernel as one matrix product;
+* a depthwise kernel as a sum of shifted products, one for each of its taps;
+* any other kernel, while its patches fit in a cache, as the shifted slices of the picture side by side ("im2col") times
+  the reshaped kernel;
+* the rest (large feature maps, large kernels, groups) by XLA.
+
+A tap that sees nothing but padding is left out. The choice is by shape alone, and is made when the program is lowered
+for a platform (`lax.platform_dependent`), so that one traced program serves all.
+"""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+# Measured on two cores, float32, forward and backward: up to this many bytes of patches the matrix product wins;
+# above it, writing them out costs more than XLA's convolution. Feature maps of at most 6x6 always win.
+_MAX_PATCH_BYTES = 20 * 2**20
+_ALWAYS_PATCHES_UP_TO = 6
+# Each tap is a slice to compile: 11x11 kernels would take seconds.
+_MAX_TAPS = 49
+
+_Pairs = tuple[tuple[int, int], tuple[int, int]]
+
+
+def conv_general_dilated(
+    inputs: jax.Array,
+    kernel: jax.Array,
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    *,
+    lhs_dilation: Sequence[int] = (1, 1),
+    rhs_dilation: Sequence[int] = (1, 1),
+    dimension_numbers=None,
+    feature_group_count: int = 1,
+    precision=None,
+    out_sharding=None,
+) -> jax.Array:
+    """Returns the convolution [batch, out_height, out_width, features] of NHWC inputs with an HWIO kernel.
+
+    Args are those of `jax.lax.conv_general_dilated`, as `nnx.Conv` passes them.
+    """
+    window_strides = tuple(window_strides)
+    accelerated = functools.partial(
+        lax.conv_general_dilated,
+        window_strides=window_strides,
+        padding=padding,
+        lhs_dilation=lhs_dilation,
+        rhs_dilation=rhs_dilation,
+        dimension_numbers=dimension_numbers,
+        feature_group_count=feature_group_count,
+        precision=precision,
+        out_sharding=out_sharding,
+    )
+    if tuple(lhs_dilation) != (1, 1) or tuple(rhs_dilation) != (1, 1) or inputs.ndim != 4:
+        return accelerated(inputs, kernel)
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(inputs.shape[1:3], kernel.shape[:2], window_strides, padding)
+    pads = tuple((int(low), int(high)) for low, high in padding)
+    on_cpu = _cpu_form(
+        inputs.shape, inputs.dtype, kernel.shape, window_strides, pads, feature_group_count
+    )
+    if on_cpu is None:
+        return accelerated(inputs, kernel)
+    return lax.platform_dependent(inputs, kernel, cpu=on_cpu, default=accelerated)
+
+
+def _cpu_form(inputs_shape, dtype, kernel_shape, strides, pads: _Pairs, groups: int):
+    """The function of (inputs, kernel) to use on the CPU backend, or None where XLA's own is best."""
+    kernel_height, kernel_width, group_inputs, features = kernel_shape
+    out_height, out_width = _output_size(inputs_shape, kernel_shape, strides, pads)
+    arguments = {"strides": strides, "pads": pads}
+    if groups > 1:
+        depthwise = group_inputs == 1 and groups == features
+        return functools.partial(_depthwise, **arguments) if depthwise else None
+    if kernel_height * kernel_width > _MAX_TAPS:
+        return None
+    patch_bytes = (
+        inputs_shape[0] * out_height * out_width * kernel_height * kernel_width * group_inputs
+    ) * jnp.dtype(dtype).itemsize
+    small = max(out_height, out_width) <= _ALWAYS_PATCHES_UP_TO
+    pointwise = kernel_height == kernel_width == 1
+    if small or pointwise or patch_bytes <= _MAX_PATCH_BYTES:
+        return functools.partial(_patches_times_kernel, **arguments)
+    return None
+
+
+def _output_size(inputs_shape, kernel_shape, strides, pads: _Pairs) -> tuple[int, int]:
+    return tuple(
+        (size + sum(pad) - kernel) // stride + 1
+        for size, kernel, stride, pad in zip(
+            inputs_shape[1:3], kernel_shape[:2], strides, pads, strict=True
+        )
+    )
+
+
+def _taps(size: int, kernel: int, stride: int, pad: tuple[int, int], out: int) -> range:
+    """The kernel positions along one axis that meet at least one picture element."""
+    touches = [
+        tap for tap in range(kernel) if tap < pad[0] + size and tap + (out - 1) * stride >= pad[0]
+    ]
+    return range(touches[0], touches[-1] + 1)
+
+
+def _shifted_slices(inputs, kernel_shape, strides, pads: _Pairs):
+    """Yields ((row, column), the inputs that tap meets: [batch, out_height, out_width, channels])."""
+    batch, height, width, channels = inputs.shape
+    out_height, out_width = _output_size(inputs.shape, kernel_shape, strides, pads)
+    padded = lax.pad(
+        inputs, jnp.zeros((), inputs.dtype), ((0, 0, 0), (*pads[0], 0), (*pads[1], 0), (0, 0, 0))
+    )
+    for row in _taps(height, kernel_shape[0], strides[0], pads[0], out_height):
+        for column in _taps(width, kernel_shape[1], strides[1], pads[1], out_width):
+            stop = (
+                batch,
+                row + (out_height - 1) * strides[0] + 1,
+                column + (out_width - 1) * strides[1] + 1,
+                channels,
+            )
+            yield (row, column), lax.slice(padded, (0, row, column, 0), stop, (1, *strides, 1))
+
+
+def _patches_times_kernel(inputs, kernel, *, strides, pads: _Pairs):
+    taps, slices = zip(*_shifted_slices(inputs, kernel.shape, strides, pads), strict=True)
+    patches = jnp.concatenate(slices, axis=-1) if len(slices) > 1 else slices[0]
+    # The taps that remain form a rectangle, so the kernel's share is one slice of it.
+    (first_row, first_column), (last_row, last_column) = taps[0], taps[-1]
+    seen = kernel[first_row : last_row + 1, first_column : last_column + 1]
+    features = kernel.shape[-1]
+    flat = patches.reshape(-1, patches.shape[-1]) @ seen.reshape(-1, features)
+    return flat.reshape(*patches.shape[:-1], features)
+
+
+def _depthwise(inputs, kernel, *, strides, pads: _Pairs):
+    return sum(
+        shifted * kernel[row, column, 0]
+        for (row, column), shifted in _shifted_slices(inputs, kernel.shape, strides, pads)
+    )

@@ -1,0 +1,131 @@
+"""MobileNet v1: Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications", 2017,
+arXiv:1704.04861.
+
+Table 1: a 3x3 convolution, then thirteen depthwise separable ones (a depthwise 3x3 and a pointwise 1x1, each followed by
+batch norm and ReLU), global average pooling and one dense layer. The width multiplier (section 3.3) thins every layer
+alike. As in the authors' code, the activation is ReLU6 and a thinned layer has int(width * channels) channels, at least 8.
+Attribute names are timm's (`mobilenetv1_100`).
+"""
+
+from flax import nnx
+
+from models.layers import (
+    BatchNorm,
+    Classifier,
+    Conv,
+    Dropout,
+    Layer,
+    Linear,
+    Sequential,
+    global_average_pool,
+    he_normal_fan_out,
+    normal,
+    relu6,
+)
+from models.registry import ModelError, Paper, Reported, register
+
+# Channels of each depthwise separable convolution; where a stage but the first begins, its first one has stride 2.
+_STAGES = ((64,), (128, 128), (256, 256), (512,) * 6, (1024, 1024))
+_MIN_CHANNELS = 8
+
+
+def _thinned(channels: int, width: float) -> int:
+    return max(int(channels * width), _MIN_CHANNELS)
+
+
+class SeparableConv(Layer):
+    """A depthwise 3x3 and a pointwise 1x1 convolution (figure 3, right)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, *, dtype, rngs: nnx.Rngs):
+        self.conv_dw = Conv(
+            inputs,
+            inputs,
+            3,
+            strides=stride,
+            padding=1,
+            groups=inputs,
+            use_bias=False,
+            dtype=dtype,
+            rngs=rngs,
+        )
+        self.bn1 = BatchNorm(inputs, dtype=dtype, rngs=rngs)
+        self.conv_pw = Conv(
+            inputs,
+            outputs,
+            1,
+            use_bias=False,
+            kernel_init=he_normal_fan_out,
+            dtype=dtype,
+            rngs=rngs,
+        )
+        self.bn2 = BatchNorm(outputs, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x, mode):
+        x = relu6(self.bn1(self.conv_dw(x), mode))
+        return relu6(self.bn2(self.conv_pw(x), mode))
+
+
+class MobileNetV1(Classifier):
+    """MobileNet v1 of any width; stages stem and blocks0 to blocks4, of strides 2, 2, 4, 8, 16 and 32."""
+
+    head = "classifier"
+
+    def __init__(self, width: float, num_classes: int, *, dropout: float, dtype, rngs: nnx.Rngs):
+        if width <= 0:
+            raise ModelError(f"the width of mobilenet_v1 is a number above 0, not {width}.")
+        inputs = _thinned(32, width)
+        self.conv_stem = Conv(
+            3,
+            inputs,
+            3,
+            strides=2,
+            padding=1,
+            use_bias=False,
+            kernel_init=he_normal_fan_out,
+            dtype=dtype,
+            rngs=rngs,
+        )
+        self.bn1 = BatchNorm(inputs, dtype=dtype, rngs=rngs)
+        stages = []
+        for index, stage in enumerate(_STAGES):
+            blocks = []
+            for position, channels in enumerate(stage):
+                outputs = _thinned(channels, width)
+                stride = 2 if index > 0 and position == 0 else 1
+                blocks.append(SeparableConv(inputs, outputs, stride, dtype=dtype, rngs=rngs))
+                inputs = outputs
+            stages.append(Sequential(*blocks))
+        self.blocks = Sequential(*stages)
+        self.dropout = Dropout(dropout)
+        self.classifier = Linear(
+            inputs, num_classes, kernel_init=normal(0.01), dtype=dtype, rngs=rngs
+        )
+
+    def stages(self):
+        names = [f"blocks{index}" for index in range(len(_STAGES))]
+        return {"stem": self._stem} | self.blocks.parts(names, range(1, len(_STAGES) + 1))
+
+    def _stem(self, x, mode):
+        return relu6(self.bn1(self.conv_stem(x), mode))
+
+    def classify(self, features, mode):
+        return self.classifier(self.dropout(global_average_pool(features), mode))
+
+
+@register(
+    "mobilenet_v1",
+    paper=Paper(
+        "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
+        "1704.04861",
+        2017,
+    ),
+    min_size=32,
+    resize_size=256,
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+    reported=Reported(0.709, 0.899, "TF-slim MobileNet_v1_1.0_224"),
+)
+def mobilenet_v1(
+    num_classes: int, dtype, rngs: nnx.Rngs, width: float = 1.0, dropout: float = 0.001
+) -> MobileNetV1:
+    return MobileNetV1(width, num_classes, dropout=dropout, dtype=dtype, rngs=rngs)

@@ -1,0 +1,221 @@
+"""Every architecture by name: what it is, how it is fed, what was reported of it, and how to make one.
+
+A model is written `name` or `name:option=value,...`, as in `mobilenet_v1:width=0.5`. A family registers its models in
+its own file with `@register(...)`; nothing else lists them.
+"""
+
+import dataclasses
+import difflib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from flax import nnx
+
+from models.layers import Classifier
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class ModelError(ValueError):
+    """A model's name, option or input that cannot be, said in one sentence."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Paper:
+    """Where an architecture was published."""
+
+    title: str
+    arxiv: str | None
+    year: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Reported:
+    """ImageNet validation accuracy as fractions, and who reported it."""
+
+    top1: float
+    top5: float
+    source: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a registered model before it is made.
+
+    Attributes:
+      name: the name it is created by.
+      build: makes the module from (num_classes, dtype, rngs, **options).
+      paper: where it was published.
+      min_size: the smallest image side, in pixels, that it accepts.
+      input_size: the image side its authors evaluate at.
+      resize_size: the shorter side to resize to before the central crop of `input_size`.
+      interpolation: of that resizing.
+      mean: subtracted from each channel of an image scaled to 0..1.
+      std: divided by after that.
+      reported: published accuracy of the default options, if there is one.
+      options: the default of each option.
+    """
+
+    name: str
+    build: Callable[..., Classifier]
+    paper: Paper
+    min_size: int
+    input_size: int = 224
+    resize_size: int = 256
+    interpolation: str = "bilinear"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    reported: Reported | None = None
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def crop_fraction(self) -> float:
+        return self.input_size / self.resize_size
+
+
+_MODELS: dict[str, ModelInfo] = {}
+
+
+def register(name: str, **facts) -> Callable:
+    """Returns a decorator that registers `build(num_classes, dtype, rngs, **options)` under `name`.
+
+    The builder's further keyword parameters are the model's options and their defaults. `facts` are `ModelInfo`'s fields.
+    """
+
+    def decorate(build: Callable[..., Classifier]) -> Callable[..., Classifier]:
+        if name in _MODELS:
+            raise KeyError(f"two models are registered as {name!r}")
+        options = {
+            parameter.name: parameter.default
+            for parameter in inspect.signature(build).parameters.values()
+            if parameter.name not in ("num_classes", "dtype", "rngs")
+        }
+        _MODELS[name] = ModelInfo(name=name, build=build, options=options, **facts)
+        return build
+
+    return decorate
+
+
+def names() -> tuple[str, ...]:
+    """Returns the names of all registered models, sorted."""
+    return tuple(sorted(_MODELS))
+
+
+def info(spec: str) -> ModelInfo:
+    """Returns what is known of the model that `spec` names.
+
+    Raises:
+      ModelError: no model of this name, or no such option.
+    """
+    return _MODELS[parse(spec)[0]]
+
+
+def parse(spec: str) -> tuple[str, dict[str, Any]]:
+    """Returns (name, options) of `name` or `name:option=value,...`, each value of its default's type.
+
+    Raises:
+      ModelError: no model of this name, no such option, or a value of another type.
+    """
+    name, _, listed = spec.strip().partition(":")
+    if name not in _MODELS:
+        close = difflib.get_close_matches(name, names(), n=3)
+        hint = (
+            f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names())}."
+        )
+        raise ModelError(f"there is no model {name!r}: {hint}")
+    known = _MODELS[name].options
+    options = {}
+    for item in filter(None, listed.split(",")):
+        option, equals, text = item.strip().partition("=")
+        if not equals or option not in known:
+            offered = ", ".join(f"{key}={value}" for key, value in known.items()) or "none"
+            raise ModelError(
+                f"model {name!r} has no option {item.strip()!r}: its options are {offered}."
+            )
+        options[option] = _typed(name, option, text, known[option])
+    return name, options
+
+
+def label(name: str, options: dict[str, Any]) -> str:
+    """Returns the spec `name:option=value,...` with options sorted, without those that are at their default."""
+    defaults = _MODELS[name].options
+    changed = sorted((key, value) for key, value in options.items() if value != defaults[key])
+    listed = ",".join(f"{key}={_text(value)}" for key, value in changed)
+    return f"{name}:{listed}" if listed else name
+
+
+def create(
+    spec: str,
+    num_classes: int = 1000,
+    *,
+    rngs: nnx.Rngs | None = None,
+    dtype=None,
+    **options,
+) -> Classifier:
+    """Makes a model with freshly initialised parameters; no forward pass is run.
+
+    Args:
+      spec: `name` or `name:option=value,...`.
+      num_classes: the number of logits.
+      rngs: the randomness of initialisation, stream `params`; seed 0 if not given.
+      dtype: the compute dtype (`jnp.bfloat16`); parameters, batch statistics and logits stay float32.
+      **options: the model's options, over those in `spec`.
+
+    Raises:
+      ModelError: an unknown model or option, or a value it cannot take.
+    """
+    name, listed = parse(spec)
+    chosen = listed | options
+    for option in options:
+        if option not in _MODELS[name].options:
+            parse(f"{name}:{option}=")
+    if num_classes < 1:
+        raise ModelError(f"a model needs at least 1 class, not {num_classes}.")
+    model = _MODELS[name].build(
+        num_classes=num_classes, dtype=dtype, rngs=rngs or nnx.Rngs(params=0), **chosen
+    )
+    model.dtype = dtype
+    return model
+
+
+def create_abstract(spec: str, num_classes: int = 1000, *, dtype=None, **options) -> Classifier:
+    """Makes a model whose variables have shapes and no values: for counting, and as a target to restore into."""
+    return nnx.eval_shape(lambda: create(spec, num_classes, dtype=dtype, **options))
+
+
+def check_image_size(spec: str, image_size: int) -> None:
+    """Raises `ModelError` if images of this side, in pixels, are too small for the model."""
+    smallest = info(spec).min_size
+    if image_size < smallest:
+        raise ModelError(
+            f"{spec} needs images of at least {smallest}x{smallest} pixels, not {image_size}x{image_size}."
+        )
+
+
+def count_parameters(model: nnx.Module) -> int:
+    """Returns the number of trainable parameters, auxiliary heads included."""
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
+
+
+def count_auxiliary_parameters(model: Classifier) -> int:
+    """Returns the number of parameters in heads that answer in training only."""
+    return sum(count_parameters(head) for head in model.auxiliary_heads().values())
+
+
+def _typed(name: str, option: str, text: str, default: Any) -> Any:
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False}[text.lower()]
+        return type(default)(text)
+    except (KeyError, ValueError):
+        kind = {bool: "true or false", float: "a number", int: "a whole number"}[type(default)]
+        raise ModelError(f"option {option!r} of {name!r} is {kind}, not {text!r}.") from None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,92 @@
+"""VGG: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", 2014,
+arXiv:1409.1556.
+
+Table 1: configurations A (11 weight layers), B (13), D (16) and E (19). Blocks of 3x3 convolutions, each block followed
+by 2x2 pooling, then dense layers of 4096, 4096 and `num_classes` over 7x7 features. With `_bn`, batch norm follows each
+convolution, as in torchvision.
+"""
+
+from flax import nnx
+
+from models.layers import (
+    AdaptiveAveragePool,
+    BatchNorm,
+    Classifier,
+    Conv,
+    Dropout,
+    Linear,
+    MaxPool,
+    Sequential,
+    flatten,
+    relu,
+)
+from models.registry import Paper, Reported, register
+
+_CHANNELS = (64, 128, 256, 512, 512)
+# The number of convolutions in each block, by configuration.
+_DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+_PAPER = Paper(
+    "Very Deep Convolutional Networks for Large-Scale Image Recognition", "1409.1556", 2014
+)
+
+
+class VGG(Classifier):
+    """VGG of the given depth; stages block1 to block5, each ending with its pooling."""
+
+    head = "classifier.6"
+
+    def __init__(
+        self,
+        depth: int,
+        num_classes: int,
+        *,
+        batch_norm: bool,
+        dropout: float,
+        dtype,
+        rngs: nnx.Rngs,
+    ):
+        layers, ends, channels = [], [], 3
+        for features, repeats in zip(_CHANNELS, _DEPTHS[depth], strict=True):
+            for _ in range(repeats):
+                layers.append(Conv(channels, features, 3, padding=1, dtype=dtype, rngs=rngs))
+                if batch_norm:
+                    layers.append(BatchNorm(features, dtype=dtype, rngs=rngs))
+                layers.append(relu)
+                channels = features
+            layers.append(MaxPool(2, 2))
+            ends.append(len(layers))
+        self.features = Sequential(*layers)
+        self.stage_ends = tuple(ends)
+        self.avgpool = AdaptiveAveragePool(7)
+        self.classifier = Sequential(
+            Linear(channels * 7 * 7, 4096, dtype=dtype, rngs=rngs),
+            relu,
+            Dropout(dropout),
+            Linear(4096, 4096, dtype=dtype, rngs=rngs),
+            relu,
+            Dropout(dropout),
+            Linear(4096, num_classes, dtype=dtype, rngs=rngs),
+        )
+
+    def stages(self):
+        names = [f"block{index + 1}" for index in range(len(self.stage_ends))]
+        return self.features.parts(names, self.stage_ends)
+
+    def classify(self, features, mode):
+        return self.classifier(flatten(self.avgpool(features)), mode)
+
+
+def _register(depth: int, batch_norm: bool, reported: Reported) -> None:
+    def build(num_classes: int, dtype, rngs: nnx.Rngs, dropout: float = 0.5) -> VGG:
+        return VGG(
+            depth, num_classes, batch_norm=batch_norm, dropout=dropout, dtype=dtype, rngs=rngs
+        )
+
+    name = f"vgg{depth}_bn" if batch_norm else f"vgg{depth}"
+    register(name, paper=_PAPER, min_size=32, reported=reported)(build)
+
+
+_SOURCE = "torchvision IMAGENET1K_V1"
+_register(16, False, Reported(0.71592, 0.90382, _SOURCE))
+_register(16, True, Reported(0.73360, 0.91516, _SOURCE))
+_register(19, False, Reported(0.72376, 0.90876, _SOURCE))
