@@ -1,0 +1,17 @@
+"""The one error a reader of data meets, and the sentence for a name that is not known."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class DataError(ValueError):
+    """Data that cannot be had as asked; its message is one sentence fit to show a user."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], *, known_label: str = "") -> DataError:
+    """Returns the error for `name`, saying which names are known and which come close."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3)
+    hint = f", did you mean {' or '.join(close)}?" if close else ""
+    listed = known_label or ", ".join(known) or "none"
+    return DataError(f"unknown {kind} {name!r}{hint} (known: {listed})")

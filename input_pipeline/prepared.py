@@ -1,0 +1,202 @@
+"""Datasets that TFDS has prepared as ArrayRecord, read back without TensorFlow."""
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from input_pipeline.errors import DataError, unknown_name
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+
+
+class Request(NamedTuple):
+    """A dataset name taken apart: `NAME[/CONFIG][:VERSION]`."""
+
+    name: str
+    config: str | None
+    version: str | None
+
+
+def parse(name: str) -> Request:
+    """Returns the parts of `NAME[/CONFIG][:VERSION]`.
+
+    Raises:
+        DataError: `name` is not of that form.
+    """
+    match = re.fullmatch(r"([A-Za-z]\w*)(?:/([\w.\-]+))?(?::(\d+\.\d+\.\d+))?", name)
+    if not match:
+        raise DataError(
+            f"dataset {name!r} is not a name such as 'cifar10', 'cifar10:3.0.2' or"
+            " 'imagenette/320px-v2'"
+        )
+    return Request(*match.groups())
+
+
+def find_directory(request: Request, data_dir: Path) -> Path | None:
+    """Returns the directory of the prepared dataset, or None where it is not prepared.
+
+    Without a config TFDS's default one is taken, without a version the newest.
+
+    Raises:
+        DataError: Several configs are prepared and none is the default.
+    """
+    root = data_dir / request.name
+    if request.config:
+        root = root / request.config
+    elif not _versions(root):
+        configs = sorted(child.parent.name for child in root.glob("*/*") if _is_prepared(child))
+        configs = sorted(set(configs))
+        default = _default_config(root)
+        if not configs:
+            return None
+        if default not in configs and len(configs) > 1:
+            listed = " or ".join(f"{request.name}/{config}" for config in configs)
+            raise DataError(
+                f"dataset {request.name!r} is prepared in several configs: say {listed}"
+            )
+        root = root / (default if default in configs else configs[0])
+    versions = _versions(root)
+    if request.version:
+        versions = [version for version in versions if version == request.version]
+    return root / versions[-1] if versions else None
+
+
+def _is_prepared(directory: Path) -> bool:
+    return bool(_VERSION.fullmatch(directory.name)) and (directory / "dataset_info.json").is_file()
+
+
+def _versions(root: Path) -> list[str]:
+    if not root.is_dir():
+        return []
+    found = [child.name for child in root.iterdir() if _is_prepared(child)]
+    return sorted(found, key=lambda version: [int(part) for part in version.split(".")])
+
+
+def _default_config(root: Path) -> str | None:
+    """Returns the config that TFDS noted as the default when it prepared the dataset."""
+    try:
+        metadata = json.loads((root / ".config" / "metadata.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return metadata.get("default_config_name")
+
+
+def read_builder(directory: Path) -> "tfds.core.DatasetBuilder":
+    """Returns TFDS's read-only builder of a prepared dataset.
+
+    Raises:
+        DataError: The metadata is damaged, or the records are not ArrayRecord.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder_from_directory(directory)
+        file_format = builder.info.file_format
+    except Exception as error:  # TFDS lets many kinds out for a damaged file
+        raise DataError(
+            f"the metadata in {str(directory)!r} cannot be read ({_first_line(error)});"
+            " remove that directory and prepare the dataset again"
+        ) from error
+    if file_format is None or file_format.value != "array_record":
+        found = file_format.value if file_format else "nothing"
+        raise DataError(
+            f"{str(directory)!r} holds {found}, which has no random access; remove it and prepare"
+            " the dataset as array_record with python -m input_pipeline.prepare"
+        )
+    return builder
+
+
+def picture_and_label_keys(builder: "tfds.core.DatasetBuilder") -> tuple[str, str]:
+    """Returns the names of the picture and of its label among the features.
+
+    Raises:
+        DataError: The dataset is not one of pictures with one class each.
+    """
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    keys = builder.info.supervised_keys or ("image", "label")
+    if len(keys) == 2 and all(isinstance(key, str) and key in features for key in keys):
+        picture, label = (features[key] for key in keys)
+        if isinstance(picture, tfds.features.Image) and isinstance(label, tfds.features.ClassLabel):
+            return keys
+    raise DataError(
+        f"dataset {builder.name!r} does not hold pictures with one class each"
+        f" (its features: {', '.join(features)})"
+    )
+
+
+class ArrayRecordSource:
+    """One split of a prepared dataset: `{"image": encoded bytes, "label": int}` by position."""
+
+    def __init__(self, builder: "tfds.core.DatasetBuilder", split: str):
+        from array_record.python import array_record_data_source
+
+        info = builder.info.splits[split]
+        missing = [path for path in info.filepaths if not Path(path).is_file()]
+        if missing:
+            raise DataError(
+                f"{len(missing)} of the {len(info.filepaths)} files of split {split!r} are missing,"
+                f" the first of them {str(missing[0])!r}; remove its directory and prepare the"
+                " dataset again"
+            )
+        self._image_key, self._label_key = picture_and_label_keys(builder)
+        self._place = f"of split {split!r} in {str(builder.data_path)!r}"
+        self._records = array_record_data_source.ArrayRecordDataSource(info.file_instructions)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        # The record is a tf.train.Example. TFDS's own reading of it costs ten times this.
+        from tensorflow_datasets.proto import tf_example_pb2
+
+        try:
+            features = tf_example_pb2.Example.FromString(self._records[index]).features.feature
+            return {
+                "image": features[self._image_key].bytes_list.value[0],
+                "label": features[self._label_key].int64_list.value[0],
+            }
+        except Exception as error:  # the readers are C++ and raise what they like
+            raise DataError(
+                f"{self.describe(index)} cannot be read ({_first_line(error)}); remove that"
+                " directory and prepare the dataset again"
+            ) from error
+
+    def describe(self, index: int) -> str:
+        return f"record {index} {self._place}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def not_prepared(request: Request, data_dir: Path, own_names: tuple[str, ...]) -> DataError:
+    """Returns the error for a dataset that is not in `data_dir`.
+
+    A name in TFDS's catalogue gets the command that prepares it, any other name what is close.
+    """
+    import tensorflow_datasets as tfds
+
+    prepared = {path.name for path in data_dir.glob("*") if any(path.rglob("dataset_info.json"))}
+    catalogue = set(tfds.list_builders(with_community_datasets=False))
+    if request.name not in catalogue | prepared:
+        return unknown_name(
+            "dataset",
+            request.name,
+            catalogue | prepared | set(own_names),
+            known_label=", ".join([*sorted({*own_names, *prepared}), "and TFDS's catalogue"]),
+        )
+    name = request.name
+    if request.config:
+        name += f"/{request.config}"
+    if request.version:
+        name += f":{request.version}"
+    return DataError(
+        f"dataset {name!r} is not prepared in {str(data_dir)!r};"
+        f" run python -m input_pipeline.prepare --dataset={name} --data_dir={data_dir}"
+    )

@@ -1,0 +1,69 @@
+"""Datasets by name."""
+
+import collections
+
+import pytest
+
+from input_pipeline import DataError, datasets
+from input_pipeline.decoding import decode
+
+
+def test_digits_have_the_announced_splits(digits):
+    assert digits.split_sizes == {"train": 1257, "validation": 180, "test": 360}
+    assert digits.class_names == tuple("0123456789")
+
+
+def test_digits_splits_hold_each_scan_once_and_each_class_in_proportion(digits):
+    from sklearn.datasets import load_digits
+
+    scans = load_digits()
+    found = collections.Counter()
+    for split, size in digits.split_sizes.items():
+        source = digits.source(split)
+        labels = collections.Counter(source[i]["label"] for i in range(len(source)))
+        for label, count in labels.items():
+            assert abs(count - size * (scans.target == label).mean()) <= 1
+        found.update(
+            (decode(source[i]["image"])[:, :, 0].tobytes(), source[i]["label"])
+            for i in range(len(source))
+        )
+    expected = collections.Counter(
+        ((picture * 255 / 16).round().astype("uint8").tobytes(), label)
+        for picture, label in zip(scans.images, scans.target, strict=True)
+    )
+    assert found == expected
+
+
+def test_split_slices_part_the_split(digits):
+    whole, head, tail = (digits.source(s) for s in ("train", "train[:90%]", "train[90%:]"))
+    assert len(head) + len(tail) == len(whole)
+    assert digits.num_examples("train[90%:]+test") == len(tail) + 360
+    assert tail[0] == whole[len(head)]
+
+
+@pytest.mark.parametrize(
+    ("split", "sentence"),
+    [
+        ("trian", "did you mean train"),
+        ("val", "test, train, validation"),
+        ("train[:0]", "is empty"),
+        ("train[x]", "train\\[:90%\\]"),
+    ],
+)
+def test_wrong_split_is_one_sentence(digits, split, sentence):
+    with pytest.raises(DataError, match=sentence) as caught:
+        digits.source(split)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("digit", "did you mean digits"),
+        ("cifar10", "python -m input_pipeline.prepare --dataset=cifar10"),
+        ("no such", "is not a name"),
+    ],
+)
+def test_wrong_dataset_is_one_sentence(data_dir, name, sentence):
+    with pytest.raises(DataError, match=sentence):
+        datasets.load(name, data_dir)
