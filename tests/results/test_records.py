@@ -1,6 +1,5 @@
 """A record survives its file, a bad one is named, and a folder of them reads in any order."""
 
-import dataclasses
 import json
 import math
 import threading
@@ -9,64 +8,33 @@ import numpy as np
 import pytest
 
 from results import RecordError, records
-from results.records import (
-    Budget,
-    Dataset,
-    Failure,
-    Git,
-    Metrics,
-    Model,
-    RunRecord,
-    Throughput,
-    Timings,
-)
+from results.records import Failure, Model, Throughput
 
 
-def make(run_id="resnet18-0", **changes) -> RunRecord:
-    record = RunRecord(
-        run_id=run_id,
-        status="completed",
-        model=Model("resnet18", {}, 32, 10, 11_173_962, 0, 37_000_000),
-        dataset=Dataset(
-            "digits", "1.0.0", "classification", "train", "val", "test", 1200, 297, 300
-        ),
-        budget=Budget("examples", 12_000, 64, 188, 12_032, 2.7e12, 8.5),
-        recipe="common",
-        seed=0,
-        command="python -m benchmarks.train --config=digits.py",
-        config={"optimizer": {"name": "sgd", "betas": [0.9, 0.999]}, "clip": None},
-        started_at="2025-01-01T00:00:00+00:00",
-        finished_at="2025-01-01T00:01:00Z",
-        software={"jax": "0.10.2"},
-        hardware={"platform": "cpu", "device_kind": "cpu", "device_count": 1},
-        metrics=Metrics({"top1": 0.95}, {"top1": 0.94, "top5": 1.0, "examples": 300.0}),
-        timings=Timings(8.5, 3.0, 0.5, 0.1, 12.5),
-        throughput=Throughput(1400.0, 5000.0),
-        git=Git("0" * 40, False),
-        weights_digest="ab" * 32,
-    )
-    return dataclasses.replace(record, **changes)
+@pytest.fixture
+def changed(make):
+    """Returns a function to the JSON of a record in which the field at `path` is `value`, or gone."""
+
+    def changed(path: str, value) -> str:
+        tree = json.loads(records.to_json(make()))
+        *parents, last = path.split(".")
+        node = tree
+        for parent in parents:
+            node = node[parent]
+        if value is ...:
+            del node[last]
+        else:
+            node[last] = value
+        return json.dumps(tree)
+
+    return changed
 
 
-def changed(path: str, value) -> str:
-    """The JSON of a record in which the field at `path` is `value`, or gone if that is `...`."""
-    tree = json.loads(records.to_json(make()))
-    *parents, last = path.split(".")
-    node = tree
-    for parent in parents:
-        node = node[parent]
-    if value is ...:
-        del node[last]
-    else:
-        node[last] = value
-    return json.dumps(tree)
-
-
-def test_record_survives_json():
+def test_record_survives_json(make):
     assert records.from_json(records.to_json(make())) == make()
 
 
-def test_json_keys_are_the_schema():
+def test_json_keys_are_the_schema(make):
     tree = json.loads(records.to_json(make()))
     assert tree["schema_version"] == 1
     assert set(tree) == {
@@ -84,7 +52,7 @@ def test_json_keys_are_the_schema():
     }
 
 
-def test_non_finite_numbers_survive_strict_json():
+def test_non_finite_numbers_survive_strict_json(make):
     failure = Failure(12, math.nan, -math.inf)
     record = make(status="diverged", failure=failure, config={"bounds": [math.inf, 1.0]})
 
@@ -99,11 +67,11 @@ def test_non_finite_numbers_survive_strict_json():
     assert again.config == {"bounds": [math.inf, 1.0]}
 
 
-def test_a_string_field_that_says_nan_stays_a_string():
+def test_a_string_field_that_says_nan_stays_a_string(make):
     assert records.from_json(records.to_json(make(error="NaN"))).error == "NaN"
 
 
-def test_numpy_scalars_and_tuples_become_plain_values():
+def test_numpy_scalars_and_tuples_become_plain_values(make):
     record = make(config={"size": (32, 32), "rate": np.float32(0.5)}, seed=np.int64(3))
     again = records.from_json(records.to_json(record))
     assert again.config == {"size": [32, 32], "rate": 0.5}
@@ -134,19 +102,19 @@ def test_numpy_scalars_and_tuples_become_plain_values():
         ("schema_version", 2, "record schema 2 and this version of the suite reads up to 1"),
     ],
 )
-def test_a_wrong_field_is_named(path, value, sentence):
+def test_a_wrong_field_is_named(changed, path, value, sentence):
     with pytest.raises(RecordError) as caught:
         records.from_json(changed(path, value))
     assert sentence in str(caught.value)
 
 
-def test_a_newer_schema_is_refused_before_its_unknown_fields():
+def test_a_newer_schema_is_refused_before_its_unknown_fields(changed):
     tree = json.loads(changed("schema_version", 7)) | {"invented_later": 1}
     with pytest.raises(RecordError, match="record schema 7"):
         records.from_json(json.dumps(tree))
 
 
-def test_fields_that_may_be_null_may_be_absent():
+def test_fields_that_may_be_null_may_be_absent(changed):
     record = records.from_json(changed("throughput.infer_images_per_second", ...))
     assert record.throughput == Throughput(1400.0, None)
 
@@ -165,13 +133,13 @@ def test_text_that_is_no_record_is_refused(text):
         ({"seed": "0"}, "seed"),
     ],
 )
-def test_a_record_that_could_not_be_read_again_is_not_written(tmp_path, changes, name):
+def test_a_record_that_could_not_be_read_again_is_not_written(make, tmp_path, changes, name):
     with pytest.raises(RecordError, match=f"'{name}'"):
         records.write(make(**changes), tmp_path / "record.json")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_label_writes_options_sorted_by_name():
+def test_label_writes_options_sorted_by_name(make):
     assert Model("resnet18", {}, 32, 10).label == "resnet18"
     options = {"width": 0.5, "dropout": 0.2}
     assert Model("mobilenet_v1", options, 32, 10).label == "mobilenet_v1:dropout=0.2,width=0.5"
@@ -187,7 +155,7 @@ def test_read_names_the_file(tmp_path):
         records.read(tmp_path / "missing.json")
 
 
-def test_a_failed_write_leaves_the_old_record_and_no_litter(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_old_record_and_no_litter(make, tmp_path, monkeypatch):
     path = tmp_path / "record.json"
     records.write(make(), path)
 
@@ -201,7 +169,7 @@ def test_a_failed_write_leaves_the_old_record_and_no_litter(tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_reader_never_sees_half_a_record(tmp_path):
+def test_a_reader_never_sees_half_a_record(make, tmp_path):
     path = tmp_path / "record.json"
     versions = [make(config={"filler": [seed] * 5000}, seed=seed) for seed in range(2)]
     records.write(versions[0], path)
@@ -214,7 +182,7 @@ def test_a_reader_never_sees_half_a_record(tmp_path):
     writer.join()
 
 
-def test_find_takes_a_run_and_a_folder_of_runs_and_each_file_once(tmp_path):
+def test_find_takes_a_run_and_a_folder_of_runs_and_each_file_once(make, tmp_path):
     first = records.record_path(tmp_path, "a")
     second = records.record_path(tmp_path, "b")
     for path in (first, second):
@@ -230,7 +198,7 @@ def test_find_names_a_missing_folder(tmp_path):
         records.find([tmp_path / "absent"])
 
 
-def test_load_all_leaves_out_what_it_cannot_read_and_names_it(tmp_path):
+def test_load_all_leaves_out_what_it_cannot_read_and_names_it(make, changed, tmp_path):
     records.write(make("good"), records.record_path(tmp_path, "good"))
     texts = {
         "damaged": "\x00\x01",
@@ -248,14 +216,14 @@ def test_load_all_leaves_out_what_it_cannot_read_and_names_it(tmp_path):
     assert "update the suite" in str(problems[2])
 
 
-def test_two_copies_of_a_record_are_one(tmp_path):
+def test_two_copies_of_a_record_are_one(make, tmp_path):
     for folder in ("a", "b"):
         records.write(make(), records.record_path(tmp_path / folder, "resnet18-0"))
     assert records.load_all([tmp_path / "a", tmp_path / "b"]) == ([make()], [])
 
 
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
-def test_of_two_records_of_a_run_the_later_is_kept_in_either_order(tmp_path, order):
+def test_of_two_records_of_a_run_the_later_is_kept_in_either_order(make, tmp_path, order):
     later = make(finished_at="2025-01-02T00:00:00Z", status="failed")
     records.write(later, records.record_path(tmp_path / "a", "resnet18-0"))
     records.write(make(), records.record_path(tmp_path / "b", "resnet18-0"))

@@ -1,0 +1,89 @@
+"""What stands around a table, in plain words: the data, the budget, the machine, the failures."""
+
+from collections.abc import Iterable
+
+from results.rows import Group, Row, Table, device, host
+from results.schema import RunRecord
+
+_UNITS = {"flops": "FLOPs", "train": "training"}
+_MOST_NAMED = 4
+
+
+def title(group: Group) -> str:
+    """Returns the heading of a ranking: `digits 1.0.0 (test): 12,000 examples, batch size 64, ...`."""
+    where = f" on {group.device}" if group.device else ""
+    return (
+        f"{group.dataset} {group.dataset_version} ({group.test_split}): {budget(group)}{where}, "
+        f"batch size {group.batch_size:,}, {group.recipe} recipe"
+    )
+
+
+def budget(group: Group) -> str:
+    """Returns the budget with its unit: `12,000 examples`, `1e+15 training FLOPs`."""
+    amount = group.budget_amount
+    number = f"{amount:,.10g}" if amount < 1e9 else f"{amount:.4g}"
+    return " ".join([number, *(_UNITS.get(word, word) for word in group.budget_kind.split("_"))])
+
+
+def description(table: Table) -> list[str]:
+    """Returns the lines above a table, each `(name): (text)` in one sentence's length."""
+    runs = [run for row in table.rows for run in row.runs]
+    group = table.group
+    trained = _distinct(_split(run.dataset.train_split, run.dataset.train_examples) for run in runs)
+    tested = _distinct(_split(run.dataset.test_split, run.dataset.test_examples) for run in runs)
+    return [
+        f"Dataset: {group.dataset} {group.dataset_version}, {group.task}; "
+        f"trained on {trained}, reported on {tested}",
+        f"Budget: {budget(group)} a run, batch size {group.batch_size:,}, {group.recipe} recipe",
+        f"Machine: {_distinct((machine(run) for run in runs), '; ') or 'unknown'}",
+    ]
+
+
+def machine(run: RunRecord) -> str:
+    """Returns device, host, memory and JAX: `NVIDIA H200 (AMD EPYC, 16 cores, 128 GiB), jax 1.0`."""
+    name, processor, memory = device(run), host(run), run.hardware.get("memory_bytes")
+    size = f"{memory / 2**30:,.0f} GiB" if isinstance(memory, int | float) else ""
+    around = ", ".join(part for part in ("" if processor in name else processor, size) if part)
+    known = " ".join(part for part in (name, f"({around})" if around else "") if part)
+    version = run.software.get("jax")
+    return f"{known}, jax {version}" if known and version else known
+
+
+def intervals(table: Table) -> str:
+    """Returns how to read the accuracies of a table."""
+    ranked = [row for row in table.rows if row.rank]
+    if not ranked:
+        return "No run completed."
+    if all(row.seeds == 1 for row in ranked):
+        return "Accuracies: one seed, no interval."
+    text = (
+        "Accuracies are means over seeds, ± half the width of their 95% t-interval; models share a "
+        "rank when the interval of their paired difference spans 0."
+    )
+    if any(row.seeds == 1 for row in ranked):
+        text += " A mean without ±: one seed, no interval."
+    return text
+
+
+def failures(table: Table) -> list[tuple[str, str]]:
+    """Returns the model and what happened for each row with a failed run."""
+    return [(row.model, _failure(row)) for row in table.rows if row.status != "completed"]
+
+
+def _failure(row: Row) -> str:
+    if not row.errors:
+        return row.status
+    more = f" (and {len(row.errors) - 1} other errors)" if len(row.errors) > 1 else ""
+    error = row.errors[0]
+    return f"{row.status}. {error if len(error) <= 200 else error[:197] + '...'}{more}"
+
+
+def _split(name: str, examples: int | None) -> str:
+    return f"{name} ({examples:,} examples)" if examples is not None else name
+
+
+def _distinct(texts: Iterable[str], separator: str = " or ") -> str:
+    found = sorted(set(texts) - {""})
+    more = len(found) - _MOST_NAMED
+    shown = found[:_MOST_NAMED] + ([f"{more} more"] if more > 0 else [])
+    return separator.join(shown)

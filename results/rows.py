@@ -1,0 +1,183 @@
+"""Records to the rows of tables: one ranking for each set of runs that may be compared."""
+
+import dataclasses
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from results.schema import RunRecord
+from results.statistics import Estimate, estimate, rank
+
+
+@dataclass(frozen=True, order=True)
+class Group:
+    """What two runs must have in common to share a ranking.
+
+    `device` is named only where the budget is seconds, which mean something on one device alone;
+    elsewhere runs on different machines compare, and `device` is empty.
+    """
+
+    dataset: str
+    dataset_version: str
+    test_split: str
+    task: str
+    budget_kind: str
+    budget_amount: float
+    recipe: str
+    batch_size: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """The runs of one model at one image size in one group, sorted by seed.
+
+    `rank` is None for a model none of whose runs completed.
+    """
+
+    group: Group
+    model: str
+    image_size: int
+    runs: tuple[RunRecord, ...]
+    rank: int | None = None
+
+    @cached_property
+    def completed(self) -> tuple[RunRecord, ...]:
+        """The runs that count: they completed, and measured top-1 on the test split."""
+        return tuple(run for run in self.runs if _counts(run))
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds completed."""
+        return len({run.seed for run in self.completed})
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices that the runs used, each once."""
+        return tuple(sorted({device(run) for run in self.runs} - {""}))
+
+    def by_seed(self, value: Callable[[RunRecord], float | None]) -> dict[int, float]:
+        """Returns `value` of the completed runs by seed; a seed run more than once counts once."""
+        values = defaultdict(list)
+        for run in self.completed:
+            number = value(run)
+            if number is not None and math.isfinite(number):
+                values[run.seed].append(number)
+        return {seed: estimate(numbers).mean for seed, numbers in values.items()}
+
+    def over_seeds(self, value: Callable[[RunRecord], float | None]) -> Estimate | None:
+        """Returns the mean of `value` over the completed seeds; None where nothing was measured."""
+        values = self.by_seed(value)
+        return estimate(list(values.values())) if values else None
+
+    def metric(self, split: str, name: str) -> Estimate | None:
+        """Returns the mean of metric `name` on "test" or "validation" over the completed seeds."""
+        return self.over_seeds(lambda run: getattr(run.metrics, split).get(name))
+
+    def speed(self, value: Callable[[RunRecord], float | None]) -> Estimate | None:
+        """Like `over_seeds`, but None when the runs used several devices: it is no device's."""
+        return self.over_seeds(value) if len(self.devices) <= 1 else None
+
+    def agreed(self, value: Callable[[RunRecord], int | None]) -> int | None:
+        """Returns what all runs say, failed ones included; None where they disagree."""
+        values = {value(run) for run in self.runs} - {None}
+        return values.pop() if len(values) == 1 else None
+
+    @property
+    def status(self) -> str:
+        """`completed`, or how many runs failed and how: `1 of 3 failed: out of memory`."""
+        failed = [run for run in self.runs if not _counts(run)]
+        if not failed:
+            return "completed"
+        reasons = _reasons(failed)
+        if len(self.runs) == 1:
+            return reasons
+        count = f"{len(failed)} of {len(self.runs)} failed"
+        return count if reasons == "failed" else f"{count}: {reasons}"
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """What the failed runs said of themselves, each once."""
+        texts = (" ".join((run.error or "").split()) for run in self.runs if not _counts(run))
+        return tuple(dict.fromkeys(text for text in texts if text))
+
+
+@dataclass(frozen=True)
+class Table:
+    """One ranking: its rows from the best down, those without a rank last."""
+
+    group: Group
+    rows: tuple[Row, ...]
+
+
+def summarise(records: Iterable[RunRecord]) -> list[Table]:
+    """Returns one table a group, sorted by group; the order of `records` changes nothing."""
+    runs = defaultdict(lambda: defaultdict(list))
+    for record in sorted(records, key=lambda run: (run.seed, run.run_id)):
+        runs[group_of(record)][record.label, record.model.image_size].append(record)
+    return [_table(group, runs[group]) for group in sorted(runs)]
+
+
+def group_of(record: RunRecord) -> Group:
+    """Returns the group whose ranking the record belongs to."""
+    dataset, budget = record.dataset, record.budget
+    return Group(
+        dataset=dataset.name,
+        dataset_version=dataset.version,
+        test_split=dataset.test_split,
+        task=dataset.task,
+        budget_kind=budget.kind,
+        budget_amount=budget.amount,
+        recipe=record.recipe,
+        batch_size=budget.batch_size,
+        device=device(record) if "seconds" in budget.kind else "",
+    )
+
+
+def device(record: RunRecord) -> str:
+    """Returns what the run computed on: `8 x TPU v4`; a processor by its own name and cores."""
+    hardware = record.hardware
+    count, kind = hardware.get("device_count") or 1, hardware.get("device_kind") or ""
+    if hardware.get("platform") == "cpu" and hardware.get("cpu"):
+        kind = host(record)
+    return f"{count} x {kind}" if kind and count != 1 else str(kind)
+
+
+def host(record: RunRecord) -> str:
+    """Returns the processor of the host and its cores: `AMD EPYC 7B12, 16 cores`."""
+    hardware = record.hardware
+    cores = f"{hardware['cpu_cores']} cores" if hardware.get("cpu_cores") else ""
+    return ", ".join(filter(None, (str(hardware.get("cpu") or ""), cores)))
+
+
+def _table(group: Group, runs: dict[tuple[str, int], list[RunRecord]]) -> Table:
+    rows = {key: Row(group, *key, tuple(runs[key])) for key in sorted(runs)}
+    scores = {key: row.by_seed(_top1) for key, row in rows.items() if row.completed}
+    ranks = rank(scores)  # in order, best first
+    ranked = [dataclasses.replace(rows[key], rank=place) for key, place in ranks.items()]
+    return Table(group, (*ranked, *(row for key, row in rows.items() if key not in ranks)))
+
+
+def _top1(run: RunRecord) -> float | None:
+    return run.metrics.test.get("top1")
+
+
+def _counts(run: RunRecord) -> bool:
+    return run.status == "completed" and math.isfinite(run.metrics.test.get("top1", math.nan))
+
+
+def _reasons(failed: list[RunRecord]) -> str:
+    """Returns how the runs failed, each way once, with the steps of those that diverged."""
+    reasons = dict.fromkeys(
+        "no test result" if run.status == "completed" else run.status.replace("_", " ")
+        for run in failed
+    )
+    diverged = (run for run in failed if run.status == "diverged" and run.failure)
+    steps = sorted({run.failure.step for run in diverged})
+    if steps:
+        many = "s" if len(steps) > 1 else ""
+        where = f"diverged at step{many} {', '.join(map(str, steps))}"
+        return "; ".join(where if reason == "diverged" else reason for reason in reasons)
+    return "; ".join(reasons)

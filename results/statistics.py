@@ -1,0 +1,90 @@
+"""Means, intervals and ranks over seeds."""
+
+import functools
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from scipy.special import stdtrit  # scipy.stats would take a second to import
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds, in the unit of the values.
+
+    Attributes:
+      count: the number of values.
+      mean: their mean.
+      std: sample standard deviation (n - 1); None for one value.
+      low, high: the two-sided Student's t interval of the mean; None for one value.
+    """
+
+    count: int
+    mean: float
+    std: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
+    """Returns the mean of `values` with its t interval: mean ± t(n - 1) · std / √n.
+
+    Raises:
+      ValueError: there are no values.
+    """
+    count = len(values)
+    if count == 0:
+        raise ValueError("A mean needs at least one value.")
+    mean = math.fsum(values) / count  # exact sums: no result depends on the order of the values
+    if count == 1:
+        return Estimate(1, mean)
+    std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
+    half_width = _t_quantile(count - 1, (1 + confidence) / 2) * std / math.sqrt(count)
+    return Estimate(count, mean, std, mean - half_width, mean + half_width)
+
+
+def paired_difference(
+    first: Mapping[int, float], second: Mapping[int, float], confidence: float = 0.95
+) -> Estimate | None:
+    """Returns the mean of `first - second` over the seeds both have, or None if they share none.
+
+    A seed fixes the order of the data for every model, so what that order adds to a score cancels
+    in the difference, whose interval is then narrower than those of the two means would suggest.
+    """
+    differences = [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
+    return estimate(differences, confidence) if differences else None
+
+
+def rank(scores: Mapping[Key, Mapping[int, float]]) -> dict[Key, int]:
+    """Returns the rank of each key, best (highest mean score) first, as competitions give it.
+
+    `scores` maps each key to its score by seed. Walking down the means, a key that cannot be told
+    from the leader of the current group shares the leader's rank; the next starts a group at its
+    own place: 1, 1, 3. Keys of equal mean keep the order they came in.
+    """
+    means = {key: estimate(list(by_seed.values())).mean for key, by_seed in scores.items()}
+    ranks: dict[Key, int] = {}
+    leader = None
+    for place, key in enumerate(sorted(scores, key=lambda key: -means[key]), start=1):
+        if leader is None or not _tied(scores[leader], scores[key], means[leader] == means[key]):
+            leader = key
+            ranks[key] = place
+        else:
+            ranks[key] = ranks[leader]
+    return ranks
+
+
+def _tied(leader: Mapping[int, float], other: Mapping[int, float], equal_means: bool) -> bool:
+    """Whether the interval of the paired difference spans 0; without one, whether means agree."""
+    difference = paired_difference(leader, other)
+    if difference is None or difference.low is None:
+        return equal_means
+    return difference.low <= 0 <= difference.high
+
+
+@functools.cache
+def _t_quantile(degrees: int, probability: float) -> float:
+    return float(stdtrit(degrees, probability))

@@ -1,0 +1,347 @@
+"""The tables: what they say of known records, that they hide no failure, and never depend on order."""
+
+import csv
+import dataclasses
+import io
+import random
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from results import RecordError, leaderboard, records
+from results.records import Failure, Metrics, Model, Throughput, Timings
+
+FIRST_COLUMNS = (
+    "rank,model,image_size,parameters,macs,seeds,top1,top1_low,top1_high,top5,"
+    "train_images_per_second,infer_images_per_second,train_seconds,status"
+)
+DIVERGED = {"status": "diverged", "metrics": Metrics(), "failure": Failure(12, float("nan"))}
+OUT_OF_MEMORY = {"status": "out_of_memory", "metrics": Metrics(), "error": "No room for 2 GiB."}
+
+
+@pytest.fixture
+def run(make):
+    """Returns a function from a model's name, seed and test top-1 to the record of its run."""
+
+    def run(name, seed, top1=None, options=None, **changes):
+        changes.setdefault("metrics", Metrics({}, {"top1": top1, "top5": 1.0, "loss": 0.25}))
+        run_id = changes.pop("run_id", f"{name}-{seed}")
+        model = Model(name, options or {}, 32, 10, 1_234_567, 0, 37_000_000)
+        return make(run_id, model=model, seed=seed, **changes)
+
+    return run
+
+
+@pytest.fixture
+def three(run):
+    """A model that leads, one that cannot be told from it, and one that fails on every seed."""
+    return [
+        *(run("leader", seed, top1) for seed, top1 in enumerate([0.90, 0.92, 0.94])),
+        *(run("equal", seed, top1) for seed, top1 in enumerate([0.91, 0.90, 0.92])),
+        *(run("behind", seed, top1) for seed, top1 in enumerate([0.50, 0.51, 0.52])),
+        *(run("broken", seed, **DIVERGED) for seed in range(3)),
+    ]
+
+
+def rows_of(run_records) -> list[dict[str, str]]:
+    text = leaderboard.to_csv(leaderboard.summarise(run_records))
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def printed(run_records, width=80) -> str:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    leaderboard.print_table(run_records, console)
+    return console.file.getvalue()
+
+
+def write_all(run_records, folder) -> None:
+    for record in run_records:
+        records.write(record, records.record_path(folder, record.run_id))
+
+
+def test_csv_begins_with_the_agreed_columns(three):
+    header = leaderboard.to_csv(leaderboard.summarise(three)).splitlines()[0]
+    assert header.startswith(f"{FIRST_COLUMNS},")
+    assert len(set(header.split(","))) == len(header.split(","))
+
+
+def test_csv_holds_means_fractions_and_intervals(three):
+    row = rows_of(three)[0]
+    assert {name: row[name] for name in ("rank", "model", "image_size", "seeds", "status")} == {
+        "rank": "1",
+        "model": "leader",
+        "image_size": "32",
+        "seeds": "3",
+        "status": "completed",
+    }
+    assert (row["parameters"], row["macs"], row["top5"]) == ("1234567", "37000000", "1")
+    assert float(row["top1"]) == pytest.approx(0.92)
+    # 0.92 ± t(0.975, 2) * 0.02 / sqrt(3) = 0.92 ± 0.0496828
+    assert float(row["top1_low"]) == pytest.approx(0.8703172, abs=1e-7)
+    assert float(row["top1_high"]) == pytest.approx(0.9696828, abs=1e-7)
+    assert float(row["top1_std"]) == pytest.approx(0.02)
+    assert (row["train_images_per_second"], row["train_seconds"]) == ("1400", "8.5")
+    assert (row["budget_kind"], row["budget_amount"]) == ("examples", "12000")
+    assert row["run_ids"] == "leader-0 leader-1 leader-2"
+
+
+def test_ties_share_a_rank_and_failures_come_last_without_one(three):
+    assert [(row["rank"], row["model"]) for row in rows_of(three)] == [
+        ("1", "leader"),
+        ("1", "equal"),
+        ("3", "behind"),
+        ("", "broken"),
+    ]
+
+
+def test_whole_numbers_in_the_csv_are_exact(run):
+    record = run("a", 0, 0.5)
+    budget = dataclasses.replace(record.budget, amount=1_281_167 * 90)
+    (row,) = rows_of([dataclasses.replace(record, budget=budget)])
+    assert row["budget_amount"] == "115305030"
+
+
+def test_one_seed_has_a_rank_and_no_interval(run):
+    rows = rows_of([run("a", 0, 0.8), run("b", 0, 0.9), run("c", 0, 0.9)])
+    assert [(row["rank"], row["model"]) for row in rows] == [("1", "b"), ("1", "c"), ("3", "a")]
+    assert {(row["top1_low"], row["top1_high"], row["top1_std"]) for row in rows} == {("", "", "")}
+
+
+def test_one_seed_says_so(run):
+    records_ = [run("a", 0, 0.8)]
+    assert "one seed, no interval" in leaderboard.to_markdown(leaderboard.summarise(records_))
+    assert "one seed, no interval" in printed(records_)
+
+
+def test_some_models_with_one_seed_are_said_to_have_no_interval(three, run):
+    assert "one seed, no interval" not in printed(three, 200)
+    assert "A mean without ±: one seed, no interval." in printed([*three, run("a", 0, 0.8)], 200)
+
+
+@pytest.mark.parametrize(
+    ("failed", "status"),
+    [
+        ([DIVERGED], "diverged at step 12"),
+        ([DIVERGED | {"failure": None}], "diverged"),
+        ([OUT_OF_MEMORY], "out of memory"),
+        ([OUT_OF_MEMORY, OUT_OF_MEMORY], "2 of 2 failed: out of memory"),
+        ([DIVERGED, DIVERGED | {"failure": Failure(7)}], "2 of 2 failed: diverged at steps 7, 12"),
+        ([DIVERGED, OUT_OF_MEMORY], "2 of 2 failed: diverged at step 12; out of memory"),
+        ([{"status": "failed", "metrics": Metrics()}] * 2, "2 of 2 failed"),
+        ([{"status": "completed", "metrics": Metrics()}], "no test result"),
+    ],
+)
+def test_a_model_that_never_completed_says_why_and_keeps_its_size(run, failed, status):
+    (row,) = rows_of([run("a", seed, **changes) for seed, changes in enumerate(failed)])
+    assert row["status"] == status
+    assert (row["rank"], row["top1"], row["seeds"]) == ("", "", "0")
+    assert row["parameters"] == "1234567"
+
+
+def test_a_failed_seed_is_counted_and_not_averaged(run):
+    # A run that ran out of memory may still have left numbers: they are not results.
+    half_done = OUT_OF_MEMORY | {"metrics": Metrics({}, {"top1": 0.1})}
+    (row,) = rows_of([run("a", 0, 0.8), run("a", 1, 0.9), run("a", 2, **half_done)])
+    assert row["status"] == "1 of 3 failed: out of memory"
+    assert (row["seeds"], row["runs"], row["rank"]) == ("2", "3", "1")
+    assert float(row["top1"]) == pytest.approx(0.85)
+
+
+def test_a_seed_run_twice_counts_once(run):
+    runs = [run("a", 0, 0.8), run("a", 0, 0.9, run_id="again"), run("a", 1, 0.65)]
+    (row,) = rows_of(runs)
+    assert (row["seeds"], row["runs"]) == ("2", "3")
+    assert float(row["top1"]) == pytest.approx(0.75)  # (0.85 + 0.65) / 2
+
+
+def test_options_and_image_size_make_different_rows(run, make):
+    small = make("small", model=Model("a", {}, 24, 10))
+    rows = rows_of([run("a", 0, 0.9), small, run("a", 0, 0.9, {"width": 0.5}, run_id="narrow")])
+    assert {(row["model"], row["image_size"]) for row in rows} == {
+        ("a", "32"),
+        ("a", "24"),
+        ("a:width=0.5", "32"),
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset": {"name": "cifar10"}},
+        {"dataset": {"version": "2.0.0"}},
+        {"dataset": {"test_split": "validation"}},
+        {"dataset": {"task": "transfer"}},
+        {"budget": {"kind": "steps"}},
+        {"budget": {"amount": 24_000}},
+        {"budget": {"batch_size": 128}},
+        {"recipe": "paper"},
+    ],
+    ids=str,
+)
+def test_runs_that_are_not_matched_never_share_a_ranking(run, change):
+    other = run("other", 0, 0.9)
+    for name, value in change.items():
+        if isinstance(value, dict):
+            value = dataclasses.replace(getattr(other, name), **value)
+        other = dataclasses.replace(other, **{name: value})
+    runs = [run("a", 0, 0.95), other]
+    assert [row["rank"] for row in rows_of(runs)] == ["1", "1"]
+    assert leaderboard.to_markdown(leaderboard.summarise(runs)).count("\n## ") == 2
+
+
+def test_seconds_on_different_devices_never_share_a_ranking_and_examples_do(run):
+    def on(device, kind):
+        record = run(f"on_{device}", 0, 0.9, hardware={"platform": "gpu", "device_kind": device})
+        return dataclasses.replace(record, budget=dataclasses.replace(record.budget, kind=kind))
+
+    for kind, tables in [("train_seconds", 2), ("examples", 1)]:
+        assert len(leaderboard.summarise([on("H200", kind), on("T4", kind)])) == tables
+
+
+def test_a_speed_is_not_averaged_over_devices(run):
+    one = run("a", 0, 0.9, hardware={"device_kind": "H200"}, throughput=Throughput(3000.0))
+    two = run("a", 1, 0.9, hardware={"device_kind": "T4"}, throughput=Throughput(300.0))
+    (row,) = rows_of([one, two])
+    assert (row["train_images_per_second"], row["train_seconds"]) == ("", "")
+    assert row["device"] == "H200 + T4"
+    assert rows_of([one])[0]["train_images_per_second"] == "3000"
+
+
+def test_what_was_not_measured_is_empty(run):
+    nothing = {"throughput": Throughput(), "timings": Timings(), "hardware": {}, "software": {}}
+    record = run("a", 0, 0.9, **nothing)
+    (row,) = rows_of([record])
+    assert (row["train_images_per_second"], row["train_seconds"], row["device"]) == ("", "", "")
+    assert "Machine: unknown" in printed([record])
+
+
+def test_markdown_reads_as_percent_with_units(three):
+    text = leaderboard.to_markdown(leaderboard.summarise(three))
+    assert "| 1 | `leader` | 32 | 1.23M | 37.0M | 3 | 92.00 ± 4.97 | 100.00 | 1,400 |" in text
+    assert "## digits 1.0.0 (test): 12,000 examples, batch size 64, common recipe" in text
+    assert "trained on train (1,200 examples), reported on test (300 examples)" in text
+    assert "- `broken`: 3 of 3 failed: diverged at step 12" in text
+
+
+def test_markdown_rows_have_the_cells_of_their_header_whatever_a_name_holds(run):
+    record = run("a", 0, 0.9, {"act": "x|y\nz`"}, error="[red]|")
+    lines = leaderboard.to_markdown(leaderboard.summarise([record])).splitlines()
+    header, ruler, row = (line for line in lines if line.startswith("|"))
+    bars = header.count("|")
+    assert ruler.count("|") == bars
+    assert row.replace("\\|", "").count("|") == bars
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_terminal_table_fits_and_shows_every_model_score_and_failure(three, run, width):
+    long = [run("mobilenet_v1", seed, 0.3 + seed / 50, {"width": 0.5}) for seed in range(3)]
+    text = printed([*three, *long, run("half", 0, 0.2), run("half", 1, **OUT_OF_MEMORY)], width)
+    assert max(map(len, text.splitlines())) <= width
+    for whole in ("mobilenet_v1:width=0.5", "92.00 ± 4.97", "3 of 3 failed: diverged at step 12"):
+        assert whole in text
+    assert "half: 1 of 2 failed: out of memory. No room for 2 GiB." in text
+
+
+def test_terminal_shows_names_with_brackets_as_they_are(run):
+    assert "a:norm=[bold]" in printed([run("a", 0, 0.9, {"norm": "[bold]"})])
+
+
+def test_same_records_give_the_same_bytes_in_any_order(three, run, tmp_path):
+    runs = [*three, *(run("other", seed, 0.1 + seed / 7, recipe="paper") for seed in range(3))]
+    written = []
+    for i in range(4):
+        random.Random(i).shuffle(runs)
+        paths = leaderboard.write_tables(runs, tmp_path / str(i))
+        written.append([path.read_bytes() for path in paths])
+        assert [path.name for path in paths] == ["leaderboard.md", "leaderboard.csv"]
+    assert all(files == written[0] for files in written)
+
+
+def test_no_records_make_no_table(tmp_path):
+    with pytest.raises(RecordError, match="no records"):
+        leaderboard.write_tables([], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_thousand_records_are_all_in_the_tables(run):
+    runs = [run(f"model{i:03}", seed, 0.5 + i / 1000) for i in range(400) for seed in range(5)]
+    rows = rows_of(runs)
+    assert [int(row["rank"]) for row in rows] == list(range(1, 401))
+    assert sum(int(row["seeds"]) for row in rows) == 2000
+    assert rows[0]["model"] == "model399"
+
+
+def test_command_writes_what_the_records_say_and_prints_it(three, tmp_path, capsys):
+    write_all(three[:6], tmp_path / "first")
+    write_all(three[6:], tmp_path / "second")
+    folders = [str(tmp_path / "second"), str(tmp_path / "first")]
+    assert leaderboard.main([*folders, f"--out={tmp_path / 'tables'}"]) == 0
+    expected = leaderboard.to_csv(leaderboard.summarise(three))
+    assert (tmp_path / "tables" / "leaderboard.csv").read_text() == expected
+    shown = capsys.readouterr()
+    assert "leader" in shown.out
+    assert shown.err == ""
+
+
+def test_command_names_a_damaged_record_and_goes_on(three, tmp_path, capsys):
+    write_all(three, tmp_path)
+    records.record_path(tmp_path, "leader-2").write_text("{")
+    assert leaderboard.main([str(tmp_path), f"--out={tmp_path}"]) == 0
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"Left out: {records.record_path(tmp_path, 'leader-2')}: ")
+    text = (tmp_path / "leaderboard.csv").read_text()
+    assert rows_of([record for record in three if record.run_id != "leader-2"]) == list(
+        csv.DictReader(io.StringIO(text))
+    )
+
+
+def test_command_without_out_writes_nothing(three, tmp_path):
+    write_all(three, tmp_path)
+    assert leaderboard.main([str(tmp_path)]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+@pytest.mark.parametrize("mistake", ["missing", "empty", "damaged", "unwritable"])
+def test_command_says_a_mistake_in_one_sentence_with_status_2(three, mistake, tmp_path, capsys):
+    folder, out = tmp_path / "folder", tmp_path / "out"
+    if mistake != "missing":
+        folder.mkdir()
+    if mistake == "damaged":
+        (folder / "record.json").write_text("{")
+    if mistake == "unwritable":
+        write_all(three, folder)
+        out.write_text("a file, not a folder")
+    assert leaderboard.main([str(folder), f"--out={out}"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert str(out if mistake == "unwritable" else folder) in shown.err
+
+
+def test_command_starts_without_jax_and_the_other_rooms():
+    program = (
+        "import sys, results.leaderboard; "
+        "print({name.partition('.')[0] for name in sys.modules} "
+        "& {'jax', 'flax', 'tensorflow', 'models', 'benchmarks', 'input_pipeline'})"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.stdout == "set()\n", ended.stderr
+
+
+def test_help_tells_folders_out_and_exit_status(capsys):
+    with pytest.raises(SystemExit) as caught:
+        leaderboard.main(["--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert "runs/*/record.json" in shown
+    assert "--out" in shown
+    assert "Exit status" in shown
+
+
+@pytest.mark.parametrize("arguments", [[], ["--unknown=1", "folder"]])
+def test_wrong_arguments_have_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        leaderboard.main(arguments)
+    assert caught.value.code == 2
