@@ -5,6 +5,7 @@
 
 from models import alexnet, googlenet, mobilenet_v1, resnet, squeezenet, vgg  # noqa: F401 (they register)
 from models.layers import Classifier, Mode
+from models.macs import count_macs
 from models.registry import (
     ModelError,
     ModelInfo,
@@ -26,6 +27,7 @@ __all__ = [
     "ModelInfo",
     "check_image_size",
     "count_auxiliary_parameters",
+    "count_macs",
     "count_parameters",
     "create",
     "create_abstract",

@@ -1,0 +1,121 @@
+"""Multiply-accumulates of a forward pass, counted from its jaxpr.
+
+One MAC is one multiply-add of a convolution or a matrix product; additions of biases, normalisation, activations and
+pooling are not counted. A convolution counts every tap, those that meet padding included, as the literature does.
+"""
+
+import math
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.extend import core
+
+from models.layers import Classifier
+from models.registry import check_image_size, create_abstract, info
+
+
+def count_macs(
+    model: str | Classifier,
+    image_size: int | tuple[int, int] | None = None,
+    *,
+    num_classes: int = 1000,
+    **options,
+) -> int:
+    """Returns the MACs of one image's forward pass in evaluation mode; auxiliary heads are not run, so not counted.
+
+    Nothing is allocated or compiled.
+
+    Args:
+      model: a registered name with its options, or a model already made (of real or of abstract values).
+      image_size: the image's side in pixels, or its height and width; the model's own if `model` is a name and this is
+        not given.
+      num_classes: the number of logits, if `model` is a name.
+      **options: the model's options, if `model` is a name.
+
+    Raises:
+      ModelError: an unknown model or option, or images too small for it.
+    """
+    if isinstance(model, str):
+        image_size = image_size or info(model).input_size
+        check_image_size(model, min(_sides(image_size)))
+        model = create_abstract(model, num_classes, **options)
+    if image_size is None:
+        raise TypeError("a model that is not given by its name needs an image_size")
+    equations = walk(trace(model, image_size).jaxpr)
+    return sum(times * equation_macs(equation) for equation, times in equations)
+
+
+def trace(model: Classifier, image_size: int | tuple[int, int]) -> core.ClosedJaxpr:
+    """Returns the jaxpr of (state, images [1, height, width, 3]) -> logits in evaluation mode.
+
+    Its last input is the images.
+    """
+    graph, state = nnx.split(model)
+    state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
+    images = jax.ShapeDtypeStruct((1, *_sides(image_size), 3), jnp.float32)
+    return jax.make_jaxpr(lambda state, images: nnx.merge(graph, state, copy=True)(images))(
+        state, images
+    )
+
+
+def walk(jaxpr: core.Jaxpr, times: int = 1) -> Iterator[tuple[core.JaxprEqn, int]]:
+    """Yields every equation that holds no other, with how often it runs."""
+    for equation in jaxpr.eqns:
+        bodies = inner(equation)
+        if not bodies:
+            yield equation, times
+        for body, repeats in bodies:
+            yield from walk(body, times * repeats)
+
+
+def inner(equation: core.JaxprEqn) -> list[tuple[core.Jaxpr, int]]:
+    """Returns the jaxprs that an equation runs, each with how often.
+
+    Of a choice by platform it is the default's, which accelerators take: other branches are the same sum, written
+    differently. Of any other choice it is the dearest branch.
+
+    Raises:
+      NotImplementedError: a loop whose length is known only when it runs.
+    """
+    params = equation.params
+    match equation.primitive.name:
+        case "cond":
+            bodies = [branch.jaxpr for branch in params["branches"]]
+            platforms = params.get("branches_platforms")
+            if platforms is not None and None in platforms:
+                return [(bodies[platforms.index(None)], 1)]
+            return [(max(bodies, key=_jaxpr_macs), 1)]
+        case "scan":
+            return [(params["jaxpr"].jaxpr, params["length"])]
+        case "while":
+            raise NotImplementedError("a while loop's MACs cannot be counted from its jaxpr")
+    for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
+        if name in params:
+            body = params[name]
+            return [(getattr(body, "jaxpr", body), 1)]
+    return []
+
+
+def equation_macs(equation: core.JaxprEqn) -> int:
+    """Returns the MACs of one equation: of a convolution or a matrix product, otherwise 0."""
+    outputs = math.prod(equation.outvars[0].aval.shape) if equation.outvars else 0
+    match equation.primitive.name:
+        case "conv_general_dilated":
+            kernel = equation.invars[1].aval.shape
+            features = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
+            return outputs * math.prod(kernel) // features
+        case "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            shape = equation.invars[0].aval.shape
+            return outputs * math.prod(shape[axis] for axis in contracted)
+    return 0
+
+
+def _jaxpr_macs(jaxpr: core.Jaxpr) -> int:
+    return sum(times * equation_macs(equation) for equation, times in walk(jaxpr))
+
+
+def _sides(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    return (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
