@@ -98,7 +98,7 @@ def test_ties_share_a_rank_and_failures_come_last_without_one(three):
 
 def test_whole_numbers_in_the_csv_are_exact(run):
     record = run("a", 0, 0.5)
-    budget = dataclasses.replace(record.budget, amount=1_281_167 * 90)
+    budget = dataclasses.replace(record.budget, amount=1_281_167.0 * 90)
     (row,) = rows_of([dataclasses.replace(record, budget=budget)])
     assert row["budget_amount"] == "115305030"
 
