@@ -9,7 +9,8 @@ from pathlib import Path
 from input_pipeline import prepared, splits
 from input_pipeline.splits import Source
 
-OWN_NAMES = ("digits",)
+OWN_NAMES = ("digits", "synthetic")
+_FOLDER = "folder:"
 
 
 @dataclass(frozen=True)
@@ -60,25 +61,69 @@ def default_data_dir() -> Path:
     return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
+def directory(data_dir: str | None) -> Path:
+    """Returns `data_dir` as a path, TFDS's own directory unless given."""
+    return Path(data_dir).expanduser() if data_dir else default_data_dir()
+
+
+def needs_no_preparation(name: str) -> bool:
+    """Says whether the dataset is never written to a data directory."""
+    return name == "synthetic" or name.startswith(_FOLDER)
+
+
 def load(name: str, data_dir: str | None = None) -> Dataset:
     """Returns the dataset called `name`.
 
     Args:
-        name: `digits`, or any TFDS dataset prepared as ArrayRecord, as `NAME[/CONFIG][:VERSION]`.
+        name: `digits`; `synthetic`; `folder:PATH` (pictures at PATH/SPLIT/CLASS/*); or any TFDS
+            dataset prepared as ArrayRecord, as `NAME[/CONFIG][:VERSION]`.
         data_dir: Where prepared datasets lie; TFDS's own directory unless given.
 
     Raises:
         DataError: There is no such dataset, it is not prepared, or it cannot be read.
     """
-    directory = Path(data_dir).expanduser() if data_dir else default_data_dir()
+    if name == "synthetic":
+        return _load_synthetic()
+    if name.startswith(_FOLDER):
+        return _load_folder(name)
+    return _load_prepared(name, directory(data_dir))
+
+
+def _load_synthetic() -> Dataset:
+    from input_pipeline import synthetic
+
+    return Dataset(
+        name="synthetic",
+        version=synthetic.VERSION,
+        class_names=tuple(f"class {label}" for label in range(synthetic.NUM_CLASSES)),
+        split_sizes=synthetic.SPLIT_SIZES,
+        open_split=synthetic.SyntheticSource,
+    )
+
+
+def _load_folder(name: str) -> Dataset:
+    from input_pipeline import folder
+
+    root = Path(name.removeprefix(_FOLDER)).expanduser().absolute()
+    contents = folder.scan(root)
+    return Dataset(
+        name=name,
+        version=contents.version,
+        class_names=contents.class_names,
+        split_sizes={split: len(files) for split, files in contents.files.items()},
+        open_split=lambda split: folder.FolderSource(root / split, contents.files[split]),
+    )
+
+
+def _load_prepared(name: str, data_dir: Path) -> Dataset:
     request = prepared.parse(name)
     if request.name == "digits":
         from input_pipeline import digits
 
-        digits.prepare(directory)
-    found = prepared.find_directory(request, directory)
+        digits.prepare(data_dir)
+    found = prepared.find_directory(request, data_dir)
     if found is None:
-        raise prepared.not_prepared(request, directory, OWN_NAMES)
+        raise prepared.not_prepared(request, data_dir, OWN_NAMES)
     builder = prepared.read_builder(found)
     _, label_key = prepared.picture_and_label_keys(builder)
     return Dataset(

@@ -1,6 +1,7 @@
 """Encoded pictures of any mode to RGB uint8."""
 
 import io
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -11,11 +12,12 @@ from input_pipeline.errors import DataError
 
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"IEND\xaeB`\x82"
 _EXIF = b"Exif\x00\x00"
 _EXIF_ORIENTATION = 0x0112
 
 
-def decode(data: bytes, origin: str = "picture") -> np.ndarray:
+def decode(data: bytes, describe: Callable[[], str] = lambda: "picture") -> np.ndarray:
     """Returns the picture as RGB uint8 [height, width, 3], turned as its EXIF data says.
 
     Grey is repeated, palettes are looked up, 16 bits become 8 by their share of the range, alpha
@@ -23,34 +25,54 @@ def decode(data: bytes, origin: str = "picture") -> np.ndarray:
 
     Args:
         data: The bytes of a file in any format that Pillow reads.
-        origin: Where the bytes come from, for the error.
+        describe: Says where the bytes come from; called for an error only.
 
     Raises:
-        DataError: The bytes are no whole picture; the message names `origin`.
+        DataError: The bytes are no whole picture; the message says what `describe` returns.
     """
+    picture = _decode_fast(data)
+    if picture is not None:
+        return picture
     try:
-        if data.startswith(_JPEG) and _EXIF not in data[:65536]:
-            colors = simplejpeg.decode_jpeg_header(data)[2]
-            if colors in ("Gray", "YCbCr", "RGB"):
-                return simplejpeg.decode_jpeg(data, "RGB")
-        elif data.startswith(_PNG) and _is_plain_png(data):
-            picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-            if picture is not None:
-                return picture
         return _decode_with_pillow(data)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        what = "is empty" if not data else "is not a picture that can be decoded"
-        if isinstance(error, UnidentifiedImageError) or not data:
-            raise DataError(f"{origin} {what}; replace or remove it") from error
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise DataError(f"{origin} {what} ({reason}); replace or remove it") from error
+        raise DataError(
+            f"{describe()} {_what_is_wrong(data, error)}; replace or remove it"
+        ) from error
+
+
+def _what_is_wrong(data: bytes, error: Exception) -> str:
+    if not data:
+        return "is empty"
+    if isinstance(error, UnidentifiedImageError) or not str(error):
+        return "is not a picture in a format that Pillow reads"
+    reason = str(error).splitlines()[0].rstrip(".")
+    return f"cannot be decoded ({reason})"
+
+
+def _decode_fast(data: bytes) -> np.ndarray | None:
+    """Returns a plain JPEG or PNG decoded without Pillow; None where Pillow shall judge."""
+    if data.startswith(_JPEG) and _EXIF not in data[:65536]:
+        try:
+            if simplejpeg.decode_jpeg_header(data)[2] in ("Gray", "YCbCr", "RGB"):
+                return simplejpeg.decode_jpeg(data, "RGB")
+        except ValueError:
+            return None
+    if data.startswith(_PNG) and _is_plain_png(data):
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return None
 
 
 def _is_plain_png(data: bytes) -> bool:
-    """Says whether a PNG is 8-bit grey or RGB without transparency, which OpenCV decodes alike."""
+    """Says whether a PNG is whole, and 8-bit grey or RGB without transparency or orientation.
+
+    OpenCV decodes such a file as Pillow does; of a cut one it would return the rows it has.
+    """
+    if len(data) < 45 or _PNG_END not in data[-64:]:
+        return False
     bit_depth, color_type = data[24], data[25]
     head = data[: data.find(b"IDAT")]
-    return bit_depth == 8 and color_type in (0, 2) and b"tRNS" not in head and b"eXIf" not in head
+    return bit_depth == 8 and color_type in (0, 2) and b"tRNS" not in head and b"eXIf" not in data
 
 
 def _decode_with_pillow(data: bytes) -> np.ndarray:

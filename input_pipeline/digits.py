@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from absl import logging
 from PIL import Image
 
 from input_pipeline.errors import DataError
@@ -129,8 +130,7 @@ def _write(data_dir: Path, final: Path) -> None:
     staging = tempfile.mkdtemp(prefix=prefix, dir=data_dir)
     try:
         builder = Digits(data_dir=staging, file_format="array_record")
-        # TFDS prints its progress; a second's work inside a load needs none.
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with _quiet():
             builder.download_and_prepare()
         final.parent.mkdir(exist_ok=True)
         os.replace(builder.data_dir, final)
@@ -145,3 +145,15 @@ def _lock(path: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps TFDS's progress bars and log lines back: this takes a second inside a load."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.set_verbosity(verbosity)

@@ -20,6 +20,11 @@ class Request(NamedTuple):
     config: str | None
     version: str | None
 
+    def __str__(self) -> str:
+        config = f"/{self.config}" if self.config else ""
+        version = f":{self.version}" if self.version else ""
+        return f"{self.name}{config}{version}"
+
 
 def parse(name: str) -> Request:
     """Returns the parts of `NAME[/CONFIG][:VERSION]`.
@@ -48,8 +53,7 @@ def find_directory(request: Request, data_dir: Path) -> Path | None:
     if request.config:
         root = root / request.config
     elif not _versions(root):
-        configs = sorted(child.parent.name for child in root.glob("*/*") if _is_prepared(child))
-        configs = sorted(set(configs))
+        configs = sorted({child.parent.name for child in root.glob("*/*") if _is_prepared(child)})
         default = _default_config(root)
         if not configs:
             return None
@@ -98,7 +102,7 @@ def read_builder(directory: Path) -> "tfds.core.DatasetBuilder":
         file_format = builder.info.file_format
     except Exception as error:  # TFDS lets many kinds out for a damaged file
         raise DataError(
-            f"the metadata in {str(directory)!r} cannot be read ({_first_line(error)});"
+            f"the metadata in {str(directory)!r} cannot be read ({first_line(error)});"
             " remove that directory and prepare the dataset again"
         ) from error
     if file_format is None or file_format.value != "array_record":
@@ -152,7 +156,7 @@ class ArrayRecordSource:
         return len(self._records)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        # The record is a tf.train.Example. TFDS's own reading of it costs ten times this.
+        # The record is a tf.train.Example. TFDS's own reading of it costs several times the parsing.
         from tensorflow_datasets.proto import tf_example_pb2
 
         try:
@@ -163,16 +167,12 @@ class ArrayRecordSource:
             }
         except Exception as error:  # the readers are C++ and raise what they like
             raise DataError(
-                f"{self.describe(index)} cannot be read ({_first_line(error)}); remove that"
+                f"{self.describe(index)} cannot be read ({first_line(error)}); remove that"
                 " directory and prepare the dataset again"
             ) from error
 
     def describe(self, index: int) -> str:
         return f"record {index} {self._place}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def not_prepared(request: Request, data_dir: Path, own_names: tuple[str, ...]) -> DataError:
@@ -191,12 +191,12 @@ def not_prepared(request: Request, data_dir: Path, own_names: tuple[str, ...]) -
             catalogue | prepared | set(own_names),
             known_label=", ".join([*sorted({*own_names, *prepared}), "and TFDS's catalogue"]),
         )
-    name = request.name
-    if request.config:
-        name += f"/{request.config}"
-    if request.version:
-        name += f":{request.version}"
     return DataError(
-        f"dataset {name!r} is not prepared in {str(data_dir)!r};"
-        f" run python -m input_pipeline.prepare --dataset={name} --data_dir={data_dir}"
+        f"dataset {str(request)!r} is not prepared in {str(data_dir)!r};"
+        f" run python -m input_pipeline.prepare --dataset={request} --data_dir={data_dir}"
     )
+
+
+def first_line(error: Exception) -> str:
+    """Returns the first line of an error's message, or its kind where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

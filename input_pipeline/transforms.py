@@ -52,11 +52,8 @@ def evaluation(picture: np.ndarray, image_size: int, crop_fraction: float = 1.0)
     """
     rows, columns, _ = picture.shape
     shorter = max(image_size, round(image_size / crop_fraction))
-    scale = min(rows, columns) / shorter
-    height, width = (
-        shorter if side == min(rows, columns) else max(shorter, int(side / scale))
-        for side in (rows, columns)
-    )
+    height = shorter * rows // min(rows, columns)
+    width = shorter * columns // min(rows, columns)
     top, left = round((height - image_size) / 2), round((width - image_size) / 2)
     box = (
         left * columns / width,
@@ -99,9 +96,54 @@ def shift(picture: np.ndarray, image_size: int, rng: np.random.Generator) -> np.
     )
 
 
+def crop_flip(picture: np.ndarray, image_size: int, rng: np.random.Generator) -> np.ndarray:
+    """Returns a random part resized to a square, mirrored every other time.
+
+    The part has 8 to 100% of the area and sides in a ratio from 3/4 to 4/3, as in torchvision's
+    `RandomResizedCrop` (Szegedy et al. 2014, section 6).
+    """
+    top, left, height, width = _random_part(picture.shape[0], picture.shape[1], rng)
+    part = picture[top : top + height, left : left + width]
+    return _random_flip(resize(part, image_size, image_size), rng)
+
+
+def _random_part(rows: int, columns: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
+    """Returns top, left, height and width; the centre where ten draws do not fit the picture."""
+    smallest, largest = 3 / 4, 4 / 3
+    for _ in range(10):
+        area = rows * columns * rng.uniform(0.08, 1)
+        ratio = math.exp(rng.uniform(math.log(smallest), math.log(largest)))
+        width, height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < width <= columns and 0 < height <= rows:
+            top = int(rng.integers(rows - height + 1))
+            left = int(rng.integers(columns - width + 1))
+            return top, left, height, width
+    height = min(rows, max(1, round(columns / smallest)))
+    width = min(columns, max(1, round(rows * largest)))
+    return (rows - height) // 2, (columns - width) // 2, height, width
+
+
+def pad_crop_flip(picture: np.ndarray, image_size: int, rng: np.random.Generator) -> np.ndarray:
+    """Returns the centre square moved by up to an eighth over black, mirrored every other time.
+
+    At 32 pixels this is CIFAR's usual padding by 4 (He et al. 2015, section 4.2).
+    """
+    picture = evaluation(picture, image_size)
+    pad = image_size // 8
+    padded = np.pad(picture, ((pad, pad), (pad, pad), (0, 0)))
+    top, left = rng.integers(2 * pad + 1, size=2)
+    return _random_flip(padded[top : top + image_size, left : left + image_size], rng)
+
+
+def _random_flip(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return picture[:, ::-1] if rng.random() < 0.5 else picture
+
+
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": none,
     "shift": shift,
+    "crop_flip": crop_flip,
+    "pad_crop_flip": pad_crop_flip,
 }
 
 

@@ -67,3 +67,11 @@ def test_wrong_split_is_one_sentence(digits, split, sentence):
 def test_wrong_dataset_is_one_sentence(data_dir, name, sentence):
     with pytest.raises(DataError, match=sentence):
         datasets.load(name, data_dir)
+
+
+def test_synthetic_is_the_same_each_time():
+    dataset = datasets.load("synthetic")
+    first, second = (dataset.source("train[10:14]") for _ in range(2))
+    assert [first[i] for i in range(4)] == [second[i] for i in range(4)]
+    assert dataset.num_classes == 1000
+    assert decode(first[0]["image"]).shape == (375, 500, 3)
