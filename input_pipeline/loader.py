@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from absl import flags
 
 from input_pipeline import transforms
 from input_pipeline.datasets import Dataset
@@ -245,6 +246,9 @@ def _read(batches: _Batches, start_step: int, num_workers: int) -> Iterator[Batc
         return iter(())
     dataset = grain.MapDataset.source(batches)[start_step:]
     if num_workers:
+        # Grain passes absl's flags on to its workers; in a notebook nobody has parsed any.
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()
         options = grain.MultiprocessingOptions(num_workers, _WORKER_BUFFER)
         return iter(
             dataset.to_iter_dataset(

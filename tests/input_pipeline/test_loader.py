@@ -174,10 +174,8 @@ def test_worker_processes_end_when_their_parent_is_killed(data_dir, digits):
     # Waiting in the middle of the iteration, the parent cannot tell its workers anything.
     script = (
         "import multiprocessing, time\n"
-        "from absl import flags\n"
         "from input_pipeline import datasets, loader\n"
         "if __name__ == '__main__':\n"
-        "    flags.FLAGS.mark_as_parsed()\n"
         f"    dataset = datasets.load('digits', {data_dir!r})\n"
         "    batches = loader.train_batches(dataset, 'train', image_size=8, batch_size=4,\n"
         "        num_steps=10**6, seed=0, num_workers=1)\n"
