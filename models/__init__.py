@@ -3,15 +3,29 @@
 `create` makes a model by name, `names` lists them, `info` tells what is known of one.
 """
 
-from models import alexnet, googlenet, mobilenet_v1, resnet, squeezenet, vgg  # noqa: F401 (they register)
-from models.layers import Classifier, Mode
-from models.macs import count_macs
-from models.registry import (
-    ModelError,
-    ModelInfo,
-    check_image_size,
+from models import (  # noqa: F401 (they register)
+    alexnet,
+    googlenet,
+    inception_v3,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3,
+    resnet,
+    squeezenet,
+    vgg,
+)
+from models.classifier import (
+    Classifier,
     count_auxiliary_parameters,
     count_parameters,
+    replace_head,
+)
+from models.errors import ModelError
+from models.layers import Mode
+from models.macs import count_macs
+from models.registry import (
+    ModelInfo,
+    check_image_size,
     create,
     create_abstract,
     info,
@@ -35,4 +49,5 @@ __all__ = [
     "label",
     "names",
     "parse",
+    "replace_head",
 ]

@@ -1,28 +1,30 @@
-"""GoogLeNet (Inception v1): Szegedy et al., "Going Deeper with Convolutions", 2014, arXiv:1409.4842.
+"""GoogLeNet (Inception v1): Szegedy et al., "Going Deeper with Convolutions", 2014, arXiv:1409.4842, table 1.
 
-Table 1, as torchvision has it: batch norm after each convolution, and 3x3 kernels where the paper has 5x5. Two auxiliary
-heads (section 5) answer in training only, on the outputs of inception 4a and 4d; the paper multiplies their losses by 0.3.
+`googlenet` is torchvision's: batch norm after each convolution, and 3x3 kernels where the paper has 5x5.
+`googlenet_paper` is the paper's: biases and no batch norm, true 5x5 kernels, and local response normalisation after the
+first pool and before the second, whose constants the paper does not give: those of its Caffe port
+(`bvlc_googlenet/train_val.prototxt`).
+
+Two auxiliary heads (section 5) answer in training only, on the outputs of inception 4a and 4d; the paper multiplies
+their losses by 0.3.
 """
 
 import jax.numpy as jnp
 from flax import nnx
 
-from models.layers import (
-    AdaptiveAveragePool,
-    BatchNorm,
-    Classifier,
-    Conv,
-    Dropout,
-    Layer,
-    Linear,
-    MaxPool,
-    Sequential,
-    flatten,
-    global_average_pool,
-    relu,
-)
+from models.classifier import Classifier
+from models.layers import Conv, ConvNorm, Dropout, Layer, Linear, Sequential, flatten, relu
+from models.normalization import imagenet_to_half
 from models.registry import Paper, Reported, register
+from models.windows import (
+    AdaptiveAveragePool,
+    AveragePool,
+    LocalResponseNorm,
+    MaxPool,
+    global_average_pool,
+)
 
+_PAPER = Paper("Going Deeper with Convolutions", "1409.4842", 2014)
 # 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5 and pool projection channels of each inception module (table 1).
 _MODULES = {
     "inception3a": (64, 96, 128, 16, 32, 32),
@@ -35,56 +37,42 @@ _MODULES = {
     "inception5a": (256, 160, 320, 32, 128, 128),
     "inception5b": (384, 192, 384, 48, 128, 128),
 }
-_POOL_BEFORE = {
-    "inception4a": MaxPool(3, 2, ceil_mode=True),
-    "inception5a": MaxPool(2, 2, ceil_mode=True),
-}
+_POOL_BEFORE = {"inception4a": "maxpool3", "inception5a": "maxpool4"}
+_HEAD_AFTER = {"inception4a": "aux1", "inception4d": "aux2"}
 
 
-class BasicConv(Layer):
-    """A convolution without bias, batch norm (epsilon 0.001) and ReLU."""
+class ConvRelu(Layer):
+    """A convolution with its bias, and ReLU."""
 
     def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel: int,
-        *,
-        stride: int = 1,
-        padding: int = 0,
-        dtype,
-        rngs,
+        self, inputs: int, outputs: int, kernel: int, *, strides=1, padding=0, dtype, rngs: nnx.Rngs
     ):
         self.conv = Conv(
-            inputs,
-            outputs,
-            kernel,
-            strides=stride,
-            padding=padding,
-            use_bias=False,
-            dtype=dtype,
-            rngs=rngs,
+            inputs, outputs, kernel, strides=strides, padding=padding, dtype=dtype, rngs=rngs
         )
-        self.bn = BatchNorm(outputs, epsilon=1e-3, dtype=dtype, rngs=rngs)
 
     def __call__(self, x, mode):
-        return relu(self.bn(self.conv(x), mode))
+        return relu(self.conv(x))
 
 
 class Inception(Layer):
-    """Four branches on one input, their channels concatenated (figure 2b)."""
+    """Four branches on one input, their channels concatenated (figure 2b); `five` is the third one's kernel."""
 
-    def __init__(self, inputs: int, channels: tuple[int, ...], *, dtype, rngs: nnx.Rngs):
-        one, reduce3, three, reduce5, five, pooled = channels
+    def __init__(
+        self, convolution, inputs: int, channels: tuple[int, ...], five: int, *, dtype, rngs
+    ):
+        outputs1, reduce3, outputs3, reduce5, outputs5, pooled = channels
         make = {"dtype": dtype, "rngs": rngs}
-        self.branch1 = BasicConv(inputs, one, 1, **make)
+        self.branch1 = convolution(inputs, outputs1, 1, **make)
         self.branch2 = Sequential(
-            BasicConv(inputs, reduce3, 1, **make), BasicConv(reduce3, three, 3, padding=1, **make)
+            convolution(inputs, reduce3, 1, **make),
+            convolution(reduce3, outputs3, 3, padding=1, **make),
         )
         self.branch3 = Sequential(
-            BasicConv(inputs, reduce5, 1, **make), BasicConv(reduce5, five, 3, padding=1, **make)
+            convolution(inputs, reduce5, 1, **make),
+            convolution(reduce5, outputs5, five, padding=five // 2, **make),
         )
-        self.branch4 = Sequential(MaxPool(3, 1, padding=1), BasicConv(inputs, pooled, 1, **make))
+        self.branch4 = Sequential(MaxPool(3, 1, padding=1), convolution(inputs, pooled, 1, **make))
 
     def __call__(self, x, mode):
         branches = (self.branch1, self.branch2, self.branch3, self.branch4)
@@ -92,11 +80,13 @@ class Inception(Layer):
 
 
 class AuxiliaryHead(Layer):
-    """4x4 average pooling, a 1x1 convolution and two dense layers (section 5)."""
+    """Average pooling to 4x4, a 1x1 convolution and two dense layers (section 5)."""
 
-    def __init__(self, inputs: int, num_classes: int, *, dtype, rngs: nnx.Rngs):
-        self.pool = AdaptiveAveragePool(4)
-        self.conv = BasicConv(inputs, 128, 1, dtype=dtype, rngs=rngs)
+    head = "fc2"
+
+    def __init__(self, convolution, pool, inputs: int, num_classes: int, *, dtype, rngs: nnx.Rngs):
+        self.pool = pool
+        self.conv = convolution(inputs, 128, 1, dtype=dtype, rngs=rngs)
         self.fc1 = Linear(128 * 4 * 4, 1024, dtype=dtype, rngs=rngs)
         self.dropout = Dropout(0.7)
         self.fc2 = Linear(1024, num_classes, dtype=dtype, rngs=rngs)
@@ -106,26 +96,51 @@ class AuxiliaryHead(Layer):
         return self.fc2(self.dropout(relu(self.fc1(x)), mode))
 
 
+def _pool_5x5_to_4x4(x):
+    """Pools 14x14 to 4x4 over 5x5 windows of stride 3, as the paper does, and other sizes over adaptive bins."""
+    windows = AveragePool(5, 3)
+    fits = all(windows.output_size(size) == 4 for size in x.shape[1:3])
+    return windows(x) if fits else AdaptiveAveragePool(4)(x)
+
+
 class GoogLeNet(Classifier):
-    """GoogLeNet; stages stem and inception3a to inception5b."""
+    """GoogLeNet; stages stem and inception3a to inception5b. `as_paper` says which of the two."""
 
     head = "fc"
     auxiliary_weight = 0.3
 
-    def __init__(self, num_classes: int, *, auxiliary: bool, dropout: float, dtype, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        as_paper: bool,
+        auxiliary: bool,
+        transform_input: bool = False,
+        dropout: float,
+        dtype,
+        rngs: nnx.Rngs,
+    ):
         make = {"dtype": dtype, "rngs": rngs}
-        self.conv1 = BasicConv(3, 64, 7, stride=2, padding=3, **make)
-        self.conv2 = BasicConv(64, 64, 1, **make)
-        self.conv3 = BasicConv(64, 192, 3, padding=1, **make)
-        self.maxpool = MaxPool(3, 2, ceil_mode=True)
+        convolution = ConvRelu if as_paper else ConvNorm
+        pool = _pool_5x5_to_4x4 if as_paper else AdaptiveAveragePool(4)
+        self.transform_input = transform_input
+        self.conv1 = convolution(3, 64, 7, strides=2, padding=3, **make)
+        self.maxpool1 = MaxPool(3, 2, ceil_mode=True)
+        self.conv2 = convolution(64, 64, 1, **make)
+        self.conv3 = convolution(64, 192, 3, padding=1, **make)
+        self.maxpool2 = MaxPool(3, 2, ceil_mode=True)
+        self.maxpool3 = MaxPool(3, 2, ceil_mode=True)
+        self.maxpool4 = MaxPool(3 if as_paper else 2, 2, ceil_mode=True)
+        self.norm = LocalResponseNorm(5, alpha=1e-4 / 5, beta=0.75, k=1.0) if as_paper else None
         inputs = 192
         for name, channels in _MODULES.items():
-            if auxiliary and name in ("inception4b", "inception4e"):
-                head = AuxiliaryHead(inputs, num_classes, **make)
-                setattr(self, "aux1" if name == "inception4b" else "aux2", head)
-            setattr(self, name, Inception(inputs, channels, **make))
-            _, _, three, _, five, pooled = channels
-            inputs = channels[0] + three + five + pooled
+            module = Inception(convolution, inputs, channels, 5 if as_paper else 3, **make)
+            setattr(self, name, module)
+            outputs1, _, outputs3, _, outputs5, pooled = channels
+            inputs = outputs1 + outputs3 + outputs5 + pooled
+            if auxiliary and name in _HEAD_AFTER:
+                head = AuxiliaryHead(convolution, pool, inputs, num_classes, **make)
+                setattr(self, _HEAD_AFTER[name], head)
         self.auxiliary = auxiliary
         self.dropout = Dropout(dropout)
         self.fc = Linear(inputs, num_classes, **make)
@@ -134,16 +149,25 @@ class GoogLeNet(Classifier):
         return {"stem": self._stem} | {name: self._module(name) for name in _MODULES}
 
     def _stem(self, x, mode):
-        x = self.maxpool(self.conv1(x, mode))
-        return self.maxpool(self.conv3(self.conv2(x, mode), mode))
+        if self.transform_input:
+            x = imagenet_to_half(x)
+        x = self.maxpool1(self.conv1(x, mode))
+        x = x if self.norm is None else self.norm(x)
+        x = self.conv3(self.conv2(x, mode), mode)
+        x = x if self.norm is None else self.norm(x)
+        return self.maxpool2(x)
 
     def _module(self, name):
-        pool = _POOL_BEFORE.get(name)
         module = getattr(self, name)
-        return module if pool is None else lambda x, mode: module(pool(x), mode)
+        if name not in _POOL_BEFORE:
+            return module
+        pool = getattr(self, _POOL_BEFORE[name])
+        return lambda x, mode: module(pool(x), mode)
 
     def auxiliary_heads(self):
-        return {"inception4a": self.aux1, "inception4d": self.aux2} if self.auxiliary else {}
+        if not self.auxiliary:
+            return {}
+        return {stage: getattr(self, head) for stage, head in _HEAD_AFTER.items()}
 
     def classify(self, features, mode):
         return self.fc(self.dropout(global_average_pool(features), mode))
@@ -151,11 +175,44 @@ class GoogLeNet(Classifier):
 
 @register(
     "googlenet",
-    paper=Paper("Going Deeper with Convolutions", "1409.4842", 2014),
+    paper=_PAPER,
     min_size=15,
     reported=Reported(0.69778, 0.89530, "torchvision IMAGENET1K_V1"),
+    published_options={"transform_input": True},
 )
 def googlenet(
-    num_classes: int, dtype, rngs: nnx.Rngs, auxiliary: bool = True, dropout: float = 0.2
+    num_classes: int,
+    dtype,
+    rngs: nnx.Rngs,
+    auxiliary: bool = True,
+    transform_input: bool = False,
+    dropout: float = 0.2,
 ) -> GoogLeNet:
-    return GoogLeNet(num_classes, auxiliary=auxiliary, dropout=dropout, dtype=dtype, rngs=rngs)
+    return GoogLeNet(
+        num_classes,
+        as_paper=False,
+        auxiliary=auxiliary,
+        transform_input=transform_input,
+        dropout=dropout,
+        dtype=dtype,
+        rngs=rngs,
+    )
+
+
+@register(
+    "googlenet_paper",
+    paper=_PAPER,
+    min_size=31,
+    reported=Reported(0.687, 0.889, "BVLC GoogLeNet (Caffe), centre crop"),
+)
+def googlenet_paper(
+    num_classes: int, dtype, rngs: nnx.Rngs, auxiliary: bool = True, dropout: float = 0.4
+) -> GoogLeNet:
+    return GoogLeNet(
+        num_classes,
+        as_paper=True,
+        auxiliary=auxiliary,
+        dropout=dropout,
+        dtype=dtype,
+        rngs=rngs,
+    )

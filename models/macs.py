@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.extend import core
 
-from models.layers import Classifier
+from models.classifier import Classifier
 from models.registry import check_image_size, create_abstract, info
 
 

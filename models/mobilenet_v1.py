@@ -1,28 +1,19 @@
-"""MobileNet v1: Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications", 2017,
-arXiv:1704.04861.
+"""MobileNet v1: Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
+2017, arXiv:1704.04861.
 
-Table 1: a 3x3 convolution, then thirteen depthwise separable ones (a depthwise 3x3 and a pointwise 1x1, each followed by
-batch norm and ReLU), global average pooling and one dense layer. The width multiplier (section 3.3) thins every layer
-alike. As in the authors' code, the activation is ReLU6 and a thinned layer has int(width * channels) channels, at least 8.
-Attribute names are timm's (`mobilenetv1_100`).
+Table 1: a 3x3 convolution, then thirteen depthwise separable ones (a depthwise 3x3 and a pointwise 1x1, each followed
+by batch norm and ReLU), global average pooling and one dense layer. The width multiplier (section 3.3) thins every
+layer alike. As in the authors' code, the activation is ReLU6 and a thinned layer has int(width * channels) channels, at
+least 8. Attribute names are timm's (`mobilenetv1_100`).
 """
 
 from flax import nnx
 
-from models.layers import (
-    BatchNorm,
-    Classifier,
-    Conv,
-    Dropout,
-    Layer,
-    Linear,
-    Sequential,
-    global_average_pool,
-    he_normal_fan_out,
-    normal,
-    relu6,
-)
-from models.registry import ModelError, Paper, Reported, register
+from models.classifier import Classifier
+from models.initializers import he_normal_fan_out, normal
+from models.layers import BatchNorm, Conv, Dropout, Layer, Linear, Sequential, check_width, relu6
+from models.registry import Paper, Reported, register
+from models.windows import global_average_pool
 
 # Channels of each depthwise separable convolution; where a stage but the first begins, its first one has stride 2.
 _STAGES = ((64,), (128, 128), (256, 256), (512,) * 6, (1024, 1024))
@@ -71,8 +62,7 @@ class MobileNetV1(Classifier):
     head = "classifier"
 
     def __init__(self, width: float, num_classes: int, *, dropout: float, dtype, rngs: nnx.Rngs):
-        if width <= 0:
-            raise ModelError(f"the width of mobilenet_v1 is a number above 0, not {width}.")
+        check_width(width)
         inputs = _thinned(32, width)
         self.conv_stem = Conv(
             3,

@@ -10,17 +10,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import jax
 from flax import nnx
 
-from models.layers import Classifier
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-class ModelError(ValueError):
-    """A model's name, option or input that cannot be, said in one sentence."""
+from models.classifier import Classifier, check_num_classes, too_small
+from models.errors import ModelError
+from models.initializers import shapes_only
+from models.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +29,17 @@ class Paper:
 
 @dataclasses.dataclass(frozen=True)
 class Reported:
-    """ImageNet validation accuracy as fractions, and who reported it."""
+    """ImageNet validation accuracy as fractions, and who reported it.
+
+    Attributes:
+      source: who reported it, of which weights.
+      resize_size: the shorter side that those weights want, if it is not the model's.
+    """
 
     top1: float
-    top5: float
+    top5: float | None
     source: str
+    resize_size: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +57,8 @@ class ModelInfo:
       mean: subtracted from each channel of an image scaled to 0..1.
       std: divided by after that.
       reported: published accuracy of the default options, if there is one.
+      also_reported: of other weights of the same architecture.
+      published_options: what torchvision sets when it loads its weights.
       options: the default of each option.
     """
 
@@ -69,6 +72,8 @@ class ModelInfo:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     reported: Reported | None = None
+    also_reported: tuple[Reported, ...] = ()
+    published_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -82,7 +87,8 @@ _MODELS: dict[str, ModelInfo] = {}
 def register(name: str, **facts) -> Callable:
     """Returns a decorator that registers `build(num_classes, dtype, rngs, **options)` under `name`.
 
-    The builder's further keyword parameters are the model's options and their defaults. `facts` are `ModelInfo`'s fields.
+    The builder's further keyword parameters are the model's options and their defaults; `facts` are `ModelInfo`'s
+    fields.
     """
 
     def decorate(build: Callable[..., Classifier]) -> Callable[..., Classifier]:
@@ -140,7 +146,7 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
 
 
 def label(name: str, options: dict[str, Any]) -> str:
-    """Returns the spec `name:option=value,...` with options sorted, without those that are at their default."""
+    """Returns the spec `name:option=value,...`, its options sorted, without those that are at their default."""
     defaults = _MODELS[name].options
     changed = sorted((key, value) for key, value in options.items() if value != defaults[key])
     listed = ",".join(f"{key}={_text(value)}" for key, value in changed)
@@ -172,37 +178,27 @@ def create(
     for option in options:
         if option not in _MODELS[name].options:
             parse(f"{name}:{option}=")
-    if num_classes < 1:
-        raise ModelError(f"a model needs at least 1 class, not {num_classes}.")
+    check_num_classes(num_classes)
     model = _MODELS[name].build(
         num_classes=num_classes, dtype=dtype, rngs=rngs or nnx.Rngs(params=0), **chosen
     )
     model.dtype = dtype
+    model.spec = label(name, chosen)
+    model.min_size = _MODELS[name].min_size
     return model
 
 
 def create_abstract(spec: str, num_classes: int = 1000, *, dtype=None, **options) -> Classifier:
     """Makes a model whose variables have shapes and no values: for counting, and as a target to restore into."""
-    return nnx.eval_shape(lambda: create(spec, num_classes, dtype=dtype, **options))
+    with shapes_only():
+        return create(spec, num_classes, dtype=dtype, **options)
 
 
 def check_image_size(spec: str, image_size: int) -> None:
     """Raises `ModelError` if images of this side, in pixels, are too small for the model."""
     smallest = info(spec).min_size
     if image_size < smallest:
-        raise ModelError(
-            f"{spec} needs images of at least {smallest}x{smallest} pixels, not {image_size}x{image_size}."
-        )
-
-
-def count_parameters(model: nnx.Module) -> int:
-    """Returns the number of trainable parameters, auxiliary heads included."""
-    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
-
-
-def count_auxiliary_parameters(model: Classifier) -> int:
-    """Returns the number of parameters in heads that answer in training only."""
-    return sum(count_parameters(head) for head in model.auxiliary_heads().values())
+        raise ModelError(too_small(spec, smallest, image_size, image_size))
 
 
 def _typed(name: str, option: str, text: str, default: Any) -> Any:

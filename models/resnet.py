@@ -1,26 +1,19 @@
 """ResNet: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", 2015, arXiv:1512.03385.
 
 Table 1: a 7x7 convolution of stride 2 and 3x3 pooling, four stages of residual blocks (basic for 18 and 34 layers,
-bottleneck from 50), global average pooling and one dense layer; projections where shapes change (option B). The stride of
-a bottleneck is on its 3x3 convolution ("v1.5", torchvision's).
+bottleneck from 50), global average pooling and one dense layer; projections where shapes change (option B).
+
+`resnet50` and deeper have a bottleneck's stride on its 3x3 convolution ("v1.5", torchvision's); `resnet50_v1` and
+deeper on its first 1x1, as the paper. `plain18` and `plain34` are the networks without shortcuts of figure 4, left.
 """
 
 from flax import nnx
 
-from models.layers import (
-    BatchNorm,
-    Classifier,
-    Conv,
-    Layer,
-    Linear,
-    MaxPool,
-    Sequential,
-    global_average_pool,
-    he_normal_fan_out,
-    relu,
-    uniform,
-)
+from models.classifier import Classifier
+from models.initializers import he_normal_fan_out, uniform
+from models.layers import BatchNorm, Conv, Layer, Linear, Sequential, relu
 from models.registry import Paper, Reported, register
+from models.windows import MaxPool, global_average_pool
 
 _PAPER = Paper("Deep Residual Learning for Image Recognition", "1512.03385", 2015)
 _CHANNELS = (64, 128, 256, 512)
@@ -53,40 +46,61 @@ class BasicBlock(Layer):
     """Two 3x3 convolutions around which the input is added (figure 5, left)."""
 
     expansion = 1
+    shortcut = True
 
     def __init__(self, inputs: int, channels: int, stride: int, *, dtype, rngs: nnx.Rngs):
-        self.conv1 = _conv(inputs, channels, 3, stride, dtype=dtype, rngs=rngs)
-        self.bn1 = BatchNorm(channels, dtype=dtype, rngs=rngs)
-        self.conv2 = _conv(channels, channels, 3, dtype=dtype, rngs=rngs)
-        self.bn2 = BatchNorm(channels, dtype=dtype, rngs=rngs)
-        self.downsample = _projection(inputs, channels, stride, dtype=dtype, rngs=rngs)
+        make = {"dtype": dtype, "rngs": rngs}
+        self.conv1 = _conv(inputs, channels, 3, stride, **make)
+        self.bn1 = BatchNorm(channels, **make)
+        self.conv2 = _conv(channels, channels, 3, **make)
+        self.bn2 = BatchNorm(channels, **make)
+        self.downsample = _projection(inputs, channels, stride, **make) if self.shortcut else None
 
     def __call__(self, x, mode):
-        residual = x if self.downsample is None else self.downsample(x, mode)
-        x = relu(self.bn1(self.conv1(x), mode))
-        return relu(self.bn2(self.conv2(x), mode) + residual)
+        out = relu(self.bn1(self.conv1(x), mode))
+        out = self.bn2(self.conv2(out), mode)
+        return relu(_add_shortcut(self, out, x, mode) if self.shortcut else out)
+
+
+class PlainBlock(BasicBlock):
+    """Two 3x3 convolutions and nothing around them (section 4.1, "plain networks")."""
+
+    shortcut = False
 
 
 class Bottleneck(Layer):
     """1x1, 3x3 and 1x1 convolutions around which the input is added (figure 5, right); the 3x3 has the stride."""
 
     expansion = 4
+    strided = 2
 
     def __init__(self, inputs: int, channels: int, stride: int, *, dtype, rngs: nnx.Rngs):
+        make = {"dtype": dtype, "rngs": rngs}
         outputs = channels * self.expansion
-        self.conv1 = _conv(inputs, channels, 1, dtype=dtype, rngs=rngs)
-        self.bn1 = BatchNorm(channels, dtype=dtype, rngs=rngs)
-        self.conv2 = _conv(channels, channels, 3, stride, dtype=dtype, rngs=rngs)
-        self.bn2 = BatchNorm(channels, dtype=dtype, rngs=rngs)
-        self.conv3 = _conv(channels, outputs, 1, dtype=dtype, rngs=rngs)
-        self.bn3 = BatchNorm(outputs, dtype=dtype, rngs=rngs)
-        self.downsample = _projection(inputs, outputs, stride, dtype=dtype, rngs=rngs)
+        strides = {self.strided: stride}
+        self.conv1 = _conv(inputs, channels, 1, strides.get(1, 1), **make)
+        self.bn1 = BatchNorm(channels, **make)
+        self.conv2 = _conv(channels, channels, 3, strides.get(2, 1), **make)
+        self.bn2 = BatchNorm(channels, **make)
+        self.conv3 = _conv(channels, outputs, 1, **make)
+        self.bn3 = BatchNorm(outputs, **make)
+        self.downsample = _projection(inputs, outputs, stride, **make)
 
     def __call__(self, x, mode):
-        residual = x if self.downsample is None else self.downsample(x, mode)
-        x = relu(self.bn1(self.conv1(x), mode))
-        x = relu(self.bn2(self.conv2(x), mode))
-        return relu(self.bn3(self.conv3(x), mode) + residual)
+        out = relu(self.bn1(self.conv1(x), mode))
+        out = relu(self.bn2(self.conv2(out), mode))
+        out = self.bn3(self.conv3(out), mode)
+        return relu(_add_shortcut(self, out, x, mode))
+
+
+class BottleneckV1(Bottleneck):
+    """The paper's bottleneck, whose first 1x1 convolution has the stride."""
+
+    strided = 1
+
+
+def _add_shortcut(block: BasicBlock | Bottleneck, out, x, mode):
+    return out + (x if block.downsample is None else block.downsample(x, mode))
 
 
 class ResNet(Classifier):
@@ -96,7 +110,7 @@ class ResNet(Classifier):
 
     def __init__(
         self,
-        block: type[BasicBlock] | type[Bottleneck],
+        block: type[BasicBlock | Bottleneck],
         depths: tuple[int, int, int, int],
         num_classes: int,
         *,
@@ -141,16 +155,36 @@ class ResNet(Classifier):
         return self.fc(global_average_pool(features))
 
 
-def _register(depth: int, block, depths: tuple[int, int, int, int], reported: Reported) -> None:
+def _register(name: str, block, depths: tuple[int, int, int, int], *reported: Reported) -> None:
     def build(num_classes: int, dtype, rngs: nnx.Rngs) -> ResNet:
         return ResNet(block, depths, num_classes, dtype=dtype, rngs=rngs)
 
-    register(f"resnet{depth}", paper=_PAPER, min_size=32, reported=reported)(build)
+    register(
+        name,
+        paper=_PAPER,
+        min_size=32,
+        reported=reported[0] if reported else None,
+        also_reported=reported[1:],
+    )(build)
 
 
-_SOURCE = "torchvision IMAGENET1K_V1"
-_register(18, BasicBlock, (2, 2, 2, 2), Reported(0.69758, 0.89078, _SOURCE))
-_register(34, BasicBlock, (3, 4, 6, 3), Reported(0.73314, 0.91420, _SOURCE))
-_register(50, Bottleneck, (3, 4, 6, 3), Reported(0.76130, 0.92862, _SOURCE))
-_register(101, Bottleneck, (3, 4, 23, 3), Reported(0.77374, 0.93546, _SOURCE))
-_register(152, Bottleneck, (3, 8, 36, 3), Reported(0.78312, 0.94046, _SOURCE))
+def _v1(top1: float, top5: float) -> Reported:
+    return Reported(top1, top5, "torchvision IMAGENET1K_V1")
+
+
+def _v2(top1: float, top5: float) -> Reported:
+    return Reported(top1, top5, "torchvision IMAGENET1K_V2", resize_size=232)
+
+
+_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}  # fmt: skip
+_register("plain18", PlainBlock, _DEPTHS[18], Reported(0.7206, None, "the paper, table 2, ten crops"))  # fmt: skip
+_register("plain34", PlainBlock, _DEPTHS[34], Reported(0.7146, 0.8998, "the paper, table 3, ten crops"))  # fmt: skip
+_register("resnet18", BasicBlock, _DEPTHS[18], _v1(0.69758, 0.89078))
+_register("resnet34", BasicBlock, _DEPTHS[34], _v1(0.73314, 0.91420))
+_register("resnet50", Bottleneck, _DEPTHS[50], _v1(0.76130, 0.92862), _v2(0.80858, 0.95434))
+_register("resnet101", Bottleneck, _DEPTHS[101], _v1(0.77374, 0.93546), _v2(0.81886, 0.95780))
+_register("resnet152", Bottleneck, _DEPTHS[152], _v1(0.78312, 0.94046), _v2(0.82284, 0.96002))
+_PAPER_CROPS = "the paper, table 3, ten crops"
+_register("resnet50_v1", BottleneckV1, _DEPTHS[50], Reported(0.7715, 0.9329, _PAPER_CROPS))
+_register("resnet101_v1", BottleneckV1, _DEPTHS[101], Reported(0.7825, 0.9395, _PAPER_CROPS))
+_register("resnet152_v1", BottleneckV1, _DEPTHS[152], Reported(0.7857, 0.9429, _PAPER_CROPS))

@@ -1,26 +1,20 @@
-"""SqueezeNet: Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size", 2016,
-arXiv:1602.07360.
+"""SqueezeNet: Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size",
+2016, arXiv:1602.07360.
 
 Table 1 (version 1.0) and the authors' later release 1.1, which has a smaller first convolution and pools earlier: fire
 modules (a 1x1 squeeze, then 1x1 and 3x3 expansions side by side), then a 1x1 convolution to the classes, its ReLU, and
-global average pooling.
+global average pooling. With simple bypass (section 6, figure 2, middle) the input of fire 3, 5, 7 and 9 is added to its
+output.
 """
 
 import jax.numpy as jnp
 from flax import nnx
 
-from models.layers import (
-    Classifier,
-    Conv,
-    Dropout,
-    Layer,
-    MaxPool,
-    Sequential,
-    global_average_pool,
-    normal,
-    relu,
-)
+from models.classifier import Classifier
+from models.initializers import normal
+from models.layers import Conv, Dropout, Layer, Sequential, relu
 from models.registry import Paper, Reported, register
+from models.windows import MaxPool, global_average_pool
 
 _PAPER = Paper(
     "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size",
@@ -39,14 +33,19 @@ _STEMS = {"1_0": (7, 96), "1_1": (3, 64)}
 class Fire(Layer):
     """A 1x1 squeeze, then 1x1 and 3x3 expansions whose channels are concatenated (figure 1)."""
 
-    def __init__(self, inputs: int, squeezed: int, expanded: int, *, dtype, rngs: nnx.Rngs):
+    def __init__(
+        self, inputs: int, squeezed: int, expanded: int, *, bypass: bool, dtype, rngs: nnx.Rngs
+    ):
+        self.bypass = bypass
         self.squeeze = Conv(inputs, squeezed, 1, dtype=dtype, rngs=rngs)
         self.expand1x1 = Conv(squeezed, expanded, 1, dtype=dtype, rngs=rngs)
         self.expand3x3 = Conv(squeezed, expanded, 3, padding=1, dtype=dtype, rngs=rngs)
 
     def __call__(self, x, mode):
-        x = relu(self.squeeze(x))
-        return jnp.concatenate([relu(self.expand1x1(x)), relu(self.expand3x3(x))], axis=-1)
+        squeezed = relu(self.squeeze(x))
+        expanded = [relu(self.expand1x1(squeezed)), relu(self.expand3x3(squeezed))]
+        out = jnp.concatenate(expanded, axis=-1)
+        return out + x if self.bypass else out
 
 
 class SqueezeNet(Classifier):
@@ -54,7 +53,16 @@ class SqueezeNet(Classifier):
 
     head = "classifier.1"
 
-    def __init__(self, version: str, num_classes: int, *, dropout: float, dtype, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        version: str,
+        num_classes: int,
+        *,
+        bypass: bool,
+        dropout: float,
+        dtype,
+        rngs: nnx.Rngs,
+    ):
         kernel, channels = _STEMS[version]
         pool = MaxPool(3, 2, ceil_mode=True)
         layers = [Conv(3, channels, kernel, strides=2, dtype=dtype, rngs=rngs), relu, pool]
@@ -65,7 +73,9 @@ class SqueezeNet(Classifier):
                 ends[-1] = len(layers)
                 continue
             squeezed, expanded = entry
-            layers.append(Fire(channels, squeezed, expanded, dtype=dtype, rngs=rngs))
+            # Fires that keep the number of channels: 3, 5, 7 and 9.
+            around = bypass and channels == 2 * expanded
+            layers.append(Fire(channels, squeezed, expanded, bypass=around, dtype=dtype, rngs=rngs))
             ends.append(len(layers))
             channels = 2 * expanded
         self.features = Sequential(*layers)
@@ -85,13 +95,16 @@ class SqueezeNet(Classifier):
         return self.classifier(features, mode)
 
 
-def _register(version: str, min_size: int, reported: Reported) -> None:
+def _register(name: str, version: str, bypass: bool, min_size: int, reported: Reported) -> None:
     def build(num_classes: int, dtype, rngs: nnx.Rngs, dropout: float = 0.5) -> SqueezeNet:
-        return SqueezeNet(version, num_classes, dropout=dropout, dtype=dtype, rngs=rngs)
+        return SqueezeNet(
+            version, num_classes, bypass=bypass, dropout=dropout, dtype=dtype, rngs=rngs
+        )
 
-    register(f"squeezenet{version}", paper=_PAPER, min_size=min_size, reported=reported)(build)
+    register(name, paper=_PAPER, min_size=min_size, reported=reported)(build)
 
 
 _SOURCE = "torchvision IMAGENET1K_V1"
-_register("1_0", 21, Reported(0.58092, 0.80420, _SOURCE))
-_register("1_1", 17, Reported(0.58178, 0.80624, _SOURCE))
+_register("squeezenet1_0", "1_0", False, 21, Reported(0.58092, 0.80420, _SOURCE))
+_register("squeezenet1_0_bypass", "1_0", True, 21, Reported(0.604, 0.825, "the paper, table 3"))
+_register("squeezenet1_1", "1_1", False, 17, Reported(0.58178, 0.80624, _SOURCE))

@@ -1,0 +1,134 @@
+"""Layers without parameters that look at a window: pooling and local response normalisation.
+
+All are slices and elementwise sums or maxima, of x [batch, height, width, channels]: XLA's gradient of a windowed
+reduction is a serial scatter on the CPU, and a matrix product would be counted among a model's MACs.
+"""
+
+import dataclasses
+import functools
+import math
+import operator
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+@dataclasses.dataclass(frozen=True)
+class MaxPool:
+    """Max pooling over windows of `window` pixels; padding counts as minus infinity.
+
+    `ceil_mode` lets a last window begin inside the picture and end outside it, as PyTorch defines it.
+    """
+
+    window: int
+    stride: int
+    padding: int = 0
+    ceil_mode: bool = False
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for axis in (1, 2):
+            x = _pad(x, axis, *self._pads(x.shape[axis]), -jnp.inf)
+            x = _slide(x, axis, self.window, self.stride, jnp.maximum)
+        return x
+
+    def _pads(self, size: int) -> tuple[int, int]:
+        extra = 0
+        if self.ceil_mode:
+            over = (size + 2 * self.padding - self.window) % self.stride
+            extra = (self.stride - over) % self.stride
+            out = (size + 2 * self.padding - self.window + extra) // self.stride + 1
+            if (out - 1) * self.stride >= size + self.padding:
+                extra = 0
+        return self.padding, self.padding + extra
+
+
+@dataclasses.dataclass(frozen=True)
+class AveragePool:
+    """Average pooling over windows of `window` pixels, in float32; padding counts as zeros, as PyTorch's default."""
+
+    window: int
+    stride: int
+    padding: int = 0
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        total = x.astype(jnp.float32)
+        for axis in (1, 2):
+            total = _pad(total, axis, self.padding, self.padding, 0.0)
+            total = _slide(total, axis, self.window, self.stride, operator.add)
+        return (total / self.window**2).astype(x.dtype)
+
+    def output_size(self, size: int) -> int:
+        """Returns how many windows fit along a side of `size` pixels, which is below 1 where none does."""
+        return (size + 2 * self.padding - self.window) // self.stride + 1
+
+
+@dataclasses.dataclass(frozen=True)
+class AdaptiveAveragePool:
+    """Averages to `size` x `size` whatever the input's size, with PyTorch's bins: [floor(i*n/s), ceil((i+1)*n/s))."""
+
+    size: int
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        dtype = x.dtype
+        for axis in (1, 2):
+            length = x.shape[axis]
+            if length == self.size:
+                continue
+            if length == 1:
+                x = jnp.repeat(x, self.size, axis)
+                continue
+            bins = [
+                lax.slice_in_dim(x, start, stop, axis=axis).mean(axis, dtype=jnp.float32)
+                for start, stop in self._bins(length)
+            ]
+            x = jnp.stack(bins, axis)
+        return x.astype(dtype)
+
+    def _bins(self, length: int) -> list[tuple[int, int]]:
+        return [
+            (index * length // self.size, math.ceil((index + 1) * length / self.size))
+            for index in range(self.size)
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalResponseNorm:
+    """x / (k + alpha * sum of x^2 over `size` neighbouring channels)^beta, in float32.
+
+    AlexNet (Krizhevsky et al. 2012, section 3.3), where the sum is not divided by its length. Caffe and PyTorch divide
+    it: their alpha is `size` times this one.
+    """
+
+    size: int
+    alpha: float
+    beta: float
+    k: float
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x32 = x.astype(jnp.float32)
+        half = self.size // 2
+        squares = _pad(lax.square(x32), 3, half, self.size - 1 - half, 0.0)
+        total = _slide(squares, 3, self.size, 1, operator.add)
+        return (x32 * (self.k + self.alpha * total) ** -self.beta).astype(x.dtype)
+
+
+def global_average_pool(x: jax.Array) -> jax.Array:
+    """Returns [batch, channels], averaged in float32."""
+    return jnp.mean(x, axis=(1, 2), dtype=jnp.float32).astype(x.dtype)
+
+
+def _pad(x: jax.Array, axis: int, low: int, high: int, value: float) -> jax.Array:
+    if low == high == 0:
+        return x
+    pads = [(0, 0, 0)] * x.ndim
+    pads[axis] = (low, high, 0)
+    return lax.pad(x, jnp.array(value, x.dtype), pads)
+
+
+def _slide(x: jax.Array, axis: int, window: int, stride: int, combine: Callable) -> jax.Array:
+    out = (x.shape[axis] - window) // stride + 1
+    stop = (out - 1) * stride + 1
+    shifted = (lax.slice_in_dim(x, offset, offset + stop, stride, axis) for offset in range(window))
+    return functools.reduce(combine, shifted)
