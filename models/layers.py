@@ -198,13 +198,17 @@ class BatchNorm(Layer):
             mean = jnp.mean(x32, axes)
             # E[x^2] - E[x]^2 takes one pass over x; rounding may bring it below 0.
             var = jnp.maximum(0.0, jnp.mean(lax.square(x32), axes) - lax.square(mean))
-            self.mean[...] = self.momentum * self.mean[...] + (1 - self.momentum) * mean
-            self.var[...] = self.momentum * self.var[...] + (1 - self.momentum) * var
+            # `self.mean[...] = ...` asks a tracer for its sharding, which takes time with the square of the depth.
+            self.mean.set_value(self._running(self.mean[...], mean))
+            self.var.set_value(self._running(self.var[...], var))
         else:
             mean, var = self.mean[...], self.var[...]
         multiplier = self.scale[...] * lax.rsqrt(var + self.epsilon)
         shifted = self.bias[...] - mean * multiplier
         return (x * multiplier + shifted).astype(self.dtype or x.dtype)
+
+    def _running(self, old: jax.Array, new: jax.Array) -> jax.Array:
+        return self.momentum * old + (1 - self.momentum) * new
 
 
 class ConvNorm(Layer):
