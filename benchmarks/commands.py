@@ -1,0 +1,135 @@
+"""What every command shares: a mistake is one sentence and exit status 2; a traceback is for bugs."""
+
+import json
+import logging
+import os
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags
+
+import input_pipeline
+import models
+import results
+from benchmarks import config as config_lib
+from benchmarks.budget import BudgetError
+
+MISTAKES = (
+    config_lib.ConfigError,
+    BudgetError,
+    models.ModelError,
+    input_pipeline.DataError,
+    results.RecordError,
+)
+MISTAKE_STATUS = 2
+
+# Large arrays are freed and allocated again at each step. With huge pages the allocator's share of a step on the CPU
+# falls from over half, for AlexNet and VGG, to little (docs/performance.md). The C library reads this once, at start.
+_ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+
+
+def run(main: Callable[[], int | None], *, required: tuple[str, ...] = ()) -> None:
+    """Parses the command line, calls `main` and exits with what it returns.
+
+    Args:
+      main: returns the exit status; None is 0. A mistake that it raises is told in one sentence.
+      required: flags that must be given.
+    """
+    try:
+        _parse_flags(required)
+        logging.getLogger("absl").setLevel(logging.ERROR)
+        status = main() or 0
+    except MISTAKES as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = MISTAKE_STATUS
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        status = 130
+    sys.exit(status)
+
+
+def with_allocator(environment: dict[str, str]) -> dict[str, str]:
+    """Returns the environment with the allocator settings that runs on the CPU need, unless it has its own."""
+    if platform.libc_ver()[0] != "glibc":
+        return environment
+    return _ALLOCATOR | environment
+
+
+def restart_with_allocator() -> None:
+    """Replaces this process by itself with the allocator settings, which only a new process takes."""
+    wanted = with_allocator(dict(os.environ))
+    if wanted != dict(os.environ):
+        os.execve(sys.executable, sys.orig_argv, wanted)
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs on the disk, so that a second run of the same model starts at once.
+
+    In `JAX_COMPILATION_CACHE_DIR` if that is set, else in the user's cache folder.
+    """
+    import jax
+
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        jax.config.update("jax_compilation_cache_dir", str(Path(root) / "isobudget" / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def claim_directory(directory: Path, name: str, content: dict[str, Any]) -> None:
+    """Makes the directory and writes `content` as its file `name`, or checks that the file there holds the same.
+
+    Raises:
+      ConfigError: it cannot be made or written, or belongs to another configuration.
+    """
+    path = directory / name
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if not os.access(directory, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+        if path.exists():
+            theirs = json.loads(path.read_text())
+        else:
+            results.files.write_atomically(path, json.dumps(content, indent=2) + "\n")
+            return
+    except OSError as error:
+        raise config_lib.ConfigError(
+            f"the working directory {directory} cannot be written: {error.strerror or error}."
+        ) from None
+    except ValueError:
+        raise config_lib.ConfigError(
+            f"{path} is damaged; remove it or choose another --workdir."
+        ) from None
+    different = list(config_lib.differences(theirs, json.loads(json.dumps(content))))
+    if different:
+        more = f" (and {len(different) - 3} more)" if len(different) > 3 else ""
+        raise config_lib.ConfigError(
+            f"{directory} belongs to another configuration: {'; '.join(different[:3])}{more};"
+            " choose another --workdir."
+        )
+
+
+def _parse_flags(required: tuple[str, ...]) -> None:
+    app.define_help_flags()
+    try:
+        for name in required:
+            flags.mark_flag_as_required(name)
+        rest = flags.FLAGS(sys.argv)
+    except SystemExit:
+        # --help has been answered, which absl counts as an error.
+        sys.exit(0)
+    except flags.Error as error:
+        # "Unknown command line flag" comes with suggestions, "must have a value" with the flag's name.
+        raise config_lib.ConfigError(_sentence(error)) from None
+    except (AttributeError, KeyError, TypeError, ValueError, OSError, SyntaxError) as error:
+        # What ml_collections raises on a file or a field that does not exist, or a value of another type.
+        raise config_lib.ConfigError(_sentence(error)) from None
+    if rest[1:]:
+        raise config_lib.ConfigError(f"there is no argument {rest[1]!r}; see --help.")
+
+
+def _sentence(error: Exception) -> str:
+    text = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    return " ".join(text.split())

@@ -1,0 +1,189 @@
+"""What a run is told: every field with its meaning, and the checks that turn a mistake into one sentence."""
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+import models
+from benchmarks.budget import BUDGET_KINDS
+
+TASKS = ("single_label",)
+RECIPES = ("common",)
+DTYPES = ("float32", "bfloat16")
+SMALLEST = "smallest"
+# With image_size "smallest", sides are multiples of this, so that every stage halves evenly.
+_SIZE_STEP = 32
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run, said in one sentence."""
+
+
+def default_config() -> ConfigDict:
+    """Returns the configuration that every file in `benchmarks/configs` starts from."""
+    config = ConfigDict()
+    # What is compared. `model` is one run's; the suite trains `suite.models` x `suite.seeds`.
+    config.model = "resnet50"
+    config.seed = 0
+    config.suite = ConfigDict({"models": ("resnet50",), "seeds": (0,)})
+
+    # The data, the same for every model. Splits are TFDS's, slices included. The test split is read once, at the end.
+    config.dataset = "digits"
+    config.data_dir = ""  # where prepared datasets lie; TFDS's own directory if empty
+    config.task = "single_label"
+    config.train_split = "train"
+    config.validation_split = "validation"
+    config.test_split = "test"
+    # Pixels a side, or "smallest": the smallest multiple of 32 that the model accepts.
+    config.image_size = SMALLEST
+    config.augmentation = "none"
+    config.crop_fraction = 1.0  # in evaluation: the part of the shorter side that is seen
+    config.num_workers = 0  # processes that prepare batches; 0 means threads
+
+    # The budget, the same for every model: so many training `examples`, repeats counted.
+    config.budget = ConfigDict({"kind": "examples", "amount": 4096.0})
+    config.batch_size = 32  # over all devices
+    config.eval_batch_size = 64
+
+    # The recipe: `common` is one optimiser and one schedule shape for all.
+    config.recipe = "common"
+    config.optimizer = ConfigDict(
+        {
+            "name": "adamw",  # or sgd
+            "learning_rate": 1e-3,  # the peak, where the next line does not name the model
+            "model_learning_rates": ConfigDict(),  # by model name, chosen by equal tuning on the validation split
+            "schedule": "warmup_cosine",  # or constant
+            "warmup_fraction": 0.1,  # of the steps
+            "weight_decay": 0.01,  # on kernels alone
+            "beta1": 0.9,  # AdamW
+            "beta2": 0.999,
+            "momentum": 0.9,  # SGD
+            "nesterov": False,
+            "clip_norm": 1.0,  # of the gradient's global norm; 0 for none
+        }
+    )
+    config.label_smoothing = 0.0
+    config.dtype = (
+        "float32"  # of the computation; parameters, batch statistics and logits are float32
+    )
+
+    # What is written, and when.
+    config.log_every_steps = 10
+    config.checkpoint_every_steps = 1000
+    return config
+
+
+def for_run(config: ConfigDict, spec: str, seed: int) -> ConfigDict:
+    """Returns the configuration of one run of a suite.
+
+    Raises:
+      models.ModelError: no such model or option.
+    """
+    run = ConfigDict(to_plain(config))
+    run.model = models.label(*models.parse(spec))
+    run.seed = seed
+    run.suite = ConfigDict({"models": (run.model,), "seeds": (seed,)})
+    return run
+
+
+def validate(config: ConfigDict) -> None:
+    """Raises one sentence on the first thing in `config` that cannot be run.
+
+    Raises:
+      ConfigError: a field's value.
+      models.ModelError: the model, or an image size too small for it.
+    """
+    from benchmarks.optimizers import OPTIMIZERS, SCHEDULES
+
+    _one_of("task", config.task, TASKS)
+    _one_of("recipe", config.recipe, RECIPES)
+    _one_of("dtype", config.dtype, DTYPES)
+    _one_of("budget.kind", config.budget.kind, BUDGET_KINDS)
+    _one_of("optimizer.name", config.optimizer.name, OPTIMIZERS)
+    _one_of("optimizer.schedule", config.optimizer.schedule, SCHEDULES)
+    for field in ("batch_size", "eval_batch_size", "log_every_steps", "checkpoint_every_steps"):
+        if config[field] < 1:
+            raise ConfigError(f"config.{field} is a whole number from 1, not {config[field]}.")
+    if not (math.isfinite(config.budget.amount) and config.budget.amount > 0):
+        raise ConfigError(f"config.budget.amount is a number above 0, not {config.budget.amount}.")
+    if not 0 <= config.label_smoothing < 1:
+        raise ConfigError(
+            f"config.label_smoothing is from 0 to below 1, not {config.label_smoothing}."
+        )
+    if not 0 <= config.optimizer.warmup_fraction <= 1:
+        raise ConfigError(
+            f"config.optimizer.warmup_fraction is from 0 to 1, not {config.optimizer.warmup_fraction}."
+        )
+    for name in config.optimizer.model_learning_rates:
+        models.parse(name)
+    rates = (config.optimizer.learning_rate, *config.optimizer.model_learning_rates.values())
+    if not min(rates) > 0:
+        raise ConfigError(f"a learning rate is a number above 0, not {min(rates)}.")
+    if config.seed < 0:
+        raise ConfigError(f"config.seed is a whole number from 0, not {config.seed}.")
+    models.check_image_size(config.model, image_size(config))
+
+
+def learning_rate(config: ConfigDict) -> float:
+    """Returns the peak learning rate of the run's model."""
+    name, _ = models.parse(config.model)
+    return config.optimizer.model_learning_rates.get(name, config.optimizer.learning_rate)
+
+
+def image_size(config: ConfigDict) -> int:
+    """Returns the image side, in pixels, that the run's model is trained and evaluated at."""
+    if config.image_size == SMALLEST:
+        smallest = models.info(config.model).min_size
+        return max(1, math.ceil(smallest / _SIZE_STEP)) * _SIZE_STEP
+    try:
+        return int(config.image_size)
+    except ValueError:
+        raise ConfigError(
+            f'config.image_size is a number of pixels or "{SMALLEST}", not {config.image_size!r}.'
+        ) from None
+
+
+def to_plain(config: ConfigDict) -> dict[str, Any]:
+    """Returns the configuration of a run as JSON has it: nested dicts, lists and scalars, without the suite's part."""
+    plain = json.loads(config.to_json_best_effort())
+    plain.pop("suite", None)
+    return plain
+
+
+def load(path: Path) -> ConfigDict:
+    """Returns the configuration in a `config.json`, or the one a `record.json` holds.
+
+    Raises:
+      ConfigError: no such file, or not a configuration.
+    """
+    try:
+        content = json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"there is no configuration at {path}.") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read as JSON: {error}.") from None
+    content = content.get("config", content) if isinstance(content, dict) else None
+    if not isinstance(content, dict) or "budget" not in content:
+        raise ConfigError(f"{path} holds no configuration.")
+    config = ConfigDict(content)
+    config.suite = ConfigDict({"models": (config.model,), "seeds": (config.seed,)})
+    return config
+
+
+def differences(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yields `field: ours, not theirs` for each field in which two plain configurations differ."""
+    for key in sorted(ours.keys() | theirs.keys()):
+        mine, other = ours.get(key), theirs.get(key)
+        if isinstance(mine, dict) and isinstance(other, dict):
+            yield from differences(mine, other, f"{prefix}{key}.")
+        elif mine != other:
+            yield f"{prefix}{key} is {mine!r} there, {other!r} here"
+
+
+def _one_of(field: str, value: Any, choices) -> None:
+    if value not in choices:
+        raise ConfigError(f"config.{field} is one of {', '.join(choices)}, not {value!r}.")

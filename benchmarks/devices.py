@@ -1,0 +1,57 @@
+"""The mesh of devices, and moving batches and state onto it."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+DATA_AXIS = "data"
+
+
+def create_mesh() -> Mesh:
+    """Returns a one-dimensional mesh over every device of every process."""
+    return jax.make_mesh(
+        (jax.device_count(),), (DATA_AXIS,), axis_types=(AxisType.Auto,), devices=jax.devices()
+    )
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The sharding of the state: a whole copy on each device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def data_sharded(mesh: Mesh) -> NamedSharding:
+    """The sharding of a batch: split along its first axis."""
+    return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """Returns the tree of host or device arrays with a copy on each device; every process holds the same values."""
+    sharding = replicated(mesh)
+    if jax.process_count() == 1:
+        return jax.device_put(tree, sharding)
+    return jax.tree.map(
+        lambda leaf: jax.make_array_from_process_local_data(sharding, np.asarray(leaf)), tree
+    )
+
+
+def place_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """Returns the global batch of which each process gives its part."""
+    sharding = data_sharded(mesh)
+    return {
+        name: jax.make_array_from_process_local_data(sharding, array)
+        for name, array in batch.items()
+    }
+
+
+def placed(batches: Iterable[dict[str, np.ndarray]], mesh: Mesh) -> Iterator[dict[str, jax.Array]]:
+    """Yields each batch on the mesh."""
+    for batch in batches:
+        yield place_batch(batch, mesh)
+
+
+def round_up_to_devices(batch_size: int) -> int:
+    """Returns the smallest batch size from `batch_size` that divides among all devices."""
+    return -(-batch_size // jax.device_count()) * jax.device_count()

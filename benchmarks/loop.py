@@ -1,0 +1,145 @@
+"""The training loop: batches through the compiled step, metrics out, checkpoints on the way.
+
+The device never waits for the host: metrics are fetched one logging interval late, when they have long been computed.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from benchmarks import devices
+from benchmarks.checkpoints import Checkpoints
+from benchmarks.clock import Clock
+from benchmarks.metric_files import MetricFiles
+from benchmarks.program import Program
+from benchmarks.progress import Event, Reporter
+from benchmarks.steps import State
+
+
+class DivergedError(ArithmeticError):
+    """Training reached a loss or a gradient that is no finite number.
+
+    Attributes:
+      step: the first such step, counted from 1.
+      loss: its loss.
+      gradient_norm: its gradient's global norm.
+    """
+
+    def __init__(self, step: int, loss: float, gradient_norm: float):
+        super().__init__(f"loss {loss} with gradient norm {gradient_norm} at step {step}")
+        self.step = step
+        self.loss = loss
+        self.gradient_norm = gradient_norm
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """Where the loop ends and what it does on the way, in steps."""
+
+    start_step: int
+    num_steps: int
+    batch_size: int
+    log_every_steps: int
+    checkpoint_every_steps: int
+
+
+def train(
+    program: Program,
+    state: State,
+    batches: Iterator[dict[str, np.ndarray]],
+    schedule: Schedule,
+    *,
+    clock: Clock,
+    files: MetricFiles,
+    checkpoints: Checkpoints,
+    reporter: Reporter,
+) -> State:
+    """Returns the state after the last step, finished on the device.
+
+    `clock` gets the seconds of training: from here on, waiting for input included, checkpoints excluded.
+
+    Raises:
+      DivergedError: a loss or gradient norm is not finite.
+    """
+    metrics = _Metrics(schedule, clock, files, reporter)
+    started = time.perf_counter()
+    for step in range(schedule.start_step + 1, schedule.num_steps + 1):
+        with clock.measure("input_wait"):
+            batch = next(batches)
+        state, values = program.train_step(state, devices.place_batch(batch, program.mesh))
+        metrics.add(step, values)
+        last = step == schedule.num_steps
+        if step % schedule.log_every_steps == 0 and not last:
+            started = _lap(clock, started)
+            metrics.log_interval(step)
+        if step % schedule.checkpoint_every_steps == 0 and not last:
+            jax.block_until_ready(state)
+            _lap(clock, started)
+            metrics.log_rest()
+            checkpoints.save(step, state, clock.seconds())
+            started = time.perf_counter()
+    jax.block_until_ready(state)
+    _lap(clock, started)
+    metrics.log_rest()
+    return state
+
+
+def _lap(clock: Clock, started: float) -> float:
+    now = time.perf_counter()
+    clock.add("train", now - started)
+    return now
+
+
+class _Metrics:
+    """The metrics of steps that are still on the device, fetched an interval at a time."""
+
+    def __init__(self, schedule: Schedule, clock: Clock, files: MetricFiles, reporter: Reporter):
+        self._schedule = schedule
+        self._clock = clock
+        self._files = files
+        self._reporter = reporter
+        self._waiting: list[tuple[int, dict[str, jax.Array]]] = []
+        self._closed: list[tuple[int, dict[str, jax.Array]]] = []
+
+    def add(self, step: int, values: dict[str, jax.Array]) -> None:
+        self._waiting.append((step, values))
+
+    def log_interval(self, step: int) -> None:
+        """Closes the interval at `step` and writes the one before it."""
+        self._write(self._closed, step)
+        self._closed, self._waiting = self._waiting, []
+
+    def log_rest(self) -> None:
+        """Writes everything, waiting for the device."""
+        for interval in (self._closed, self._waiting):
+            self._write(interval, interval[-1][0] if interval else 0)
+        self._closed, self._waiting = [], []
+
+    def _write(self, interval: list[tuple[int, dict[str, jax.Array]]], reached: int) -> None:
+        if not interval:
+            return
+        fetched = [(step, jax.device_get(values)) for step, values in interval]
+        for step, values in fetched:
+            loss, gradient_norm = float(values["loss"]), float(values["gradient_norm"])
+            if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
+                self._files.write(step, {"train/loss": loss, "train/gradient_norm": gradient_norm})
+                raise DivergedError(step, loss, gradient_norm)
+        means = {
+            f"train/{name}": float(np.mean([values[name] for _, values in fetched]))
+            for name in fetched[0][1]
+        }
+        speed = reached * self._schedule.batch_size / max(self._clock["train"], 1e-9)
+        self._files.write(fetched[-1][0], means | {"train/images_per_second": speed})
+        self._reporter.report(
+            Event(
+                "training",
+                step=fetched[-1][0],
+                steps=self._schedule.num_steps,
+                loss=means["train/loss"],
+                images_per_second=speed,
+            )
+        )

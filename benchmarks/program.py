@@ -1,0 +1,107 @@
+"""A run made ready to execute: its state on the devices and its compiled steps."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+import models
+from benchmarks import config as config_lib
+from benchmarks import devices, optimizers, seeds, steps
+
+_DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What a run executes.
+
+    Attributes:
+      mesh: the devices.
+      model: the pure functions.
+      optimizer: the transformation of gradients.
+      train_step: compiled; (state, batch) -> (state, metrics), consuming the state.
+      eval_step: compiled; (params, batch_stats, batch) -> sums.
+    """
+
+    mesh: Mesh
+    model: steps.PureModel
+    optimizer: optax.GradientTransformation
+    train_step: Any
+    eval_step: Any
+
+
+def eval_batch_size(config: ConfigDict) -> int:
+    """Returns the batch size of evaluation: the configured one, rounded up to divide among the devices."""
+    return devices.round_up_to_devices(config.eval_batch_size)
+
+
+def initial_state(config: ConfigDict, num_classes: int, num_steps: int, mesh: Mesh) -> steps.State:
+    """Returns the state before the first step, on every device."""
+    rngs = nnx.Rngs(params=seeds.key(config.seed, "initialisation"))
+    model = models.create(config.model, num_classes, rngs=rngs, dtype=_DTYPES[config.dtype])
+    _, params, batch_stats = steps.split(model, models.info(config.model))
+    optimizer = _optimizer(config, num_steps)
+    return devices.replicate(steps.initial_state(params, batch_stats, optimizer), mesh)
+
+
+def abstract_state(config: ConfigDict, num_classes: int, num_steps: int, mesh: Mesh) -> steps.State:
+    """Returns the shapes, types and shardings of a run's state; nothing is allocated."""
+    model = models.create_abstract(config.model, num_classes, dtype=_DTYPES[config.dtype])
+    _, params, batch_stats = steps.split(model, models.info(config.model))
+    optimizer = _optimizer(config, num_steps)
+    shapes = jax.eval_shape(
+        lambda params, batch_stats: steps.initial_state(params, batch_stats, optimizer),
+        *_shapes((params, batch_stats)),
+    )
+    return _shapes(shapes, devices.replicated(mesh))
+
+
+def compile_program(config: ConfigDict, num_classes: int, num_steps: int, mesh: Mesh) -> Program:
+    """Compiles a run's two steps for the mesh; what they need is shapes alone."""
+    abstract = models.create_abstract(config.model, num_classes, dtype=_DTYPES[config.dtype])
+    model, _, _ = steps.split(abstract, models.info(config.model))
+    optimizer = _optimizer(config, num_steps)
+    state = abstract_state(config, num_classes, num_steps, mesh)
+    side = config_lib.image_size(config)
+    everywhere, sharded = devices.replicated(mesh), devices.data_sharded(mesh)
+    train_step = steps.make_train_step(
+        model, optimizer, label_smoothing=config.label_smoothing, seed=config.seed
+    )
+    train = jax.jit(train_step, donate_argnums=0, out_shardings=everywhere)
+    evaluate = jax.jit(steps.make_eval_step(model), out_shardings=everywhere)
+    return Program(
+        mesh=mesh,
+        model=model,
+        optimizer=optimizer,
+        train_step=train.lower(state, _abstract_batch(config.batch_size, side, sharded)).compile(),
+        eval_step=evaluate.lower(
+            state["params"],
+            state["batch_stats"],
+            _abstract_batch(eval_batch_size(config), side, sharded),
+        ).compile(),
+    )
+
+
+def _optimizer(config: ConfigDict, num_steps: int) -> optax.GradientTransformation:
+    peak = config_lib.learning_rate(config)
+    return optimizers.create_optimizer(config.optimizer, peak, num_steps)
+
+
+def _abstract_batch(batch_size: int, side: int, sharding) -> dict[str, jax.ShapeDtypeStruct]:
+    return {
+        "image": jax.ShapeDtypeStruct((batch_size, side, side, 3), jnp.uint8, sharding=sharding),
+        "label": jax.ShapeDtypeStruct((batch_size,), jnp.int32, sharding=sharding),
+        "mask": jax.ShapeDtypeStruct((batch_size,), jnp.float32, sharding=sharding),
+    }
+
+
+def _shapes(tree: Any, sharding=None) -> Any:
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
+    )
