@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
 
 from models.errors import ModelError
 from models.layers import Layer, Mode
@@ -63,7 +64,8 @@ class Classifier(Layer):
         auxiliary = []
         x = self._accept(images)
         for name, stage in self.stages().items():
-            x = stage(x, mode)
+            # The name is for `jax.checkpoint` policies, and for whoever reads the jaxpr.
+            x = checkpoint_name(stage(x, mode), f"stage:{name}")
             if name in heads:
                 auxiliary.append(heads[name](x, mode).astype(jnp.float32))
         return self.classify(x, mode).astype(jnp.float32), tuple(auxiliary)

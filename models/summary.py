@@ -1,0 +1,225 @@
+"""What a model is made of: its layers, their output shapes, parameters, MACs and receptive fields, and its stages.
+
+All is read from the model's abstract values and the jaxpr of its forward pass in evaluation mode. Nothing is allocated
+or compiled, and a new model needs nothing but to be a `Classifier`.
+
+    python -m models.summary resnet50
+    python -m models.summary mobilenet_v1:width=0.5 --image_size=160 --num_classes=10
+"""
+
+import argparse
+import dataclasses
+import math
+import sys
+from collections.abc import Callable, Sequence
+
+import jax
+from flax import nnx
+from jax.ad_checkpoint import checkpoint_name
+from jax.extend import core
+from rich.console import Console
+from rich.table import Table
+
+from models.classifier import count_auxiliary_parameters, count_parameters
+from models.errors import ModelError
+from models.layers import BatchNorm, Conv, Layer, Linear, Mode
+from models.macs import equation_macs, trace
+from models.receptive_field import IMAGE, follow
+from models.registry import check_image_size, create_abstract, info
+from models.windows import AdaptiveAveragePool, AveragePool, LocalResponseNorm, MaxPool
+
+_LAYERS = (Conv, Linear, BatchNorm, MaxPool, AveragePool, AdaptiveAveragePool, LocalResponseNorm)
+_BEGIN, _END, _STAGE = "begin", "end", "stage"
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerSummary:
+    """One layer of a forward pass.
+
+    Attributes:
+      name: its path in the model, as in torchvision's state dict.
+      kind: its class.
+      output_shape: of one image, without the batch axis.
+      parameters: trainable ones; 0 where the same layer runs a second time.
+      macs: multiply-accumulates for one image.
+      receptive_field: height and width of what an output element sees, in pixels; infinite if all.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    macs: int
+    receptive_field: tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class StageSummary:
+    """One stage of a model.
+
+    Attributes:
+      name: its key in `Classifier.stages`.
+      output_shape: [height, width, channels].
+      stride: pixels of the image between neighbouring outputs, along height and width.
+      receptive_field: height and width of what an output element sees, in pixels; infinite if all.
+    """
+
+    name: str
+    output_shape: tuple[int, ...]
+    stride: tuple[int, int]
+    receptive_field: tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSummary:
+    """A model at one image size; `macs` and `layers` are those of evaluation, `parameters` are all."""
+
+    spec: str
+    image_size: int
+    num_classes: int
+    layers: tuple[LayerSummary, ...]
+    stages: tuple[StageSummary, ...]
+    parameters: int
+    auxiliary_parameters: int
+    macs: int
+
+
+def summarize(
+    spec: str, image_size: int | None = None, num_classes: int = 1000, **options
+) -> ModelSummary:
+    """Returns the layers and stages of the model that `spec` names.
+
+    Args:
+      spec: `name` or `name:option=value,...`.
+      image_size: the image's side in pixels; the model's own if not given.
+      num_classes: the number of logits.
+      **options: the model's options, over those in `spec`.
+
+    Raises:
+      ModelError: an unknown model or option, or images too small for it.
+    """
+    image_size = image_size or info(spec).input_size
+    check_image_size(spec, image_size)
+    model = create_abstract(spec, num_classes, **options)
+    parameters, auxiliary = count_parameters(model), count_auxiliary_parameters(model)
+    own_parameters = _mark_layers(model, "")
+    layers, stages, macs = _read(trace(model, image_size).jaxpr, own_parameters)
+    return ModelSummary(
+        spec=model.spec,
+        image_size=image_size,
+        num_classes=num_classes,
+        layers=layers,
+        stages=stages,
+        parameters=parameters,
+        auxiliary_parameters=auxiliary,
+        macs=macs,
+    )
+
+
+def stage_strides(spec: str, **options) -> dict[str, tuple[int, int]]:
+    """Returns, by stage, how many pixels lie between neighbouring features along height and width."""
+    return {stage.name: stage.stride for stage in summarize(spec, **options).stages}
+
+
+class _Marked(Layer):
+    """A layer that names the begin and the end of its run in the jaxpr."""
+
+    def __init__(self, layer: Callable, path: str):
+        self.layer = layer
+        self.path = f"{type(layer).__name__}:{path}"
+
+    def __call__(self, x: jax.Array, mode: Mode | None = None) -> jax.Array:
+        x = checkpoint_name(x, f"{_BEGIN}:{self.path}")
+        x = self.layer(x, mode) if isinstance(self.layer, Layer) else self.layer(x)
+        return checkpoint_name(x, f"{_END}:{self.path}")
+
+
+def _mark_layers(module: nnx.Module, prefix: str) -> dict[str, int]:
+    """Wraps each layer below `module` in a `_Marked`. Returns each layer's parameters by its path."""
+    parameters = {}
+    for name, child in list(vars(module).items()):
+        path = prefix + name
+        if isinstance(child, _LAYERS):
+            is_module = isinstance(child, nnx.Module)
+            parameters[path] = count_parameters(child) if is_module else 0
+            setattr(module, name, nnx.data(_Marked(child, path)))
+        elif isinstance(child, Layer):
+            parameters |= _mark_layers(child, f"{path}.")
+    return parameters
+
+
+def _read(
+    jaxpr: core.Jaxpr, parameters: dict[str, int]
+) -> tuple[tuple[LayerSummary, ...], tuple[StageSummary, ...], int]:
+    """Returns the layers and the stages that a marked model's jaxpr names, and all its MACs."""
+    layers, stages, total, macs = [], [], 0, 0
+    remaining = dict(parameters)
+    fields = [None] * (len(jaxpr.invars) - 1) + [IMAGE]
+    for equation, times, field in follow(jaxpr, fields):
+        counted = times * equation_macs(equation)
+        total += counted
+        macs += counted
+        if equation.primitive.name != "name":
+            continue
+        event, _, name = equation.params["name"].partition(":")
+        shape = equation.outvars[0].aval.shape[1:]
+        if event == _STAGE:
+            stages.append(StageSummary(name, shape, field.strides, field.size))
+        elif event == _BEGIN:
+            macs = 0
+        elif event == _END:
+            kind, _, path = name.partition(":")
+            own = remaining.pop(path, 0)
+            layers.append(LayerSummary(path, kind, shape, own, macs, field.size))
+    return tuple(layers), tuple(stages), total
+
+
+def _table(summary: ModelSummary) -> Table:
+    size, classes = summary.image_size, summary.num_classes
+    table = Table(title=f"{summary.spec} at {size}x{size}, {classes} classes")
+    for heading in ("layer", "kind"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("output", "parameters", "MACs", "receptive field"):
+        table.add_column(heading, justify="right", overflow="fold")
+    for layer in summary.layers:
+        table.add_row(
+            layer.name,
+            layer.kind,
+            _by(layer.output_shape),
+            f"{layer.parameters:,}" if layer.parameters else "",
+            f"{layer.macs:,}" if layer.macs else "",
+            "all" if math.inf in layer.receptive_field else _by(layer.receptive_field),
+        )
+    table.add_section()
+    if summary.auxiliary_parameters:
+        table.add_row("auxiliary heads", "training", "", f"{summary.auxiliary_parameters:,}")
+    table.add_row("total", "", "", f"{summary.parameters:,}", f"{summary.macs:,}")
+    return table
+
+
+def _by(sizes: Sequence[float]) -> str:
+    return "x".join(f"{size:.0f}" for size in sizes)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the table of the model that the command line names; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m models.summary", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("model", help="NAME[:option=value,...]")
+    parser.add_argument("--image_size", type=int, help="side in pixels; the model's own if absent")
+    parser.add_argument("--num_classes", type=int, default=1000)
+    flags = parser.parse_args(arguments)
+    try:
+        summary = summarize(flags.model, flags.image_size, flags.num_classes)
+    except ModelError as error:
+        print(error, file=sys.stderr)
+        return 2
+    # A pipe has no width: let no column be cut.
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(_table(summary))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
