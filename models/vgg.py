@@ -64,7 +64,12 @@ class VGG(Classifier):
         return self.features.parts(names, self.stage_ends)
 
     def classify(self, features, mode):
-        return self.classifier(flatten(self.avgpool(features)), mode)
+        if features.shape[1:3] != (1, 1):
+            return self.classifier(flatten(self.avgpool(features)), mode)
+        # At 32x32 pixels one pixel is left, which the pool would only repeat.
+        first = getattr(self.classifier, "0")
+        hidden = first.on_repeated(features[:, 0, 0], repeats=self.avgpool.size**2)
+        return self.classifier.run(1, None, hidden, mode)
 
 
 def _register(depth: int, batch_norm: bool, reported: Reported) -> None:
