@@ -218,8 +218,8 @@ class BatchNorm(Layer):
             # E[x^2] - E[x]^2 takes one pass over x; rounding may bring it below 0.
             var = jnp.maximum(0.0, jnp.mean(lax.square(x32), axes) - lax.square(mean))
             # `self.mean[...] = ...` asks a tracer for its sharding, which takes time with the square of the depth.
-            self.mean.set_value(self.running(self.mean[...], mean))
-            self.var.set_value(self.running(self.var[...], var))
+            self.mean.set_value(self._running(self.mean[...], mean))
+            self.var.set_value(self._running(self.var[...], var))
         else:
             mean, var = self.mean[...], self.var[...]
         multiplier = self.scale[...] * lax.rsqrt(var + self.epsilon)
