@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from absl import app, flags
+from ml_collections import config_flags
 
 import input_pipeline
 import models
@@ -31,15 +32,16 @@ MISTAKE_STATUS = 2
 _ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
-def run(main: Callable[[], int | None], *, required: tuple[str, ...] = ()) -> None:
+def run(main: Callable[[], int | None], define_flags: Callable[[], None]) -> None:
     """Parses the command line, calls `main` and exits with what it returns.
 
     Args:
       main: returns the exit status; None is 0. A mistake that it raises is told in one sentence.
-      required: flags that must be given.
+      define_flags: defines the command's flags. Not done at import, so that commands can import one another.
     """
     try:
-        _parse_flags(required)
+        define_flags()
+        _parse_flags()
         logging.getLogger("absl").setLevel(logging.ERROR)
         status = main() or 0
     except MISTAKES as error:
@@ -49,6 +51,13 @@ def run(main: Callable[[], int | None], *, required: tuple[str, ...] = ()) -> No
         print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
         status = 130
     sys.exit(status)
+
+
+def define_run_flags(workdir_help: str) -> None:
+    """Defines --config and --workdir, both required."""
+    config_flags.DEFINE_config_file("config", None, "The configuration file.", lock_config=True)
+    flags.DEFINE_string("workdir", None, workdir_help)
+    flags.mark_flags_as_required(["config", "workdir"])
 
 
 def with_allocator(environment: dict[str, str]) -> dict[str, str]:
@@ -111,11 +120,9 @@ def claim_directory(directory: Path, name: str, content: dict[str, Any]) -> None
         )
 
 
-def _parse_flags(required: tuple[str, ...]) -> None:
+def _parse_flags() -> None:
     app.define_help_flags()
     try:
-        for name in required:
-            flags.mark_flag_as_required(name)
         rest = flags.FLAGS(sys.argv)
     except SystemExit:
         # --help has been answered, which absl counts as an error.

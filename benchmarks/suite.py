@@ -15,29 +15,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 import models
-from benchmarks import commands, progress, train
+from benchmarks import commands, progress, runs
 from benchmarks import config as config_lib
 from input_pipeline import datasets
 from results import leaderboard, records
-
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "The configuration file.", lock_config=True
-)
-_WORKDIR = flags.DEFINE_string(
-    "workdir", None, "The suite's folder; the same command goes on in it."
-)
-_MODELS = flags.DEFINE_string(
-    "models",
-    None,
-    "Which models, with commas between them, such as resnet50,mobilenet_v1:width=0.5.",
-)
-_SEEDS = flags.DEFINE_list("seeds", None, "Which seeds, such as 0,1,2.")
 
 
 def run(
@@ -59,17 +46,17 @@ def run(
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
     """
     workdir = Path(workdir)
-    runs = plan(config, workdir, model_specs or config.suite.models, seeds or config.suite.seeds)
+    planned = plan(config, workdir, model_specs or config.suite.models, seeds or config.suite.seeds)
     shared = config_lib.to_plain(config)
     for own in ("model", "seed"):
         shared.pop(own, None)
     commands.claim_directory(workdir, "suite.json", shared)
-    with _Display(len(runs)) as display:
-        for each in runs:
+    with _Display(len(planned)) as display:
+        for each in planned:
             display.begin(_title(each.config))
-            record = train.finished_record(each.workdir) or _run_in_process(each, display.update)
+            record = runs.finished_record(each.workdir) or _run_in_process(each, display.update)
             display.end(record)
-    made = [records.read(each.workdir / "record.json") for each in runs]
+    made = [records.read(each.workdir / "record.json") for each in planned]
     everything, _ = records.load_all([workdir])
     leaderboard.write_tables(everything, workdir)
     return made
@@ -77,7 +64,7 @@ def run(
 
 def plan(
     config: ConfigDict, workdir: Path, model_specs: Sequence[str], seeds: Sequence[int]
-) -> list[train.Run]:
+) -> list[runs.Run]:
     """Returns the runs, all models of the first seed first, after checking each.
 
     Raises:
@@ -93,7 +80,7 @@ def plan(
     prepared = {}
     for each in configs:
         directory = workdir / "runs" / run_id(each)
-        prepared[directory] = train.prepare(each, directory, _command(each), dataset)
+        prepared[directory] = runs.prepare(each, directory, _command(each), dataset)
     return list(prepared.values())
 
 
@@ -115,9 +102,9 @@ def _command(config: ConfigDict) -> str:
     )
 
 
-def _run_in_process(each: train.Run, update: Callable[[progress.Event], None]) -> records.RunRecord:
+def _run_in_process(each: runs.Run, update: Callable[[progress.Event], None]) -> records.RunRecord:
     """Trains one run in a process of its own and returns its record, or one that says how the process died."""
-    started = train.now()
+    started = runs.now()
     commands.claim_directory(each.workdir, "config.json", config_lib.to_plain(each.config))
     path = each.workdir / "record.json"
     path.unlink(missing_ok=True)
@@ -146,7 +133,7 @@ def _run_in_process(each: train.Run, update: Callable[[progress.Event], None]) -
         return records.read(path)
     how = f"by signal {-status}" if status < 0 else f"with exit status {status}"
     record = dataclasses.replace(
-        train.planned_record(each, started, "crashed"),
+        runs.planned_record(each, started, "crashed"),
         error=f"The process ended {how}; see {each.workdir.name}/log.txt.",
     )
     records.write(record, path)
@@ -231,17 +218,27 @@ def _seeds(texts: list[str] | None) -> list[int] | None:
         ) from None
 
 
+def define_flags() -> None:
+    commands.define_run_flags("The suite's folder; the same command goes on in it.")
+    flags.DEFINE_string(
+        "models",
+        None,
+        "Which models, with commas between them, such as resnet50,mobilenet_v1:width=0.5.",
+    )
+    flags.DEFINE_list("seeds", None, "Which seeds, such as 0,1,2.")
+
+
 def main() -> int:
     made = run(
-        _CONFIG.value,
-        _WORKDIR.value,
-        model_specs=_split_specs(_MODELS.value),
-        seeds=_seeds(_SEEDS.value),
+        flags.FLAGS.config,
+        flags.FLAGS.workdir,
+        model_specs=_split_specs(flags.FLAGS.models),
+        seeds=_seeds(flags.FLAGS.seeds),
     )
     leaderboard.print_table(made)
-    print(f"Tables: {Path(_WORKDIR.value) / 'leaderboard.md'} and leaderboard.csv")
+    print(f"Tables: {Path(flags.FLAGS.workdir) / 'leaderboard.md'} and leaderboard.csv")
     return int(any(record.status != "completed" for record in made))
 
 
 if __name__ == "__main__":
-    commands.run(main, required=("config", "workdir"))
+    commands.run(main, define_flags)

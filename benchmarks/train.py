@@ -6,16 +6,14 @@ The same command resumes a run that was stopped. `WORKDIR/record.json` says how 
 `tensorboard/` what happened on the way; `weights/` holds the weights of a finished run.
 """
 
-import contextlib
 import dataclasses
-import datetime
 import sys
 import traceback
 from pathlib import Path
 
 import jax
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 import models
 from benchmarks import (
@@ -28,63 +26,14 @@ from benchmarks import (
     loop,
     program,
     progress,
+    runs,
     seeds,
 )
 from benchmarks import config as config_lib
 from benchmarks.clock import Clock
 from benchmarks.metric_files import MetricFiles
-from input_pipeline import datasets, loader
+from input_pipeline import loader
 from results import records
-
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "The configuration file.", lock_config=True
-)
-_WORKDIR = flags.DEFINE_string("workdir", None, "The run's folder; the same command resumes it.")
-_PROGRESS = flags.DEFINE_enum(
-    "progress",
-    "auto",
-    progress.KINDS,
-    "How to tell progress: a bar, lines for a log, or JSON lines.",
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """What is settled before anything is trained."""
-
-    config: ConfigDict
-    workdir: Path
-    command: str
-    dataset: datasets.Dataset
-    budget: budget.Budget
-    image_size: int
-
-
-def prepare(
-    config: ConfigDict,
-    workdir: str | Path,
-    command: str = "",
-    dataset: datasets.Dataset | None = None,
-) -> Run:
-    """Checks everything that can be checked before training; writes nothing and touches no device.
-
-    Args:
-      config: see `benchmarks/config.py`.
-      workdir: the run's folder.
-      command: what the record names as the command that runs it again.
-      dataset: what `config.dataset` names, if it is loaded already.
-
-    Raises:
-      ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
-    """
-    config_lib.validate(config)
-    plan = budget.plan(config.budget.kind, config.budget.amount, config.batch_size)
-    dataset = dataset or datasets.load(config.dataset, config.data_dir or None)
-    for split in filter(None, (config.train_split, config.validation_split, config.test_split)):
-        dataset.num_examples(split)
-    # An unknown augmentation shows here, not after the model is compiled.
-    loader.transforms.augmentation(config.augmentation)
-    return Run(config, Path(workdir), command, dataset, plan, config_lib.image_size(config))
 
 
 def train_and_evaluate(
@@ -108,24 +57,24 @@ def train_and_evaluate(
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
     """
-    run = prepare(config, workdir, command)
+    run = runs.prepare(config, workdir, command)
     commands.claim_directory(run.workdir, "config.json", config_lib.to_plain(config))
-    finished = finished_record(run.workdir)
+    finished = runs.finished_record(run.workdir)
     if finished:
         return finished
-    started = now()
+    started = runs.now()
     with reporter or progress.create("lines", config.model) as reporter:
         try:
             record = _execute(run, started, reporter)
         except Exception as error:
             traceback.print_exc()
-            record = _failed_record(run, started, error)
+            record = runs.failed_record(run, started, error)
         records.write(record, run.workdir / "record.json")
         reporter.report(progress.Event("done" if record.status == "completed" else record.status))
     return record
 
 
-def _execute(run: Run, started: str, reporter: progress.Reporter) -> records.RunRecord:
+def _execute(run: runs.Run, started: str, reporter: progress.Reporter) -> records.RunRecord:
     config, num_steps, num_classes = run.config, run.budget.steps, run.dataset.num_classes
     mesh = devices.create_mesh()
     with checkpoints.Checkpoints(run.workdir) as saved:
@@ -182,7 +131,7 @@ def _execute(run: Run, started: str, reporter: progress.Reporter) -> records.Run
         digest = checkpoints.weights_digest(params, batch_stats)
         checkpoints.save_weights(run.workdir, params, batch_stats)
         record = dataclasses.replace(
-            _with_facts(planned_record(run, started, "completed"), run),
+            runs.with_facts(runs.planned_record(run, started, "completed"), run),
             metrics=records.Metrics(**metrics),
             timings=_timings(clock),
             throughput=records.Throughput(
@@ -196,7 +145,7 @@ def _execute(run: Run, started: str, reporter: progress.Reporter) -> records.Run
     return record
 
 
-def _evaluate(run: Run, compiled: program.Program, params, batch_stats):
+def _evaluate(run: runs.Run, compiled: program.Program, params, batch_stats):
     """Returns the metrics by split, the test split's last and once, and the inference speed in images per second."""
     splits = {"validation": run.config.validation_split, "test": run.config.test_split}
     metrics = {}
@@ -223,62 +172,7 @@ def _evaluate(run: Run, compiled: program.Program, params, batch_stats):
     return metrics, speed
 
 
-def finished_record(workdir: Path) -> records.RunRecord | None:
-    """Returns the record of the run in this folder if it completed."""
-    path = workdir / "record.json"
-    record = records.read(path) if path.exists() else None
-    return record if record and record.status == "completed" else None
-
-
-def planned_record(run: Run, started: str, status: str) -> records.RunRecord:
-    """Returns the record of a run as far as it is known without making the model or touching a device."""
-    config = run.config
-    name, options = models.parse(config.model)
-    validation = config.validation_split
-    return records.RunRecord(
-        run_id=run.workdir.resolve().name,
-        status=status,
-        model=records.Model(name, options, run.image_size, run.dataset.num_classes),
-        dataset=records.Dataset(
-            name=run.dataset.name,
-            version=run.dataset.version,
-            task=config.task,
-            train_split=config.train_split,
-            validation_split=validation,
-            test_split=config.test_split,
-            train_examples=run.dataset.num_examples(config.train_split),
-            validation_examples=run.dataset.num_examples(validation) if validation else None,
-            test_examples=run.dataset.num_examples(config.test_split),
-        ),
-        budget=records.Budget(
-            run.budget.kind, run.budget.amount, run.budget.batch_size, run.budget.steps
-        ),
-        recipe=config.recipe,
-        seed=config.seed,
-        command=run.command,
-        config=config_lib.to_plain(config),
-        started_at=started,
-        finished_at=now(),
-        software=environment.software(),
-        hardware={},
-        git=records.Git(*environment.git()),
-    )
-
-
-def _with_facts(record: records.RunRecord, run: Run) -> records.RunRecord:
-    """Adds the model's counts and the machine."""
-    abstract = models.create_abstract(run.config.model, run.dataset.num_classes)
-    auxiliary = models.count_auxiliary_parameters(abstract)
-    model = dataclasses.replace(
-        record.model,
-        parameters=models.count_parameters(abstract) - auxiliary,
-        auxiliary_parameters=auxiliary,
-        macs=models.count_macs(abstract, run.image_size),
-    )
-    return dataclasses.replace(record, model=model, hardware=environment.hardware())
-
-
-def _with_spending(record: records.RunRecord, run: Run, clock: Clock) -> records.RunRecord:
+def _with_spending(record: records.RunRecord, run: runs.Run, clock: Clock) -> records.RunRecord:
     spent = dataclasses.replace(
         record.budget,
         examples_spent=run.budget.examples,
@@ -294,51 +188,39 @@ def _timings(clock: Clock) -> records.Timings:
     )
 
 
-def _failed_record(run: Run, started: str, error: Exception) -> records.RunRecord:
-    """The record of a run that ended with an exception."""
-    if isinstance(error, loop.DivergedError):
-        status = "diverged"
-        failure = records.Failure(error.step, error.loss, error.gradient_norm)
-    else:
-        out_of_memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
-        status, failure = ("out_of_memory" if out_of_memory else "failed"), None
-    first_line = (str(error).strip().splitlines() or [""])[0]
-    sentence = first_line if status == "diverged" else f"{type(error).__name__}: {first_line}"
-    record = planned_record(run, started, status)
-    # Where the model itself cannot be made, its counts stay empty: the failure is what is to be told.
-    with contextlib.suppress(Exception):
-        record = _with_facts(record, run)
-    return dataclasses.replace(record, error=sentence, failure=failure)
-
-
-def now() -> str:
-    """Returns the time as a record has it: ISO 8601, UTC."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
 def _chain(first, rest):
     yield first
     yield from rest
 
 
+def define_flags() -> None:
+    commands.define_run_flags("The run's folder; the same command resumes it.")
+    flags.DEFINE_enum(
+        "progress",
+        "auto",
+        progress.KINDS,
+        "How to tell progress: a bar, lines for a log, or JSON lines.",
+    )
+
+
 def main() -> int:
     commands.restart_with_allocator()
     commands.use_compilation_cache()
-    config = _CONFIG.value
+    config = flags.FLAGS.config
     title = models.label(*models.parse(config.model))
     record = train_and_evaluate(
         config,
-        _WORKDIR.value,
-        reporter=progress.create(_PROGRESS.value, title),
+        flags.FLAGS.workdir,
+        reporter=progress.create(flags.FLAGS.progress, title),
         command=environment.command(),
     )
     if record.status != "completed":
         print(f"{title}: {record.status}: {record.error}", file=sys.stderr)
         return 1
-    test = ", ".join(f"{name} {value:.4f}" for name, value in record.metrics.test.items())
+    test = ", ".join(f"{name} {value:.4g}" for name, value in record.metrics.test.items())
     print(f"{title}: test {test}", file=sys.stderr)
     return 0
 
 
 if __name__ == "__main__":
-    commands.run(main, required=("config", "workdir"))
+    commands.run(main, define_flags)
