@@ -84,11 +84,13 @@ class AuxiliaryHead(Layer):
 
     head = "fc2"
 
-    def __init__(self, convolution, pool, inputs: int, num_classes: int, *, dtype, rngs: nnx.Rngs):
+    def __init__(
+        self, convolution, pool, inputs: int, num_classes: int, *, dropout: float, dtype, rngs
+    ):
         self.pool = pool
         self.conv = convolution(inputs, 128, 1, dtype=dtype, rngs=rngs)
         self.fc1 = Linear(128 * 4 * 4, 1024, dtype=dtype, rngs=rngs)
-        self.dropout = Dropout(0.7)
+        self.dropout = Dropout(dropout)
         self.fc2 = Linear(1024, num_classes, dtype=dtype, rngs=rngs)
 
     def __call__(self, x, mode):
@@ -117,6 +119,7 @@ class GoogLeNet(Classifier):
         auxiliary: bool,
         transform_input: bool = False,
         dropout: float,
+        auxiliary_dropout: float,
         dtype,
         rngs: nnx.Rngs,
     ):
@@ -139,7 +142,9 @@ class GoogLeNet(Classifier):
             outputs1, _, outputs3, _, outputs5, pooled = channels
             inputs = outputs1 + outputs3 + outputs5 + pooled
             if auxiliary and name in _HEAD_AFTER:
-                head = AuxiliaryHead(convolution, pool, inputs, num_classes, **make)
+                head = AuxiliaryHead(
+                    convolution, pool, inputs, num_classes, dropout=auxiliary_dropout, **make
+                )
                 setattr(self, _HEAD_AFTER[name], head)
         self.auxiliary = auxiliary
         self.dropout = Dropout(dropout)
@@ -187,6 +192,7 @@ def googlenet(
     auxiliary: bool = True,
     transform_input: bool = False,
     dropout: float = 0.2,
+    auxiliary_dropout: float = 0.7,
 ) -> GoogLeNet:
     return GoogLeNet(
         num_classes,
@@ -194,6 +200,7 @@ def googlenet(
         auxiliary=auxiliary,
         transform_input=transform_input,
         dropout=dropout,
+        auxiliary_dropout=auxiliary_dropout,
         dtype=dtype,
         rngs=rngs,
     )
@@ -206,13 +213,19 @@ def googlenet(
     reported=Reported(0.687, 0.889, "BVLC GoogLeNet (Caffe), centre crop"),
 )
 def googlenet_paper(
-    num_classes: int, dtype, rngs: nnx.Rngs, auxiliary: bool = True, dropout: float = 0.4
+    num_classes: int,
+    dtype,
+    rngs: nnx.Rngs,
+    auxiliary: bool = True,
+    dropout: float = 0.4,
+    auxiliary_dropout: float = 0.7,
 ) -> GoogLeNet:
     return GoogLeNet(
         num_classes,
         as_paper=True,
         auxiliary=auxiliary,
         dropout=dropout,
+        auxiliary_dropout=auxiliary_dropout,
         dtype=dtype,
         rngs=rngs,
     )

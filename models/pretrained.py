@@ -1,0 +1,203 @@
+"""Weights in and out: torchvision's and timm's state dicts to models of this suite, and back.
+
+Attribute names follow torchvision's, so a tensor's name says where it belongs; kernels change their layout (PyTorch's
+[out, in, height, width] and [out, in] against [height, width, in, out] and [in, out] here). Every tensor must be used
+and every parameter filled.
+
+    python -m models.pretrained --model=resnet50 --weights=resnet50-0676ba61.pth --out=DIR
+"""
+
+import argparse
+import pickle
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from models import torch_files
+from models.classifier import Classifier
+from models.errors import ModelError
+from models.registry import create_abstract, info, parse
+from models.timm_names import to_torchvision
+
+_LEAVES = {
+    "kernel": "weight",
+    "scale": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "var": "running_var",
+}
+_COUNTER = "num_batches_tracked"
+_TORCH_SUFFIXES = (".pth", ".pt")
+
+
+def load(spec: str, path: str | Path, *, dtype=None, **options) -> Classifier:
+    """Makes a model with the weights of a file, its number of classes being the file's.
+
+    Args:
+      spec: `name` or `name:option=value,...`.
+      path: a `.pth` or `.safetensors` file with torchvision's or timm's names.
+      dtype: the compute dtype.
+      **options: the model's options, over those in `spec`. Those given nowhere are what the file says it was saved
+        with; a file that says nothing is taken for torchvision's or timm's, and gets the options their weights want.
+
+    Raises:
+      ModelError: an unknown model or option, a file that cannot be read, or one that does not fit: then it says which
+        tensors and parameters are left over.
+    """
+    name, listed = parse(spec)
+    tensors, saved = read(path)
+    tensors, wanted = to_torchvision(name, tensors)
+    if saved is None:
+        assumed = info(name).published_options | wanted
+    else:
+        saved_name, assumed = parse(saved)
+        if saved_name != name:
+            raise ModelError(f"{path} holds the weights of {saved}, not of {name}.")
+    chosen = assumed | listed | options
+    head = f"{create_abstract(name).head}.weight"
+    num_classes = tensors[head].shape[0] if head in tensors else 1000
+    model = create_abstract(name, num_classes, dtype=dtype, **chosen)
+    assign(model, tensors, source=str(path))
+    return model
+
+
+def save(model: Classifier, path: str | Path) -> None:
+    """Writes a model's weights with torchvision's names and layout, as `.pth` or `.safetensors` by the path's suffix.
+
+    A `.safetensors` file says which model it is, options included.
+
+    Raises:
+      ModelError: another suffix.
+    """
+    path = Path(path)
+    tensors = state_dict(model)
+    if path.suffix in _TORCH_SUFFIXES:
+        torch_files.write(tensors, path)
+    elif path.suffix == ".safetensors":
+        save_file(tensors, path, metadata={"model": model.spec, "format": "pt"})
+    else:
+        raise ModelError(f"weights are .pth or .safetensors files, not {path.name!r}.")
+
+
+def read(path: str | Path) -> tuple[dict[str, np.ndarray], str | None]:
+    """Returns the tensors of a file by name, and the model it says it was saved from, if it says so.
+
+    Raises:
+      ModelError: the file is missing, damaged, of another kind, or wants code to run.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="np") as file:
+                saved = (file.metadata() or {}).get("model")
+                return {name: file.get_tensor(name) for name in file.keys()}, saved  # noqa: SIM118
+        if path.suffix in _TORCH_SUFFIXES:
+            return torch_files.read(path), None
+    except FileNotFoundError:
+        raise ModelError(f"there is no file {path}.") from None
+    except (OSError, SafetensorError, pickle.UnpicklingError) as error:
+        raise ModelError(f"{path} cannot be read as weights: {error}.") from error
+    raise ModelError(f"weights are .pth or .safetensors files, not {path.name!r}.")
+
+
+def state_dict(model: Classifier) -> dict[str, np.ndarray]:
+    """Returns a model's parameters and batch statistics by torchvision's names, in PyTorch's layout."""
+    tensors = {}
+    for path, variable in _variables(model):
+        tensors[_name(path)] = _to_torch(path, np.asarray(variable.get_value()))
+        if path[-1] == "var":
+            tensors[".".join((*path[:-1], _COUNTER))] = np.zeros((), np.int64)
+    return tensors
+
+
+def assign(model: Classifier, tensors: Mapping[str, np.ndarray], source: str = "the file") -> None:
+    """Gives a model's parameters and batch statistics the values of a state dict with torchvision's names.
+
+    Args:
+      model: changed in place; of real or of abstract values.
+      tensors: PyTorch's layout; counters of batches are ignored.
+      source: what an error calls them.
+
+    Raises:
+      ModelError: a tensor without a parameter, a parameter without a tensor, or shapes that differ; all are listed.
+    """
+    variables = {_name(path): (path, variable) for path, variable in _variables(model)}
+    offered = {name: tensor for name, tensor in tensors.items() if not name.endswith(_COUNTER)}
+    differing = [
+        f"{name} ({list(offered[name].shape)} in the file, {expected} in the model)"
+        for name, (path, variable) in variables.items()
+        if name in offered
+        and list(offered[name].shape) != (expected := _torch_shape(path, variable.shape))
+    ]
+    faults = {
+        "the model lacks": sorted(set(offered) - set(variables)),
+        "the file lacks": sorted(set(variables) - set(offered)),
+        "shapes differ for": differing,
+    }
+    if any(faults.values()):
+        listed = "; ".join(
+            f"{fault} {', '.join(names)}" for fault, names in faults.items() if names
+        )
+        raise ModelError(f"{source} does not fit {model.spec}: {listed}.")
+    for name, (path, variable) in variables.items():
+        value = _from_torch(path, np.asarray(offered[name]).astype(np.float32))
+        variable.set_value(jnp.asarray(value))
+
+
+def _variables(model: nnx.Module) -> list[tuple[tuple[str, ...], nnx.Variable]]:
+    found = []
+    for path, node in nnx.iter_graph(model):
+        if isinstance(node, nnx.Param | nnx.BatchStat):
+            found.append((tuple(map(str, path)), node))
+    return found
+
+
+def _name(path: tuple[str, ...]) -> str:
+    return ".".join((*path[:-1], _LEAVES[path[-1]]))
+
+
+def _to_torch(path: tuple[str, ...], value: np.ndarray) -> np.ndarray:
+    if path[-1] == "kernel":
+        value = value.transpose((3, 2, 0, 1) if value.ndim == 4 else (1, 0))
+    return np.ascontiguousarray(value)
+
+
+def _from_torch(path: tuple[str, ...], value: np.ndarray) -> np.ndarray:
+    if path[-1] == "kernel":
+        value = value.transpose((2, 3, 1, 0) if value.ndim == 4 else (1, 0))
+    return np.ascontiguousarray(value)
+
+
+def _torch_shape(path: tuple[str, ...], shape: tuple[int, ...]) -> list[int]:
+    if path[-1] != "kernel":
+        return list(shape)
+    *window, inputs, outputs = shape
+    return [outputs, inputs, *window]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Reads a file of weights, checks it against a model and writes `OUT/weights.safetensors`; returns the status."""
+    parser = argparse.ArgumentParser(prog="python -m models.pretrained", description=main.__doc__)
+    parser.add_argument("--model", required=True, help="NAME[:option=value,...]")
+    parser.add_argument("--weights", required=True, type=Path, help=".pth or .safetensors")
+    parser.add_argument("--out", required=True, type=Path, help="the folder to write into")
+    flags = parser.parse_args(arguments)
+    try:
+        model = load(flags.model, flags.weights)
+        flags.out.mkdir(parents=True, exist_ok=True)
+        save(model, flags.out / "weights.safetensors")
+    except ModelError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"wrote {flags.out / 'weights.safetensors'}: {model.spec}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
