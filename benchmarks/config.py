@@ -40,6 +40,9 @@ def default_config() -> ConfigDict:
     config.test_split = "test"
     # Pixels a side, or "smallest": the smallest multiple of 32 that the model accepts.
     config.image_size = SMALLEST
+    # Each channel's mean and deviation, of pixels scaled to 0..1; empty for the model's own, which its weights need.
+    config.mean = ()
+    config.std = ()
     config.augmentation = "none"
     config.crop_fraction = 1.0  # in evaluation: the part of the shorter side that is seen
     config.num_workers = 0  # processes that prepare batches; 0 means threads
@@ -90,6 +93,17 @@ def for_run(config: ConfigDict, spec: str, seed: int) -> ConfigDict:
     return run
 
 
+def split_specs(text: str) -> list[str]:
+    """Splits at commas, but not between the options of one model: `a:x=1,y=2,b` is `a:x=1,y=2` and `b`."""
+    specs: list[str] = []
+    for part in text.split(","):
+        if specs and "=" in part and ":" not in part and ":" in specs[-1]:
+            specs[-1] += f",{part}"
+        else:
+            specs.append(part)
+    return specs
+
+
 def validate(config: ConfigDict) -> None:
     """Raises one sentence on the first thing in `config` that cannot be run.
 
@@ -105,6 +119,8 @@ def validate(config: ConfigDict) -> None:
     _one_of("budget.kind", config.budget.kind, BUDGET_KINDS)
     _one_of("optimizer.name", config.optimizer.name, OPTIMIZERS)
     _one_of("optimizer.schedule", config.optimizer.schedule, SCHEDULES)
+    if len(config.mean) not in (0, 3) or len(config.std) != len(config.mean):
+        raise ConfigError("config.mean and config.std are three numbers each, or both empty.")
     for field in ("batch_size", "eval_batch_size", "log_every_steps", "checkpoint_every_steps"):
         if config[field] < 1:
             raise ConfigError(f"config.{field} is a whole number from 1, not {config[field]}.")

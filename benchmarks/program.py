@@ -45,7 +45,7 @@ def initial_state(config: ConfigDict, num_classes: int, num_steps: int, mesh: Me
     """Returns the state before the first step, on every device."""
     rngs = nnx.Rngs(params=seeds.key(config.seed, "initialisation"))
     model = models.create(config.model, num_classes, rngs=rngs, dtype=_DTYPES[config.dtype])
-    _, params, batch_stats = steps.split(model, models.info(config.model))
+    _, params, batch_stats = _split(config, model)
     optimizer = _optimizer(config, num_steps)
     return devices.replicate(steps.initial_state(params, batch_stats, optimizer), mesh)
 
@@ -53,7 +53,7 @@ def initial_state(config: ConfigDict, num_classes: int, num_steps: int, mesh: Me
 def abstract_state(config: ConfigDict, num_classes: int, num_steps: int, mesh: Mesh) -> steps.State:
     """Returns the shapes, types and shardings of a run's state; nothing is allocated."""
     model = models.create_abstract(config.model, num_classes, dtype=_DTYPES[config.dtype])
-    _, params, batch_stats = steps.split(model, models.info(config.model))
+    _, params, batch_stats = _split(config, model)
     optimizer = _optimizer(config, num_steps)
     shapes = jax.eval_shape(
         lambda params, batch_stats: steps.initial_state(params, batch_stats, optimizer),
@@ -65,7 +65,7 @@ def abstract_state(config: ConfigDict, num_classes: int, num_steps: int, mesh: M
 def compile_program(config: ConfigDict, num_classes: int, num_steps: int, mesh: Mesh) -> Program:
     """Compiles a run's two steps for the mesh; what they need is shapes alone."""
     abstract = models.create_abstract(config.model, num_classes, dtype=_DTYPES[config.dtype])
-    model, _, _ = steps.split(abstract, models.info(config.model))
+    model, _, _ = _split(config, abstract)
     optimizer = _optimizer(config, num_steps)
     state = abstract_state(config, num_classes, num_steps, mesh)
     side = config_lib.image_size(config)
@@ -86,6 +86,11 @@ def compile_program(config: ConfigDict, num_classes: int, num_steps: int, mesh: 
             _abstract_batch(eval_batch_size(config), side, sharded),
         ).compile(),
     )
+
+
+def _split(config: ConfigDict, model: models.Classifier) -> tuple[steps.PureModel, dict, dict]:
+    info = models.info(config.model)
+    return steps.split(model, config.mean or info.mean, config.std or info.std)
 
 
 def _optimizer(config: ConfigDict, num_steps: int) -> optax.GradientTransformation:

@@ -52,10 +52,17 @@ class PureModel:
         return self.merge(params, batch_stats)(self.normalise(images))
 
 
-def split(model: models.Classifier, info: models.ModelInfo) -> tuple[PureModel, dict, dict]:
-    """Returns (pure model, params, batch_stats), the last two as plain nested dicts of arrays."""
+def split(
+    model: models.Classifier, mean: tuple[float, ...], std: tuple[float, ...]
+) -> tuple[PureModel, dict, dict]:
+    """Returns (pure model, params, batch_stats), the last two as plain nested dicts of arrays.
+
+    Args:
+      model: of real or of abstract values.
+      mean, std: of each channel, for images scaled to 0..1.
+    """
     graph, params, batch_stats = nnx.split(model, nnx.Param, nnx.BatchStat)
-    pure = PureModel(graph, info.mean, info.std, model.auxiliary_weight)
+    pure = PureModel(graph, tuple(mean), tuple(std), model.auxiliary_weight)
     return pure, nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats)
 
 

@@ -196,19 +196,6 @@ class _Display:
         )
 
 
-def _split_specs(text: str | None) -> list[str] | None:
-    """Splits at commas, but not at those between the options of one model: `a:x=1,y=2,b` is `a:x=1,y=2` and `b`."""
-    if text is None:
-        return None
-    specs: list[str] = []
-    for part in text.split(","):
-        if specs and "=" in part and ":" not in part and ":" in specs[-1]:
-            specs[-1] += f",{part}"
-        else:
-            specs.append(part)
-    return specs
-
-
 def _seeds(texts: list[str] | None) -> list[int] | None:
     try:
         return None if texts is None else [int(text) for text in texts]
@@ -229,10 +216,11 @@ def define_flags() -> None:
 
 
 def main() -> int:
+    models_flag = flags.FLAGS.models
     made = run(
         flags.FLAGS.config,
         flags.FLAGS.workdir,
-        model_specs=_split_specs(flags.FLAGS.models),
+        model_specs=models_flag and config_lib.split_specs(models_flag),
         seeds=_seeds(flags.FLAGS.seeds),
     )
     leaderboard.print_table(made)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from models.classifier import Classifier
-from models.initializers import normal
+from models.initializers import constant
 from models.layers import Conv, Dropout, Layer, Sequential, relu
 from models.registry import Paper, Reported, register
 from models.windows import MaxPool, global_average_pool
@@ -80,9 +80,12 @@ class SqueezeNet(Classifier):
             channels = 2 * expanded
         self.features = Sequential(*layers)
         self.stage_ends = tuple(ends)
+        # A ReLU follows the logits: a class that starts below 0 gets no gradient and may never be learned, as happens
+        # within a few hundred steps from the authors' N(0, 0.01) and bias 0.
+        logits = Conv(channels, num_classes, 1, bias_init=constant(1.0), dtype=dtype, rngs=rngs)
         self.classifier = Sequential(
             Dropout(dropout),
-            Conv(channels, num_classes, 1, kernel_init=normal(0.01), dtype=dtype, rngs=rngs),
+            logits,
             relu,
             global_average_pool,
         )

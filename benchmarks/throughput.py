@@ -1,0 +1,158 @@
+"""How fast models train and infer, with synthetic data that is on the device already.
+
+    python -m benchmarks.throughput --models=resnet50,mobilenet_v1:width=0.5 --batch_size=32
+
+Prints, for each model, images per second in training and in inference, the milliseconds of one step, and the seconds to
+compile; `--out` writes the same as CSV. Speed depends on the machine and on what else it does: compare rows of one run.
+"""
+
+import csv
+import dataclasses
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import flags
+from ml_collections import ConfigDict
+from rich.console import Console
+from rich.table import Table
+
+import models
+from benchmarks import commands, devices, evaluation, program
+from benchmarks import config as config_lib
+
+# A step's time is the median over at least this many, after one that warms up.
+_STEPS = 5
+_SECONDS = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """One model's speed at one batch size.
+
+    Attributes:
+      train_images_per_second, infer_images_per_second: over all devices.
+      train_step_ms: milliseconds of the median training step.
+      compile_seconds: of tracing and compiling both steps; less where the compilation cache had them.
+    """
+
+    model: str
+    image_size: int
+    batch_size: int
+    dtype: str
+    train_images_per_second: float
+    infer_images_per_second: float
+    train_step_ms: float
+    compile_seconds: float
+
+
+def measure(config: ConfigDict, num_classes: int = 1000) -> Speed:
+    """Measures the model of `config` at its image size, batch size and dtype.
+
+    Raises:
+      ConfigError, ModelError: one sentence on what is wrong.
+    """
+    config_lib.validate(config)
+    mesh = devices.create_mesh()
+    start = time.perf_counter()
+    compiled = program.compile_program(config, num_classes, num_steps=100, mesh=mesh)
+    compile_seconds = time.perf_counter() - start
+    state = program.initial_state(config, num_classes, num_steps=100, mesh=mesh)
+    side = config_lib.image_size(config)
+    batch = _random_batch(config.batch_size, side, num_classes, mesh)
+    seconds: list[float] = []
+    state, _ = compiled.train_step(state, batch)
+    jax.block_until_ready(state)
+    while len(seconds) < _STEPS or sum(seconds) < _SECONDS:
+        start = time.perf_counter()
+        state, _ = compiled.train_step(state, batch)
+        jax.block_until_ready(state)
+        seconds.append(time.perf_counter() - start)
+    step = float(np.median(seconds))
+    inference = evaluation.images_per_second(
+        compiled.eval_step,
+        state["params"],
+        state["batch_stats"],
+        _random_batch(program.eval_batch_size(config), side, num_classes, mesh),
+        at_least_seconds=_SECONDS,
+    )
+    return Speed(
+        model=models.label(*models.parse(config.model)),
+        image_size=side,
+        batch_size=config.batch_size,
+        dtype=config.dtype,
+        train_images_per_second=config.batch_size / step,
+        infer_images_per_second=inference,
+        train_step_ms=step * 1e3,
+        compile_seconds=compile_seconds,
+    )
+
+
+def write_csv(speeds: Sequence[Speed], path: Path) -> None:
+    """Writes a row a model, the header naming fields and units as `Speed` does."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Speed)])
+        writer.writeheader()
+        writer.writerows(dataclasses.asdict(speed) for speed in speeds)
+
+
+def _random_batch(batch_size: int, side: int, num_classes: int, mesh) -> dict[str, jax.Array]:
+    rng = np.random.default_rng(0)
+    batch = {
+        "image": rng.integers(0, 256, (batch_size, side, side, 3), np.uint8),
+        "label": rng.integers(0, num_classes, batch_size, np.int32),
+        "mask": np.ones(batch_size, np.float32),
+    }
+    return devices.place_batch(batch, mesh)
+
+
+def _table(speeds: Sequence[Speed]) -> Table:
+    table = Table("model", "size", "batch", "train img/s", "infer img/s", "step ms", "compile s")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for speed in speeds:
+        table.add_row(
+            speed.model,
+            str(speed.image_size),
+            str(speed.batch_size),
+            f"{speed.train_images_per_second:,.1f}",
+            f"{speed.infer_images_per_second:,.1f}",
+            f"{speed.train_step_ms:,.1f}",
+            f"{speed.compile_seconds:.1f}",
+        )
+    return table
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("models", None, "Which models, with commas between them; all by default.")
+    flags.DEFINE_integer("batch_size", 32, "Images in a batch, over all devices.", lower_bound=1)
+    flags.DEFINE_string("image_size", "", "Pixels a side, or smallest; the model's own by default.")
+    flags.DEFINE_enum("dtype", "float32", config_lib.DTYPES, "Of the computation.")
+    flags.DEFINE_string("out", None, "A CSV file to write.")
+
+
+def main() -> int:
+    commands.restart_with_allocator()
+    commands.use_compilation_cache()
+    speeds = []
+    specs = config_lib.split_specs(flags.FLAGS.models or ",".join(models.names()))
+    for spec in specs:
+        config = config_lib.default_config()
+        config.model = spec
+        config.batch_size = config.eval_batch_size = flags.FLAGS.batch_size
+        config.dtype = flags.FLAGS.dtype
+        config.image_size = flags.FLAGS.image_size or str(models.info(spec).input_size)
+        config_lib.validate(config)
+        print(f"[{len(speeds) + 1}/{len(specs)}] {spec}", file=sys.stderr, flush=True)
+        speeds.append(measure(config))
+    Console().print(_table(speeds))
+    if flags.FLAGS.out:
+        write_csv(speeds, Path(flags.FLAGS.out))
+    return 0
+
+
+if __name__ == "__main__":
+    commands.run(main, define_flags)

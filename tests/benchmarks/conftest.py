@@ -1,0 +1,62 @@
+"""What the harness's tests share: a fast model in every process, and a configuration that trains it in seconds."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import models
+from benchmarks import commands
+from benchmarks.config import default_config
+
+_HERE = Path(__file__).parent
+_EXTRA_MODELS = _HERE / "extra_models"
+
+if "tiny" not in models.names():
+    _spec = importlib.util.spec_from_file_location(
+        "extra_models", _EXTRA_MODELS / "sitecustomize.py"
+    )
+    _spec.loader.exec_module(importlib.util.module_from_spec(_spec))
+
+commands.use_compilation_cache()
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory) -> str:
+    """Where the session's digits are prepared."""
+    return str(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def config(data_dir):
+    """Twelve steps of `tiny` on digits."""
+    config = default_config()
+    config.model = "tiny"
+    config.data_dir = data_dir
+    config.budget.amount = 12 * 32.0
+    config.log_every_steps = 2
+    config.checkpoint_every_steps = 5
+    return config
+
+
+@pytest.fixture
+def command(data_dir):
+    """Runs `python -m ...` as a user would, with the tests' models registered, and returns the finished process."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        root = _HERE.parents[1]
+        path = os.pathsep.join([str(_EXTRA_MODELS), str(root), os.environ.get("PYTHONPATH", "")])
+        return subprocess.run(
+            [sys.executable, "-m", *arguments],
+            env=os.environ | {"PYTHONPATH": path, "TFDS_DATA_DIR": data_dir} | environment,
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,46 @@
+"""Models for tests, registered in every Python process that has this folder on its path, those of the suite included.
+
+`tiny` compiles in a second and learns digits; the others fail in the ways that a suite has to survive.
+"""
+
+import os
+import signal
+
+import jax.numpy as jnp
+from flax import nnx
+
+from models.classifier import Classifier
+from models.layers import BatchNorm, Conv, Dropout, Linear, relu
+from models.registry import Paper, register
+
+_PAPER = Paper("A model for tests", None, 2026)
+
+
+class Tiny(Classifier):
+    """One convolution with batch norm, dropout and a dense layer."""
+
+    def __init__(self, num_classes, *, width, fault, dtype, rngs):
+        self.conv = Conv(3, width, 3, strides=4, padding=1, dtype=dtype, rngs=rngs)
+        self.bn = BatchNorm(width, dtype=dtype, rngs=rngs)
+        self.dropout = Dropout(0.1)
+        self.fc = Linear(8 * 8 * width, num_classes, dtype=dtype, rngs=rngs)
+        self.fault = fault
+
+    def stages(self):
+        return {"stem": lambda x, mode: relu(self.bn(self.conv(x), mode))}
+
+    def classify(self, features, mode):
+        if mode.train and self.fault == "raises":
+            raise RuntimeError("this model always raises")
+        if mode.train and self.fault == "memory":
+            raise MemoryError("RESOURCE_EXHAUSTED: out of memory")
+        if mode.train and self.fault == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        x = self.dropout(features.reshape(features.shape[0], -1), mode)
+        logits = self.fc(x)
+        return logits * jnp.nan if mode.train and self.fault == "nan" else logits
+
+
+@register("tiny", paper=_PAPER, min_size=32, input_size=32)
+def tiny(num_classes: int, dtype, rngs: nnx.Rngs, width: int = 8, fault: str = "none") -> Tiny:
+    return Tiny(num_classes, width=width, fault=fault, dtype=dtype, rngs=rngs)

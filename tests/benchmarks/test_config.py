@@ -1,0 +1,61 @@
+import pytest
+
+import models
+from benchmarks import config as config_lib
+from benchmarks.config import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("task", "detection", "config.task is one of single_label"),
+        ("dtype", "float8", "config.dtype is one of float32, bfloat16"),
+        ("budget.kind", "watts", "config.budget.kind is one of examples"),
+        ("budget.amount", -1.0, "a number above 0, not -1"),
+        ("budget.amount", float("nan"), "a number above 0, not nan"),
+        ("optimizer.name", "adamx", "config.optimizer.name is one of adamw, sgd"),
+        ("optimizer.learning_rate", 0.0, "a learning rate is a number above 0"),
+        ("batch_size", 0, "config.batch_size is a whole number from 1"),
+        ("image_size", "big", 'config.image_size is a number of pixels or "smallest"'),
+        ("mean", (0.5,), "three numbers each"),
+    ],
+)
+def test_a_value_that_cannot_be_run_is_named(config, field, value, says):
+    with config.unlocked():
+        *path, last = field.split(".")
+        target = config
+        for name in path:
+            target = target[name]
+        target[last] = value
+    with pytest.raises(ConfigError, match=says):
+        config_lib.validate(config)
+
+
+def test_images_too_small_for_the_model_are_refused(config):
+    config.model, config.image_size = "alexnet", "32"
+    with pytest.raises(models.ModelError, match="alexnet needs images of at least 63x63"):
+        config_lib.validate(config)
+
+
+def test_the_smallest_size_is_a_multiple_of_32_that_the_model_accepts(config):
+    sizes = {}
+    for config.model in ("alexnet", "vgg16", "resnet50", "squeezenet1_1"):
+        sizes[config.model] = config_lib.image_size(config)
+    assert sizes == {"alexnet": 64, "vgg16": 32, "resnet50": 32, "squeezenet1_1": 32}
+
+
+def test_a_models_own_learning_rate_holds_for_all_its_options(config):
+    config.optimizer.model_learning_rates.mobilenet_v1 = 0.02
+    config.model = "mobilenet_v1:width=0.5"
+    assert config_lib.learning_rate(config) == 0.02
+    config.model = "resnet50"
+    assert config_lib.learning_rate(config) == config.optimizer.learning_rate
+
+
+def test_commas_part_models_but_not_the_options_of_one():
+    assert config_lib.split_specs("a,b:x=1,y=2,c,d:z=3") == ["a", "b:x=1,y=2", "c", "d:z=3"]
+
+
+def test_differences_name_fields_at_any_depth():
+    ours, theirs = {"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}
+    assert list(config_lib.differences(ours, theirs)) == ["a.c is 2 there, 3 here"]

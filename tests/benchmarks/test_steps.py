@@ -1,0 +1,141 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+import models
+from benchmarks import evaluation, steps
+
+
+@pytest.fixture
+def pure_and_state():
+    model = models.create("tiny", 10, rngs=nnx.Rngs(params=1))
+    pure, params, batch_stats = steps.split(model, (0.5,) * 3, (0.25,) * 3)
+    optimizer = optax.adam(1e-3)
+    return pure, steps.initial_state(params, batch_stats, optimizer), optimizer
+
+
+def _batch(size, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "image": rng.integers(0, 256, (size, 32, 32, 3), np.uint8),
+        "label": rng.integers(0, 10, size, np.int32),
+        "mask": np.ones(size, np.float32),
+    }
+
+
+def test_only_plain_dicts_and_optax_tuples_cross_jit(pure_and_state):
+    _, state, _ = pure_and_state
+
+    def check(tree):
+        for value in tree.values():
+            assert type(value) is dict or isinstance(value, jax.Array)
+            if type(value) is dict:
+                check(value)
+
+    check({"params": state["params"], "batch_stats": state["batch_stats"]})
+
+
+def test_a_step_lowers_the_loss_on_its_own_batch_and_moves_batch_statistics(pure_and_state):
+    pure, state, optimizer = pure_and_state
+    step = jax.jit(steps.make_train_step(pure, optimizer, label_smoothing=0.0, seed=0))
+    before = jax.tree.leaves(state["batch_stats"])
+    batch, losses = _batch(16), []
+    for _ in range(20):
+        state, metrics = step(state, batch)
+        losses.append(float(metrics["loss"]))
+    assert losses[-1] < losses[0] / 2
+    assert int(state["step"]) == 20
+    after = jax.tree.leaves(state["batch_stats"])
+    assert all(not np.allclose(old, new) for old, new in zip(before, after, strict=True))
+
+
+def test_dropout_depends_on_the_seed_and_the_step_alone(pure_and_state):
+    pure, state, optimizer = pure_and_state
+
+    def loss(seed, at):
+        step = steps.make_train_step(pure, optimizer, label_smoothing=0.0, seed=seed)
+        return float(step(state | {"step": jnp.int32(at)}, _batch(8))[1]["loss"])
+
+    assert loss(0, 3) == loss(0, 3)
+    assert loss(0, 3) != loss(0, 4)
+    assert loss(0, 3) != loss(1, 3)
+
+
+def test_masked_examples_change_no_sum(pure_and_state):
+    pure, state, _ = pure_and_state
+    eval_step = jax.jit(steps.make_eval_step(pure))
+    batch = _batch(12)
+    whole = eval_step(state["params"], state["batch_stats"], batch)
+    padded = {name: np.concatenate([value, value[:4]]) for name, value in batch.items()}
+    padded["mask"][12:] = 0.0
+    masked = eval_step(state["params"], state["batch_stats"], padded)
+    for name, value in whole.items():
+        np.testing.assert_allclose(masked[name], value, rtol=1e-6)
+    assert float(masked["examples"]) == 12
+
+
+def test_evaluation_is_the_mean_over_unmasked_examples_whatever_the_batches(pure_and_state):
+    pure, state, _ = pure_and_state
+    eval_step = jax.jit(steps.make_eval_step(pure))
+    batch = _batch(12)
+    logits = np.asarray(pure.logits(state["params"], state["batch_stats"], batch["image"]))
+    by_hand = {
+        "top1": np.mean(logits.argmax(-1) == batch["label"]),
+        "top5": np.mean(
+            [
+                label in np.argsort(row)[-5:]
+                for row, label in zip(logits, batch["label"], strict=True)
+            ]
+        ),
+        "loss": np.mean(
+            [
+                np.log(np.exp(row - row[label]).sum())
+                for row, label in zip(logits, batch["label"], strict=True)
+            ]
+        ),
+    }
+    halves = [
+        {name: value[part] for name, value in batch.items()} for part in (slice(7), slice(7, 12))
+    ]
+    measured = evaluation.evaluate(eval_step, state["params"], state["batch_stats"], halves)
+    assert measured.pop("examples") == 12
+    assert measured == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_logits_that_are_not_finite_are_never_right():
+    logits = jnp.array([[jnp.nan, jnp.nan], [jnp.nan, 1.0], [2.0, 1.0]])
+    correct = steps._correct(logits, jnp.array([0, 0, 0]), k=1)
+    np.testing.assert_array_equal(correct, [0.0, 0.0, 1.0])
+
+
+def test_equal_logits_are_won_by_the_lowest_class_alone():
+    logits = jnp.zeros((3, 3))
+    np.testing.assert_array_equal(steps._correct(logits, jnp.arange(3), k=1), [1.0, 0.0, 0.0])
+    np.testing.assert_array_equal(steps._correct(logits, jnp.arange(3), k=2), [1.0, 1.0, 0.0])
+
+
+def test_auxiliary_losses_are_weighted_as_the_paper_says():
+    model = models.create("googlenet", 10, rngs=nnx.Rngs(params=0))
+    pure, params, batch_stats = steps.split(model, (0.5,) * 3, (0.25,) * 3)
+    optimizer = optax.sgd(0.0)
+    state = steps.initial_state(params, batch_stats, optimizer)
+    batch = _batch(4)
+    step = steps.make_train_step(pure, optimizer, label_smoothing=0.0, seed=0)
+    key = jax.random.fold_in(steps.seeds.key(0, "dropout"), 0)
+
+    @jax.jit
+    def both(state, batch):
+        logits, auxiliary = pure.merge(params, batch_stats).logits_and_auxiliary(
+            pure.normalise(batch["image"]), train=True, rngs=nnx.Rngs(dropout=key)
+        )
+        losses = [
+            optax.softmax_cross_entropy_with_integer_labels(each, batch["label"]).mean()
+            for each in (logits, *auxiliary)
+        ]
+        return step(state, batch)[1]["loss"], losses
+
+    loss, (main, first, second) = both(state, batch)
+    assert float(loss) == pytest.approx(float(main + 0.3 * (first + second)), rel=1e-5)

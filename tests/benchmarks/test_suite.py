@@ -1,0 +1,128 @@
+"""The suite, each run in a process of its own, as a user starts it."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks import suite
+from benchmarks.config import ConfigError
+from results import records
+
+_DIGITS = "--config=benchmarks/configs/digits.py"
+_SHORT = "--config.budget.amount=384"
+
+
+def _rows(directory):
+    with (directory / "leaderboard.csv").open() as file:
+        return {row["model"]: row for row in csv.DictReader(file)}
+
+
+def test_failed_models_become_rows_and_the_others_go_on(command, tmp_path):
+    models = "tiny:fault=raises,tiny,tiny:fault=killed,tiny:fault=nan,tiny:width=4"
+    workdir = tmp_path / "suite"
+    done = command(
+        "benchmarks.suite", _DIGITS, f"--workdir={workdir}", f"--models={models}", _SHORT
+    )
+    assert done.returncode == 1, done.stderr
+    rows = _rows(workdir)
+    assert {model: row["status"] for model, row in rows.items()} == {
+        "tiny": "completed",
+        "tiny:width=4": "completed",
+        "tiny:fault=raises": "failed",
+        "tiny:fault=killed": "crashed",
+        "tiny:fault=nan": "diverged at step 1",
+    }
+    assert {row["rank"] for row in rows.values()} == {"1", "2", ""}
+    assert "this model always raises" in (workdir / "leaderboard.md").read_text()
+    assert "by signal 9" in (workdir / "leaderboard.md").read_text()
+    assert "tiny:width=4" in done.stdout
+
+
+def test_the_same_command_keeps_what_is_done_and_tables_come_from_records_alone(command, tmp_path):
+    workdir, again = tmp_path / "suite", tmp_path / "again"
+    arguments = ("benchmarks.suite", _DIGITS, f"--workdir={workdir}", "--models=tiny", _SHORT)
+    assert command(*arguments, "--seeds=0,1").returncode == 0
+    first = (workdir / "leaderboard.csv").read_bytes()
+    stamps = {path: path.stat().st_mtime_ns for path in workdir.glob("runs/*/record.json")}
+    assert len(stamps) == 2
+    assert command(*arguments, "--seeds=0,1").returncode == 0
+    assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
+    assert command("results.leaderboard", str(workdir), f"--out={again}").returncode == 0
+    assert (again / "leaderboard.csv").read_bytes() == first
+    assert _rows(again)["tiny"]["seeds"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--models=resnet51"], "there is no model 'resnet51': did you mean resnet50"),
+        (["--models=mobilenet_v1:depth=2"], "has no option 'depth=2'"),
+        (["--config.dataset=digitz"], "digitz"),
+        (["--config.budget.amount=-5"], "config.budget.amount is a number above 0, not -5"),
+        (["--config.batchsize=5"], "batchsize"),
+        (["--config.batch_size=many"], "batch_size"),
+        (["--seeds=one"], "--seeds are whole numbers"),
+        (["--modles=resnet50"], "modles"),
+        (["--config=nowhere.py"], "nowhere.py"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_2(command, tmp_path, arguments, says):
+    workdir = tmp_path / "suite"
+    given = ["--models=tiny", *arguments]
+    if not any(argument.startswith("--config=") for argument in arguments):
+        given.insert(0, _DIGITS)
+    done = command("benchmarks.suite", *given, f"--workdir={workdir}")
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not workdir.exists()
+
+
+def test_a_folder_of_another_configuration_is_refused_and_left_alone(config, tmp_path):
+    (tmp_path / "suite.json").write_text(json.dumps({"dataset": "cifar10"}))
+    with pytest.raises(ConfigError, match="belongs to another configuration"):
+        suite.run(config, tmp_path, model_specs=["tiny"], seeds=[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["suite.json"]
+
+
+def test_a_working_directory_that_cannot_be_made_is_refused(config, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        suite.run(config, tmp_path / "file" / "suite", model_specs=["tiny"], seeds=[0])
+
+
+def test_a_run_killed_outright_is_resumed_by_the_same_command(config, tmp_path, data_dir):
+    whole = suite.run(config, tmp_path / "whole", model_specs=["tiny"], seeds=[0])
+    killed = tmp_path / "killed" / "runs" / "tiny-seed0"
+    script = (
+        "import os, signal, sys; from benchmarks import config, loop, train;"
+        "from benchmarks import checkpoints;"
+        "save = checkpoints.Checkpoints.save;\n"
+        "def save_and_die(self, step, *rest):\n"
+        "    save(self, step, *rest)\n"
+        "    if step == 10:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "checkpoints.Checkpoints.save = save_and_die\n"
+        "train.train_and_evaluate(config.load(sys.argv[1]), sys.argv[2])"
+    )
+    original = tmp_path / "whole" / "runs" / "tiny-seed0" / "config.json"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(original), str(killed)],
+        env=_environment(),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == -9, done.stderr
+    resumed = suite.run(config, tmp_path / "killed", model_specs=["tiny"], seeds=[0])
+    assert records.read(killed / "record.json") == resumed[0]
+    assert resumed[0].weights_digest == whole[0].weights_digest
+
+
+def _environment():
+    import os
+
+    return dict(os.environ)

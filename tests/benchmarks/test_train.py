@@ -1,0 +1,145 @@
+"""One run from configuration to record, in this process."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks import checkpoints, program, progress, train
+from benchmarks import config as config_lib
+from benchmarks.config import ConfigError
+from results import records
+
+
+class Stop(KeyboardInterrupt):
+    """What a user who presses Ctrl-C raises."""
+
+
+class StopsAt(progress.JsonLines):
+    """Stops the run once it has reported a step."""
+
+    def __init__(self, step: int):
+        self.step = step
+
+    def report(self, event):
+        if event.phase == "training" and event.step >= self.step:
+            raise Stop
+
+
+def test_a_run_ends_in_a_record_that_says_what_was_spent_and_reached(config, tmp_path):
+    record = train.train_and_evaluate(config, tmp_path / "one", command="the command")
+    assert record == records.read(tmp_path / "one" / "record.json")
+    assert record.status == "completed"
+    assert record.run_id == "one"
+    assert record.command == "the command"
+    assert (record.dataset.name, record.dataset.version) == ("digits", "1.0.0")
+    assert (record.budget.steps, record.budget.examples_spent) == (12, 384)
+    assert record.budget.train_flops_spent == 6 * record.model.macs * 384
+    assert record.model.parameters == 3 * 9 * 8 + 8 + 2 * 8 + 8 * 8 * 8 * 10 + 10
+    assert record.metrics.test["examples"] == 360
+    assert record.metrics.validation["examples"] == 180
+    assert record.metrics.test["top1"] > 0.5
+    assert len(record.weights_digest) == 64
+    assert record.config["budget"] == {"kind": "examples", "amount": 384.0}
+
+
+def test_metrics_are_written_for_every_interval_with_the_step(config, tmp_path):
+    train.train_and_evaluate(config, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    training = [line["step"] for line in lines if "train/loss" in line]
+    assert training == sorted(set(training))
+    assert training[-1] == 12
+    assert {"validation/top1", "test/top1"} <= {name for line in lines for name in line}
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_the_saved_weights_are_those_of_the_digest(config, tmp_path):
+    record = train.train_and_evaluate(config, tmp_path)
+    mesh = program.devices.create_mesh()
+    state = program.abstract_state(config, 10, 12, mesh)
+    weights = checkpoints.load_weights(tmp_path, state["params"], state["batch_stats"])
+    assert checkpoints.weights_digest(*weights) == record.weights_digest
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_two_runs_of_one_configuration_are_bit_identical_and_seeds_differ(config, tmp_path):
+    first = train.train_and_evaluate(config, tmp_path / "a")
+    again = train.train_and_evaluate(config, tmp_path / "b")
+    assert first.weights_digest == again.weights_digest
+    assert first.metrics == again.metrics
+    config.seed = 1
+    other = train.train_and_evaluate(config, tmp_path / "c")
+    assert other.weights_digest != first.weights_digest
+
+
+def test_a_stopped_run_resumes_to_the_same_bits(config, tmp_path):
+    whole = train.train_and_evaluate(config, tmp_path / "whole")
+    with pytest.raises(Stop):
+        train.train_and_evaluate(config, tmp_path / "stopped", reporter=StopsAt(8))
+    assert not (tmp_path / "stopped" / "record.json").exists()
+    with checkpoints.Checkpoints(tmp_path / "stopped") as saved:
+        assert saved.latest_step() == 5
+    resumed = train.train_and_evaluate(config, tmp_path / "stopped")
+    assert resumed.weights_digest == whole.weights_digest
+    assert resumed.metrics == whole.metrics
+    steps = [json.loads(line)["step"] for line in (tmp_path / "stopped" / "metrics.jsonl").open()]
+    assert steps == sorted(steps)
+
+
+def test_a_completed_run_is_not_run_again(config, tmp_path):
+    first = train.train_and_evaluate(config, tmp_path)
+    assert train.train_and_evaluate(config, tmp_path, reporter=StopsAt(0)) == first
+
+
+def test_a_folder_of_another_configuration_is_left_alone(config, tmp_path):
+    train.train_and_evaluate(config, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.json")}
+    config.batch_size = 16
+    with pytest.raises(
+        ConfigError, match="belongs to another configuration: batch_size is 32 there"
+    ):
+        train.train_and_evaluate(config, tmp_path)
+    assert before == {path: path.read_bytes() for path in tmp_path.glob("*.json")}
+
+
+def test_nan_ends_a_run_as_diverged_with_its_first_step(config, tmp_path):
+    config.model = "tiny:fault=nan"
+    record = train.train_and_evaluate(config, tmp_path)
+    assert record.status == "diverged"
+    assert record.failure.step == 1
+    assert not np.isfinite(record.failure.loss)
+    assert record.model.parameters > 0
+    assert record.hardware["platform"] == jax.default_backend()
+
+
+def test_running_out_of_memory_is_told_from_other_failures(config, tmp_path):
+    config.model = "tiny:fault=memory"
+    assert train.train_and_evaluate(config, tmp_path / "a").status == "out_of_memory"
+    config.model = "tiny:fault=raises"
+    record = train.train_and_evaluate(config, tmp_path / "b")
+    assert record.status == "failed"
+    assert record.error == "RuntimeError: this model always raises"
+
+
+def test_bfloat16_computes_in_it_and_keeps_weights_in_float32(config, tmp_path):
+    config.dtype = "bfloat16"
+    mesh = program.devices.create_mesh()
+    state = program.abstract_state(config, 10, 12, mesh)
+    assert {leaf.dtype for leaf in jax.tree.leaves(state["params"])} == {np.dtype("float32")}
+    compiled = program.compile_program(config, 10, 12, mesh)
+    assert "bf16" in compiled.train_step.as_text()
+    record = train.train_and_evaluate(config, tmp_path)
+    assert record.metrics.test["top1"] > 0.5
+
+
+def test_sgd_learns_too(config, tmp_path):
+    config.optimizer.name, config.optimizer.learning_rate = "sgd", 0.02
+    assert train.train_and_evaluate(config, tmp_path).metrics.test["top1"] > 0.5
+
+
+def test_a_record_is_a_configuration_to_run_again(config, tmp_path):
+    first = train.train_and_evaluate(config, tmp_path / "a")
+    loaded = config_lib.load(tmp_path / "a" / "record.json")
+    again = train.train_and_evaluate(loaded, tmp_path / "b")
+    assert again.weights_digest == first.weights_digest
