@@ -10,6 +10,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from models.errors import ModelError
 from models.layers import Layer, Mode
+from models.windows import widened
 
 
 class Classifier(Layer):
@@ -67,8 +68,10 @@ class Classifier(Layer):
             # The name is for `jax.checkpoint` policies, and for whoever reads the jaxpr.
             x = checkpoint_name(stage(x, mode), f"stage:{name}")
             if name in heads:
-                auxiliary.append(heads[name](x, mode).astype(jnp.float32))
-        return self.classify(x, mode).astype(jnp.float32), tuple(auxiliary)
+                answer = heads[name](x, mode)
+                auxiliary.append(answer.astype(widened(answer.dtype)))
+        logits = self.classify(x, mode)
+        return logits.astype(widened(logits.dtype)), tuple(auxiliary)
 
     def stage_outputs(self, images: jax.Array) -> dict[str, jax.Array]:
         """Returns each stage's output [batch, height, width, channels] by name, in evaluation mode."""

@@ -44,9 +44,9 @@ def conv_general_dilated(
     precision=None,
     out_sharding=None,
 ) -> jax.Array:
-    """Returns the convolution [batch, out_height, out_width, features] of NHWC inputs with an HWIO kernel.
+    """Returns the convolution of inputs with a kernel.
 
-    Args are those of `jax.lax.conv_general_dilated`, as `nnx.Conv` passes them.
+    Args are those of `jax.lax.conv_general_dilated`. Other layouts than `nnx.Conv`'s (NHWC, HWIO) get that function.
     """
     window_strides = tuple(window_strides)
     accelerated = functools.partial(
@@ -60,7 +60,8 @@ def conv_general_dilated(
         precision=precision,
         out_sharding=out_sharding,
     )
-    if tuple(lhs_dilation) != (1, 1) or tuple(rhs_dilation) != (1, 1) or inputs.ndim != 4:
+    dilated = any(dilation != 1 for dilation in (*lhs_dilation, *rhs_dilation))
+    if dilated or inputs.ndim != 4 or not _is_nhwc(inputs, kernel, dimension_numbers):
         return accelerated(inputs, kernel)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(inputs.shape[1:3], kernel.shape[:2], window_strides, padding)
@@ -71,6 +72,11 @@ def conv_general_dilated(
     if on_cpu is None:
         return accelerated(inputs, kernel)
     return lax.platform_dependent(inputs, kernel, cpu=on_cpu, default=accelerated)
+
+
+def _is_nhwc(inputs, kernel, dimension_numbers) -> bool:
+    numbers = lax.conv_dimension_numbers(inputs.shape, kernel.shape, dimension_numbers)
+    return numbers == lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
 
 
 def _cpu_form(inputs_shape, dtype, kernel_shape, strides, pads: _Pairs, groups: int):

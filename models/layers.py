@@ -17,6 +17,7 @@ from jax import lax
 from models.convolution import conv_general_dilated
 from models.errors import ModelError
 from models.initializers import Initializer, he_normal, ones, zeros
+from models.windows import widened
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,10 +214,10 @@ class BatchNorm(Layer):
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         if mode.train:
             axes = tuple(range(x.ndim - 1))
-            x32 = x.astype(jnp.float32)
-            mean = jnp.mean(x32, axes)
+            wide = x.astype(widened(x.dtype))
+            mean = jnp.mean(wide, axes)
             # E[x^2] - E[x]^2 takes one pass over x; rounding may bring it below 0.
-            var = jnp.maximum(0.0, jnp.mean(lax.square(x32), axes) - lax.square(mean))
+            var = jnp.maximum(0.0, jnp.mean(lax.square(wide), axes) - lax.square(mean))
             # `self.mean[...] = ...` asks a tracer for its sharding, which takes time with the square of the depth.
             self.mean.set_value(self._running(self.mean[...], mean))
             self.var.set_value(self._running(self.var[...], var))

@@ -116,6 +116,11 @@ def state_dict(model: Classifier) -> dict[str, np.ndarray]:
     return tensors
 
 
+def shapes(model: Classifier) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of a model's parameters and batch statistics by torchvision's names, in PyTorch's layout."""
+    return {_name(path): _torch_shape(path, variable.shape) for path, variable in _variables(model)}
+
+
 def assign(model: Classifier, tensors: Mapping[str, np.ndarray], source: str = "the file") -> None:
     """Gives a model's parameters and batch statistics the values of a state dict with torchvision's names.
 
@@ -130,10 +135,9 @@ def assign(model: Classifier, tensors: Mapping[str, np.ndarray], source: str = "
     variables = {_name(path): (path, variable) for path, variable in _variables(model)}
     offered = {name: tensor for name, tensor in tensors.items() if not name.endswith(_COUNTER)}
     differing = [
-        f"{name} ({list(offered[name].shape)} in the file, {expected} in the model)"
-        for name, (path, variable) in variables.items()
-        if name in offered
-        and list(offered[name].shape) != (expected := _torch_shape(path, variable.shape))
+        f"{name} ({list(offered[name].shape)} in the file, {list(shape)} in the model)"
+        for name, shape in shapes(model).items()
+        if name in offered and offered[name].shape != shape
     ]
     faults = {
         "the model lacks": sorted(set(offered) - set(variables)),
@@ -174,11 +178,11 @@ def _from_torch(path: tuple[str, ...], value: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(value)
 
 
-def _torch_shape(path: tuple[str, ...], shape: tuple[int, ...]) -> list[int]:
+def _torch_shape(path: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
     if path[-1] != "kernel":
-        return list(shape)
+        return tuple(shape)
     *window, inputs, outputs = shape
-    return [outputs, inputs, *window]
+    return (outputs, inputs, *window)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -53,7 +53,7 @@ class AveragePool:
     padding: int = 0
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        total = x.astype(jnp.float32)
+        total = x.astype(widened(x.dtype))
         for axis in (1, 2):
             total = _pad(total, axis, self.padding, self.padding, 0.0)
             total = _slide(total, axis, self.window, self.stride, operator.add)
@@ -80,7 +80,7 @@ class AdaptiveAveragePool:
                 x = jnp.repeat(x, self.size, axis)
                 continue
             bins = [
-                lax.slice_in_dim(x, start, stop, axis=axis).mean(axis, dtype=jnp.float32)
+                lax.slice_in_dim(x, start, stop, axis=axis).mean(axis, dtype=widened(x.dtype))
                 for start, stop in self._bins(length)
             ]
             x = jnp.stack(bins, axis)
@@ -107,16 +107,21 @@ class LocalResponseNorm:
     k: float
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        x32 = x.astype(jnp.float32)
+        wide = x.astype(widened(x.dtype))
         half = self.size // 2
-        squares = _pad(lax.square(x32), 3, half, self.size - 1 - half, 0.0)
+        squares = _pad(lax.square(wide), 3, half, self.size - 1 - half, 0.0)
         total = _slide(squares, 3, self.size, 1, operator.add)
-        return (x32 * (self.k + self.alpha * total) ** -self.beta).astype(x.dtype)
+        return (wide * (self.k + self.alpha * total) ** -self.beta).astype(x.dtype)
+
+
+def widened(dtype) -> jnp.dtype:
+    """Returns the dtype to add many values up in: float32, or `dtype` if that is wider."""
+    return jnp.promote_types(dtype, jnp.float32)
 
 
 def global_average_pool(x: jax.Array) -> jax.Array:
     """Returns [batch, channels], averaged in float32."""
-    return jnp.mean(x, axis=(1, 2), dtype=jnp.float32).astype(x.dtype)
+    return jnp.mean(x, axis=(1, 2), dtype=widened(x.dtype)).astype(x.dtype)
 
 
 def _pad(x: jax.Array, axis: int, low: int, high: int, value: float) -> jax.Array:

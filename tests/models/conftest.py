@@ -1,0 +1,98 @@
+"""What the tests of models share: seeded weights and images, and a quick compilation of a model's forward pass."""
+
+import sys
+import types
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+import models
+from models import pretrained
+
+# Compiling dominates these tests, and nothing here is timed.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+_POOL = np.random.Generator(np.random.SFC64(0)).standard_normal(2**20, np.float32)
+
+
+def seeded_tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns values for a tensor of a torchvision state dict that depend on its name and shape only.
+
+    They are cut from one pool of random numbers, so that the largest model takes a blink. Batch statistics are away
+    from 0 and 1, and kernels keep activations near their size.
+    """
+    size = int(np.prod(shape))
+    start = zlib.crc32(name.encode()) % _POOL.size
+    values = np.resize(np.roll(_POOL, -start), size).reshape(shape)
+    if name.endswith("running_var"):
+        return 1 + 0.5 * np.tanh(values)
+    if name.endswith("running_mean") or name.endswith("bias"):
+        return 0.1 * values
+    if len(shape) == 1:
+        return 0.8 + 0.2 * np.tanh(values)
+    return values / np.sqrt(np.prod(shape[1:]))
+
+
+def seeded_images(batch: int, size: int) -> np.ndarray:
+    """Returns images [batch, size, size, 3] of about zero mean and unit deviation."""
+    generator = np.random.Generator(np.random.SFC64([batch, size]))
+    return generator.standard_normal((batch, size, size, 3), np.float32)
+
+
+def seeded_model(spec: str, num_classes: int = 1000, **options) -> models.Classifier:
+    """Makes a model whose parameters and batch statistics are seeded tensors."""
+    model = models.create_abstract(spec, num_classes, **options)
+    tensors = {name: seeded_tensor(name, shape) for name, shape in pretrained.shapes(model).items()}
+    pretrained.assign(model, tensors)
+    return model
+
+
+def run(model: models.Classifier, function, *arguments):
+    """Returns function(model, *arguments), compiled quickly."""
+    graph, state = nnx.split(model)
+
+    def pure(state, *arguments):
+        return function(nnx.merge(graph, state, copy=True), *arguments)
+
+    return jax.jit(pure, compiler_options=QUICK)(state, *map(jnp.asarray, arguments))
+
+
+@pytest.fixture(scope="session")
+def seeded():
+    return types.SimpleNamespace(
+        images=seeded_images, model=seeded_model, tensor=seeded_tensor, run=run
+    )
+
+
+_OPERATORS = (
+    "nms", "roi_align", "_roi_align_backward", "roi_pool", "_roi_pool_backward", "ps_roi_align",
+    "_ps_roi_align_backward", "ps_roi_pool", "_ps_roi_pool_backward", "deform_conv2d",
+    "_deform_conv2d_backward",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def torch():
+    torch = pytest.importorskip("torch", reason="parity needs PyTorch (the extra [parity])")
+    torch.set_num_threads(2)
+    return torch
+
+
+@pytest.fixture(scope="session")
+def torchvision(torch):
+    """torchvision, whose models need none of the compiled operators that its import asks for."""
+    try:
+        torch.ops.torchvision.nms  # noqa: B018
+    except AttributeError:
+        library = torch.library.Library("torchvision", "DEF")
+        for name in _OPERATORS:
+            library.define(f"{name}(Tensor input) -> Tensor")
+        empty = types.ModuleType("torchvision._meta_registrations")
+        sys.modules["torchvision._meta_registrations"] = empty
+    return pytest.importorskip(
+        "torchvision", reason="parity needs torchvision (the extra [parity])"
+    )

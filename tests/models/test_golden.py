@@ -1,0 +1,23 @@
+"""Logits equal torchvision's, recorded by `test_parity_torchvision.py`, from the same seeded weights and images."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import models
+
+GOLDEN = json.loads(Path(__file__).with_name("golden_logits.json").read_text())
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_logits_are_those_recorded_from_torchvision(name, seeded):
+    recorded = GOLDEN[name]
+    options = {"transform_input": True} if "transform_input" in models.info(name).options else {}
+    model = seeded.model(name, **options)
+    images = seeded.images(1, recorded["image_size"])
+    logits = np.asarray(seeded.run(model, lambda model, images: model(images), images))
+    expected = np.array(list(recorded["logits"].values()))
+    found = logits[0, list(map(int, recorded["logits"]))]
+    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
