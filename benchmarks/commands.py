@@ -125,7 +125,9 @@ def _parse_flags() -> None:
     try:
         rest = flags.FLAGS(sys.argv)
         if "config" in flags.FLAGS:
-            _ = flags.FLAGS.config  # a file that is missing or broken shows when it is first looked at
+            _ = (
+                flags.FLAGS.config
+            )  # a file that is missing or broken shows when it is first looked at
     except SystemExit:
         # --help has been answered, which absl counts as an error.
         sys.exit(0)

@@ -18,7 +18,8 @@ from absl import flags
 from ml_collections import ConfigDict
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 import models
 from benchmarks import commands, progress, runs
@@ -140,6 +141,19 @@ def _run_in_process(each: runs.Run, update: Callable[[progress.Event], None]) ->
     return record
 
 
+class _TimeLeft(ProgressColumn):
+    """What is left if the rest is as fast as the runs so far; rich's own column looks at the last seconds alone."""
+
+    def render(self, task) -> Text:
+        if not task.completed or task.elapsed is None:
+            return Text("left -:--:--", style="progress.remaining")
+        seconds = int(task.elapsed * (task.total - task.completed) / task.completed)
+        return Text(
+            f"left {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}",
+            style="progress.remaining",
+        )
+
+
 class _Display:
     """The suite's bar above the run's; without a terminal, a line for each run and its phases."""
 
@@ -153,8 +167,7 @@ class _Display:
             BarColumn(bar_width=24),
             TextColumn("{task.fields[detail]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            _TimeLeft(),
             console=self._console,
         )
         self._suite_task = self._suite.add_task("suite", total=runs, detail=f"0/{runs} runs")
@@ -184,6 +197,7 @@ class _Display:
         self._suite.update(self._suite_task, completed=self._done + fraction)
 
     def end(self, record: records.RunRecord) -> None:
+        """Moves the suite's bar to the next run and leaves a line about this one."""
         self._done += 1
         self._suite.update(
             self._suite_task, completed=self._done, detail=f"{self._done}/{self._runs} runs"

@@ -1,6 +1,6 @@
 """Nine models of seven architectures on scikit-learn's 1,797 scanned digits: the embedded, default suite.
 
-    python -m benchmarks.suite --config=benchmarks/configs/digits.py --workdir=runs/digits
+python -m benchmarks.suite --config=benchmarks/configs/digits.py --workdir=runs/digits
 """
 
 from ml_collections import ConfigDict
@@ -8,7 +8,10 @@ from ml_collections import ConfigDict
 from benchmarks.config import default_config
 
 
-def get_config() -> ConfigDict:
+def get_config(variant: str = "tuned") -> ConfigDict:
+    """Returns the suite's configuration; `digits.py:untuned` has one learning rate for all, to choose from."""
+    if variant not in ("tuned", "untuned"):
+        raise ValueError(f"digits.py is :tuned or :untuned, not :{variant}.")
     config = default_config()
     config.suite.models = (
         "alexnet",
@@ -27,7 +30,7 @@ def get_config() -> ConfigDict:
     config.std = (0.376, 0.376, 0.376)
     config.image_size = "smallest"
     config.budget.kind = "examples"
-    config.budget.amount = 7168.0
+    config.budget.amount = 8192.0
     config.batch_size = 32
 
     config.optimizer.name = "adamw"
