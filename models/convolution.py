@@ -28,6 +28,8 @@ _ALWAYS_PATCHES_UP_TO = 6
 # Each tap is a slice to compile: 11x11 kernels would take seconds.
 _MAX_TAPS = 49
 
+_NHWC = lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
+
 _Pairs = tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -49,26 +51,46 @@ def conv_general_dilated(
     Args are those of `jax.lax.conv_general_dilated`. Other layouts than `nnx.Conv`'s (NHWC, HWIO) get that function.
     """
     window_strides = tuple(window_strides)
-    accelerated = functools.partial(
-        lax.conv_general_dilated,
-        window_strides=window_strides,
-        padding=padding,
-        lhs_dilation=lhs_dilation,
-        rhs_dilation=rhs_dilation,
-        dimension_numbers=dimension_numbers,
-        feature_group_count=feature_group_count,
-        precision=precision,
-        out_sharding=out_sharding,
-    )
     dilated = any(dilation != 1 for dilation in (*lhs_dilation, *rhs_dilation))
-    if dilated or inputs.ndim != 4 or not _is_nhwc(inputs, kernel, dimension_numbers):
-        return accelerated(inputs, kernel)
+    nhwc = inputs.ndim == 4 and _is_nhwc(inputs, kernel, dimension_numbers)
+    if dilated or not nhwc or out_sharding is not None:
+        return lax.conv_general_dilated(
+            inputs,
+            kernel,
+            window_strides=window_strides,
+            padding=padding,
+            lhs_dilation=lhs_dilation,
+            rhs_dilation=rhs_dilation,
+            dimension_numbers=dimension_numbers,
+            feature_group_count=feature_group_count,
+            precision=precision,
+            out_sharding=out_sharding,
+        )
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(inputs.shape[1:3], kernel.shape[:2], window_strides, padding)
     pads = tuple((int(low), int(high)) for low, high in padding)
-    on_cpu = _cpu_form(
-        inputs.shape, inputs.dtype, kernel.shape, window_strides, pads, feature_group_count
+    return _by_platform(
+        inputs,
+        kernel,
+        strides=window_strides,
+        pads=pads,
+        groups=feature_group_count,
+        precision=precision,
     )
+
+
+# Under `jax.jit` a shape is traced, and differentiated, once, however often a network repeats it.
+@functools.partial(jax.jit, static_argnames=("strides", "pads", "groups", "precision"))
+def _by_platform(inputs, kernel, *, strides, pads: _Pairs, groups: int, precision):
+    accelerated = functools.partial(
+        lax.conv_general_dilated,
+        window_strides=strides,
+        padding=pads,
+        dimension_numbers=_NHWC,
+        feature_group_count=groups,
+        precision=precision,
+    )
+    on_cpu = _cpu_form(inputs.shape, inputs.dtype, kernel.shape, strides, pads, groups)
     if on_cpu is None:
         return accelerated(inputs, kernel)
     return lax.platform_dependent(inputs, kernel, cpu=on_cpu, default=accelerated)
@@ -76,7 +98,7 @@ def conv_general_dilated(
 
 def _is_nhwc(inputs, kernel, dimension_numbers) -> bool:
     numbers = lax.conv_dimension_numbers(inputs.shape, kernel.shape, dimension_numbers)
-    return numbers == lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
+    return numbers == _NHWC
 
 
 def _cpu_form(inputs_shape, dtype, kernel_shape, strides, pads: _Pairs, groups: int):

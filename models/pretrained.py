@@ -150,8 +150,9 @@ def assign(model: Classifier, tensors: Mapping[str, np.ndarray], source: str = "
         )
         raise ModelError(f"{source} does not fit {model.spec}: {listed}.")
     for name, (path, variable) in variables.items():
-        value = _from_torch(path, np.asarray(offered[name]).astype(np.float32))
-        variable.set_value(jnp.asarray(value))
+        value = np.asarray(offered[name]).astype(np.float32, copy=False)
+        # Copied even where NumPy's memory would do: the caller may go on to change it.
+        variable.set_value(jnp.array(_from_torch(path, value)))
 
 
 def _variables(model: nnx.Module) -> list[tuple[tuple[str, ...], nnx.Variable]]:
@@ -175,7 +176,7 @@ def _to_torch(path: tuple[str, ...], value: np.ndarray) -> np.ndarray:
 def _from_torch(path: tuple[str, ...], value: np.ndarray) -> np.ndarray:
     if path[-1] == "kernel":
         value = value.transpose((2, 3, 1, 0) if value.ndim == 4 else (1, 0))
-    return np.ascontiguousarray(value)
+    return value
 
 
 def _torch_shape(path: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """What the tests of models share: seeded weights and images, and a quick compilation of a model's forward pass."""
 
+import functools
 import sys
 import types
 import zlib
@@ -12,6 +13,7 @@ from flax import nnx
 
 import models
 from models import pretrained
+from models.summary import summarize
 
 # Compiling dominates these tests, and nothing here is timed.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
@@ -25,16 +27,21 @@ def seeded_tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
     They are cut from one pool of random numbers, so that the largest model takes a blink. Batch statistics are away
     from 0 and 1, and kernels keep activations near their size.
     """
-    size = int(np.prod(shape))
     start = zlib.crc32(name.encode()) % _POOL.size
-    values = np.resize(np.roll(_POOL, -start), size).reshape(shape)
+    values = np.roll(_POOL, -start)
     if name.endswith("running_var"):
-        return 1 + 0.5 * np.tanh(values)
-    if name.endswith("running_mean") or name.endswith("bias"):
-        return 0.1 * values
-    if len(shape) == 1:
-        return 0.8 + 0.2 * np.tanh(values)
-    return values / np.sqrt(np.prod(shape[1:]))
+        values = 1 + 0.5 * np.tanh(values)
+    elif name.endswith("running_mean") or name.endswith("bias"):
+        values = 0.1 * values
+    elif len(shape) == 1:
+        values = 0.8 + 0.2 * np.tanh(values)
+    else:
+        values = values / np.sqrt(np.prod(shape[1:])).astype(np.float32)
+    tensor = np.empty(int(np.prod(shape)), np.float32)
+    for begin in range(0, tensor.size, values.size):
+        block = tensor[begin : begin + values.size]
+        block[:] = values[: block.size]
+    return tensor.reshape(shape)
 
 
 def seeded_images(batch: int, size: int) -> np.ndarray:
@@ -59,6 +66,12 @@ def run(model: models.Classifier, function, *arguments):
         return function(nnx.merge(graph, state, copy=True), *arguments)
 
     return jax.jit(pure, compiler_options=QUICK)(state, *map(jnp.asarray, arguments))
+
+
+@pytest.fixture(scope="session")
+def summary_of():
+    """`summarize`, which traces each model once for all tests."""
+    return functools.cache(summarize)
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,7 @@ from flax import nnx
 from jax.extend import core
 
 import models
-from models.macs import inner
-from models.summary import summarize
+from models.macs import inner, walk
 
 CLASSES, BATCH = 7, 2
 
@@ -104,9 +103,13 @@ def test_parameters_and_batch_statistics_are_float32_under_bfloat16(name):
 
 
 def test_convolutions_and_dense_layers_compute_in_bfloat16(name):
-    for equation in traced(name, False).jaxpr.eqns:
-        if equation.primitive.name in ("cond", "dot_general", "conv_general_dilated"):
-            assert equation.outvars[0].aval.dtype == jnp.bfloat16
+    products = [
+        equation.outvars[0].aval.dtype
+        for equation, _ in walk(traced(name, False).jaxpr)
+        if equation.primitive.name in ("dot_general", "conv_general_dilated")
+    ]
+    assert products
+    assert set(products) == {jnp.dtype(jnp.bfloat16)}
 
 
 def test_every_parameter_reaches_the_loss(name):
@@ -133,27 +136,30 @@ def test_evaluation_uses_the_batch_statistics(name):
     assert [path for path in unused if path.split(".")[0] not in heads] == []
 
 
-def test_features_come_by_stage_with_their_stride(name):
-    model = models.create_abstract(name, CLASSES)
-    graph, state = nnx.split(model)
-    size = models.info(name).input_size
+def test_features_come_by_stage_with_their_stride(name, summary_of):
+    summary = summary_of(name)
+    assert [stage.name for stage in summary.stages] == list(models.create_abstract(name).stages())
+    strides = [stage.stride for stage in summary.stages]
+    assert strides == sorted(strides)
+    for stage in summary.stages:
+        vertical, horizontal = stage.stride
+        assert vertical == horizontal
+        height, width, _ = stage.output_shape
+        # Padding may add a little to size / stride, its absence take some away.
+        assert height == width
+        assert abs(height - summary.image_size / vertical) <= 3
+
+
+@pytest.mark.parametrize("spec", ["squeezenet1_1", "resnet18"])
+def test_stage_outputs_are_the_stages_of_the_summary(spec, summary_of):
+    graph, state = nnx.split(models.create_abstract(spec))
     outputs = jax.eval_shape(
         lambda state, images: nnx.merge(graph, state, copy=True).stage_outputs(images),
         state,
-        jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32),
+        jax.ShapeDtypeStruct((5, 224, 224, 3), jnp.float32),
     )
-    stages = {stage.name: stage for stage in summarize(name).stages}
-    assert list(model.stages()) == list(stages)
-    assert set(outputs) == set(stages)
-    strides = [stages[stage].stride for stage in stages]
-    assert strides == sorted(strides)
-    for stage, features in outputs.items():
-        vertical, horizontal = stages[stage].stride
-        assert vertical == horizontal
-        assert features.shape[0] == 1
-        assert features.shape[1:] == stages[stage].output_shape
-        # Padding may add a little to size / stride, its absence take some away.
-        assert abs(features.shape[1] - size / vertical) <= 3
+    shapes = {stage.name: (5, *stage.output_shape) for stage in summary_of(spec).stages}
+    assert {name: features.shape for name, features in outputs.items()} == shapes
 
 
 def test_images_below_the_minimum_are_refused_in_one_sentence(name):
