@@ -6,6 +6,7 @@ The same command resumes a run that was stopped. `WORKDIR/record.json` says how 
 `tensorboard/` what happened on the way; `weights/` holds the weights of a finished run.
 """
 
+import concurrent.futures
 import dataclasses
 import sys
 import traceback
@@ -81,15 +82,20 @@ def _execute(run: runs.Run, started: str, reporter: progress.Reporter) -> record
         restored = saved.restore_latest(
             program.abstract_state(config, num_classes, num_steps, mesh)
         )
+        start_step, clock = 0, Clock()
         if restored:
-            state, earlier = restored
-            start_step, clock = saved.latest_step(), Clock(earlier)
-        else:
-            start_step, clock = 0, Clock()
-            state = program.initial_state(config, num_classes, num_steps, mesh)
+            start_step, clock = saved.latest_step(), Clock(restored[1])
         reporter.report(progress.Event("compiling", step=start_step, steps=num_steps))
-        with clock.measure("compile"):
-            compiled = program.compile_program(config, num_classes, num_steps, mesh)
+        # Weights are drawn while XLA compiles: for a large network either takes seconds.
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            compiling = pool.submit(program.compile_program, config, num_classes, num_steps, mesh)
+            with clock.measure("compile"):
+                if restored:
+                    state = restored[0]
+                else:
+                    state = program.initial_state(config, num_classes, num_steps, mesh)
+                compiled = compiling.result()
+        del restored
         batches = loader.train_batches(
             run.dataset,
             config.train_split,

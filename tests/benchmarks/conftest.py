@@ -37,6 +37,7 @@ def config(data_dir):
     config.model = "tiny"
     config.data_dir = data_dir
     config.budget.amount = 12 * 32.0
+    config.optimizer.learning_rate = 0.02
     config.log_every_steps = 2
     config.checkpoint_every_steps = 5
     return config
