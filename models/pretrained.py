@@ -151,8 +151,8 @@ def assign(model: Classifier, tensors: Mapping[str, np.ndarray], source: str = "
         raise ModelError(f"{source} does not fit {model.spec}: {listed}.")
     for name, (path, variable) in variables.items():
         value = np.asarray(offered[name]).astype(np.float32, copy=False)
-        # Copied even where NumPy's memory would do: the caller may go on to change it.
-        variable.set_value(jnp.array(_from_torch(path, value)))
+        # Copied, for JAX may go on using NumPy's memory, and by NumPy, for JAX would compile that for each shape.
+        variable.set_value(jnp.asarray(np.array(_from_torch(path, value), order="C")))
 
 
 def _variables(model: nnx.Module) -> list[tuple[tuple[str, ...], nnx.Variable]]:

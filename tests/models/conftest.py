@@ -69,9 +69,21 @@ def run(model: models.Classifier, function, *arguments):
 
 
 @pytest.fixture(scope="session")
+def abstract():
+    """`create_abstract` with 7 classes, once for all tests that change nothing in it."""
+    return functools.cache(lambda name: models.create_abstract(name, 7))
+
+
+@pytest.fixture(scope="session")
 def summary_of():
     """`summarize`, which traces each model once for all tests."""
     return functools.cache(summarize)
+
+
+@pytest.fixture(scope="session")
+def quickly():
+    """Calls a function of arrays, compiled quickly."""
+    return lambda function, *arrays: jax.jit(function, compiler_options=QUICK)(*arrays)
 
 
 @pytest.fixture(scope="session")

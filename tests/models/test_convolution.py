@@ -1,5 +1,7 @@
 """Every form of the convolution is `lax.conv_general_dilated`: its output and both of its gradients."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,18 +52,16 @@ def arguments(name: str, dtype):
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_convolution_and_its_gradients_are_xlas(name, dtype):
+def test_a_convolution_and_its_gradients_are_xlas(name, dtype, quickly):
     inputs, kernel, options, _ = arguments(name, dtype)
 
-    def with_gradients(convolve):
-        def both(inputs, kernel):
-            out, pull = jax.vjp(lambda *operands: convolve(*operands, **options), inputs, kernel)
-            # Gradients of unequal weight, so that a shifted tap shows.
-            return out, *pull(jnp.cos(jnp.arange(out.size, dtype=out.dtype)).reshape(out.shape))
+    def with_gradients(convolve, inputs, kernel):
+        out, pull = jax.vjp(lambda *operands: convolve(*operands, **options), inputs, kernel)
+        # Gradients of unequal weight, so that a shifted tap shows.
+        return out, *pull(jnp.cos(jnp.arange(out.size, dtype=out.dtype)).reshape(out.shape))
 
-        return jax.jit(both)(inputs, kernel)
-
-    ours, xlas = with_gradients(conv_general_dilated), with_gradients(lax.conv_general_dilated)
+    ours = quickly(functools.partial(with_gradients, conv_general_dilated), inputs, kernel)
+    xlas = quickly(functools.partial(with_gradients, lax.conv_general_dilated), inputs, kernel)
     tolerance = 1e-5 if dtype == jnp.float32 else 3e-2
     for mine, expected in zip(ours, xlas, strict=True):
         assert (mine.shape, mine.dtype) == (expected.shape, expected.dtype)

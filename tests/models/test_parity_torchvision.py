@@ -34,7 +34,7 @@ def odd_size(name: str) -> int:
 
 
 def golden_size(name: str) -> int:
-    return 97 if name == "inception_v3" else 65
+    return max(models.info(name).min_size, 32) | 1
 
 
 @pytest.fixture(scope="module", params=models.names())

@@ -26,6 +26,7 @@ class Traced:
     logits: jax.ShapeDtypeStruct
     auxiliary: tuple[jax.ShapeDtypeStruct, ...]
     outputs: dict[str, int]
+    dtypes: set[jnp.dtype]
 
 
 def flatten(state) -> dict[str, nnx.Variable]:
@@ -53,6 +54,7 @@ def traced(name: str, train: bool) -> Traced:
         inputs={path: index for index, path in enumerate(flatten(state))},
         logits=logits,
         auxiliary=auxiliary,
+        dtypes={leaf.dtype for leaf in jax.tree.leaves((state, moved))},
         outputs={path: first + index for index, path in enumerate(flatten(moved))},
     )
 
@@ -88,8 +90,8 @@ def name(request):
     return request.param
 
 
-def test_logits_are_float32_and_auxiliary_ones_come_in_training_only(name):
-    heads = models.create_abstract(name, CLASSES).auxiliary_heads()
+def test_logits_are_float32_and_auxiliary_ones_come_in_training_only(name, abstract):
+    heads = abstract(name).auxiliary_heads()
     for train in (False, True):
         trace = traced(name, train)
         expected = [(BATCH, CLASSES)] * (1 + train * len(heads))
@@ -98,8 +100,7 @@ def test_logits_are_float32_and_auxiliary_ones_come_in_training_only(name):
 
 
 def test_parameters_and_batch_statistics_are_float32_under_bfloat16(name):
-    state = nnx.state(models.create_abstract(name, CLASSES, dtype=jnp.bfloat16))
-    assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {jnp.dtype("float32")}
+    assert traced(name, True).dtypes == {jnp.dtype("float32")}
 
 
 def test_convolutions_and_dense_layers_compute_in_bfloat16(name):
@@ -112,10 +113,10 @@ def test_convolutions_and_dense_layers_compute_in_bfloat16(name):
     assert set(products) == {jnp.dtype(jnp.bfloat16)}
 
 
-def test_every_parameter_reaches_the_loss(name):
+def test_every_parameter_reaches_the_loss(name, abstract):
     trace = traced(name, True)
     reached = reaching(trace.jaxpr, list(range(1 + len(trace.auxiliary))))
-    parameters = flatten(nnx.state(models.create_abstract(name, CLASSES), nnx.Param))
+    parameters = flatten(nnx.state(abstract(name), nnx.Param))
     assert [path for path in parameters if trace.inputs[path] not in reached] == []
 
 
@@ -128,17 +129,17 @@ def test_batch_statistics_change_in_training_and_not_in_evaluation(name):
         assert {images, training.inputs[path]} <= reaching(training.jaxpr, [output]), path
 
 
-def test_evaluation_uses_the_batch_statistics(name):
+def test_evaluation_uses_the_batch_statistics(name, abstract):
     trace = traced(name, False)
     reached = reaching(trace.jaxpr, [0])
     unused = [path for path in trace.outputs if trace.inputs[path] not in reached]
-    heads = auxiliary_paths(models.create_abstract(name))
+    heads = auxiliary_paths(abstract(name))
     assert [path for path in unused if path.split(".")[0] not in heads] == []
 
 
-def test_features_come_by_stage_with_their_stride(name, summary_of):
+def test_features_come_by_stage_with_their_stride(name, summary_of, abstract):
     summary = summary_of(name)
-    assert [stage.name for stage in summary.stages] == list(models.create_abstract(name).stages())
+    assert [stage.name for stage in summary.stages] == list(abstract(name).stages())
     strides = [stage.stride for stage in summary.stages]
     assert strides == sorted(strides)
     for stage in summary.stages:
@@ -162,8 +163,8 @@ def test_stage_outputs_are_the_stages_of_the_summary(spec, summary_of):
     assert {name: features.shape for name, features in outputs.items()} == shapes
 
 
-def test_images_below_the_minimum_are_refused_in_one_sentence(name):
-    model = models.create_abstract(name, CLASSES)
+def test_images_below_the_minimum_are_refused_in_one_sentence(name, abstract):
+    model = abstract(name)
     small = models.info(name).min_size - 1
     with pytest.raises(models.ModelError, match=rf"^{name} needs images of at least .*\.$"):
         model(jnp.zeros((1, small, 300, 3)))
