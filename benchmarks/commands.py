@@ -27,9 +27,18 @@ MISTAKES = (
 )
 MISTAKE_STATUS = 2
 
-# Large arrays are freed and allocated again at each step. With huge pages the allocator's share of a step on the CPU
-# falls from over half, for AlexNet and VGG, to little (docs/performance.md). The C library reads this once, at start.
-_ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+# Large arrays are freed and allocated again at each step. Keeping freed memory, in huge pages, more than halves a step of
+# AlexNet on the CPU (docs/performance.md). The C library reads this once, when a process starts.
+_ALLOCATOR = {
+    "GLIBC_TUNABLES": ":".join(
+        (
+            "glibc.malloc.hugetlb=1",
+            f"glibc.malloc.mmap_threshold={2**33}",
+            f"glibc.malloc.trim_threshold={2**34}",
+            f"glibc.malloc.top_pad={2**28}",
+        )
+    )
+}
 
 
 def run(main: Callable[[], int | None], define_flags: Callable[[], None]) -> None:

@@ -65,8 +65,8 @@ def train(
     Raises:
       DivergedError: a loss or gradient norm is not finite.
     """
-    metrics = _Metrics(schedule, clock, files, reporter)
-    started = time.perf_counter()
+    stopwatch = _Stopwatch(clock)
+    metrics = _Metrics(schedule, stopwatch, files, reporter)
     for step in range(schedule.start_step + 1, schedule.num_steps + 1):
         with clock.measure("input_wait"):
             batch = next(batches)
@@ -74,32 +74,46 @@ def train(
         metrics.add(step, values)
         last = step == schedule.num_steps
         if step % schedule.log_every_steps == 0 and not last:
-            started = _lap(clock, started)
-            metrics.log_interval(step)
+            metrics.log_interval()
         if step % schedule.checkpoint_every_steps == 0 and not last:
             jax.block_until_ready(state)
-            _lap(clock, started)
+            stopwatch.lap()
             metrics.log_rest()
             checkpoints.save(step, state, clock.seconds())
-            started = time.perf_counter()
+            stopwatch.restart()
     jax.block_until_ready(state)
-    _lap(clock, started)
+    stopwatch.lap()
     metrics.log_rest()
     return state
 
 
-def _lap(clock: Clock, started: float) -> float:
-    now = time.perf_counter()
-    clock.add("train", now - started)
-    return now
+class _Stopwatch:
+    """Adds the seconds since it last looked to the run's seconds of training."""
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets the time since the last lap, such as a checkpoint's."""
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        """Returns the seconds of training so far."""
+        now = time.perf_counter()
+        self._clock.add("train", now - self._last)
+        self._last = now
+        return self._clock["train"]
 
 
 class _Metrics:
     """The metrics of steps that are still on the device, fetched an interval at a time."""
 
-    def __init__(self, schedule: Schedule, clock: Clock, files: MetricFiles, reporter: Reporter):
+    def __init__(
+        self, schedule: Schedule, stopwatch: _Stopwatch, files: MetricFiles, reporter: Reporter
+    ):
         self._schedule = schedule
-        self._clock = clock
+        self._stopwatch = stopwatch
         self._files = files
         self._reporter = reporter
         self._waiting: list[tuple[int, dict[str, jax.Array]]] = []
@@ -108,18 +122,18 @@ class _Metrics:
     def add(self, step: int, values: dict[str, jax.Array]) -> None:
         self._waiting.append((step, values))
 
-    def log_interval(self, step: int) -> None:
-        """Closes the interval at `step` and writes the one before it."""
-        self._write(self._closed, step)
+    def log_interval(self) -> None:
+        """Closes the current interval and writes the one before it."""
+        self._write(self._closed)
         self._closed, self._waiting = self._waiting, []
 
     def log_rest(self) -> None:
         """Writes everything, waiting for the device."""
         for interval in (self._closed, self._waiting):
-            self._write(interval, interval[-1][0] if interval else 0)
+            self._write(interval)
         self._closed, self._waiting = [], []
 
-    def _write(self, interval: list[tuple[int, dict[str, jax.Array]]], reached: int) -> None:
+    def _write(self, interval: list[tuple[int, dict[str, jax.Array]]]) -> None:
         if not interval:
             return
         fetched = [(step, jax.device_get(values)) for step, values in interval]
@@ -132,12 +146,14 @@ class _Metrics:
             f"train/{name}": float(np.mean([values[name] for _, values in fetched]))
             for name in fetched[0][1]
         }
-        speed = reached * self._schedule.batch_size / max(self._clock["train"], 1e-9)
-        self._files.write(fetched[-1][0], means | {"train/images_per_second": speed})
+        last = fetched[-1][0]
+        # These steps are done, now that their metrics are here; later ones may be under way.
+        speed = last * self._schedule.batch_size / self._stopwatch.lap()
+        self._files.write(last, means | {"train/images_per_second": speed})
         self._reporter.report(
             Event(
                 "training",
-                step=fetched[-1][0],
+                step=last,
                 steps=self._schedule.num_steps,
                 loss=means["train/loss"],
                 images_per_second=speed,

@@ -90,10 +90,11 @@ def _execute(run: runs.Run, started: str, reporter: progress.Reporter) -> record
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             compiling = pool.submit(program.compile_program, config, num_classes, num_steps, mesh)
             with clock.measure("compile"):
-                if restored:
-                    state = restored[0]
-                else:
-                    state = program.initial_state(config, num_classes, num_steps, mesh)
+                state = (
+                    restored[0]
+                    if restored
+                    else program.initial_state(config, num_classes, num_steps, mesh)
+                )
                 compiled = compiling.result()
         del restored
         batches = loader.train_batches(

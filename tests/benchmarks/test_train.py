@@ -134,7 +134,7 @@ def test_bfloat16_computes_in_it_and_keeps_weights_in_float32(config, tmp_path):
 
 
 def test_sgd_learns_too(config, tmp_path):
-    config.optimizer.name, config.optimizer.learning_rate = "sgd", 0.02
+    config.optimizer.name, config.optimizer.learning_rate = "sgd", 0.3
     assert train.train_and_evaluate(config, tmp_path).metrics.test["top1"] > 0.5
 
 
