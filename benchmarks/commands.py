@@ -27,8 +27,8 @@ MISTAKES = (
 )
 MISTAKE_STATUS = 2
 
-# Large arrays are freed and allocated again at each step. Keeping freed memory, in huge pages, more than halves a step of
-# AlexNet on the CPU (docs/performance.md). The C library reads this once, when a process starts.
+# Large arrays are freed and allocated again at each step. Keeping freed memory, in huge pages, more than halves a step
+# of AlexNet on the CPU (docs/performance.md). The C library reads this once, when a process starts.
 _ALLOCATOR = {
     "GLIBC_TUNABLES": ":".join(
         (
