@@ -62,12 +62,8 @@ def pair(request, seeded, torch, torchvision):
     return name, ours, theirs
 
 
-@pytest.fixture(scope="module")
-def report(torch):
-    rows = {}
-    yield lambda name, what, value: rows.setdefault(name, {}).update({what: value})
-    for name, values in rows.items():
-        print(f"\n{name}:", *(f"{what} {value:.1e};" for what, value in values.items()), end="")
+def report(name: str, what: str, value: float) -> None:
+    print(f"\n{name}: {what} {value:.1e}", end=" ")
 
 
 def relative(ours, theirs, floor: float = 0.0) -> float:
@@ -107,7 +103,7 @@ def test_names_and_shapes_of_tensors_are_torchvisions(pair):
 
 
 @pytest.mark.parametrize("size_of", [paper_size, odd_size])
-def test_logits_in_evaluation_are_torchvisions(pair, size_of, seeded, torch, report):
+def test_logits_in_evaluation_are_torchvisions(pair, size_of, seeded, torch):
     name, ours, theirs = pair
     images = seeded.images(2, size_of(name))
     expected = torch_logits(torch, theirs, images)
@@ -118,7 +114,7 @@ def test_logits_in_evaluation_are_torchvisions(pair, size_of, seeded, torch, rep
     assert difference <= LOGITS
 
 
-def test_logits_in_training_are_torchvisions(pair, seeded, torch, report):
+def test_logits_in_training_are_torchvisions(pair, seeded, torch):
     name, ours, theirs = pair
     images, labels = seeded.images(4, odd_size(name)), np.arange(4)
     expected = torch_step(torch, theirs, images, labels, ours.auxiliary_weight, train=True)
@@ -134,7 +130,7 @@ def test_logits_in_training_are_torchvisions(pair, seeded, torch, report):
 
 
 @pytest.mark.parametrize("train", [False, True], ids=["evaluation", "training"])
-def test_gradients_and_batch_statistics_are_torchvisions(pair, train, seeded, torch, report):
+def test_gradients_and_batch_statistics_are_torchvisions(pair, train, seeded, torch):
     """In float64: in float32 a rounding error that turns a ReLU or a maximum changes a deep net's gradients by 1e-2,
     PyTorch's against its own float64 as much as ours."""
     name, ours, theirs = pair
