@@ -3,9 +3,7 @@
 import importlib.metadata
 import os
 import platform
-import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +61,6 @@ def git() -> tuple[str | None, bool | None]:
     if commit is None:
         return None, None
     return commit, bool(_git("status", "--porcelain", "--untracked-files=no"))
-
-
-def command() -> str:
-    """Returns the command line of this process as a shell would take it."""
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    program = ["python", "-m", spec.name] if spec else ["python", *sys.argv[:1]]
-    return shlex.join([*program, *sys.argv[1:]])
 
 
 def _git(*arguments: str) -> str | None:

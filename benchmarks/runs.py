@@ -14,6 +14,11 @@ from benchmarks.loop import DivergedError
 from input_pipeline import datasets, loader
 from results import records
 
+# A record is all that is needed to run it again, wherever it lies.
+_AGAIN = (
+    "python -m benchmarks.train --config=benchmarks/configs/from_json.py:record.json --workdir=DIR"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -21,7 +26,6 @@ class Run:
 
     config: ConfigDict
     workdir: Path
-    command: str
     dataset: datasets.Dataset
     budget: budget.Budget
     image_size: int
@@ -30,7 +34,6 @@ class Run:
 def prepare(
     config: ConfigDict,
     workdir: str | Path,
-    command: str = "",
     dataset: datasets.Dataset | None = None,
 ) -> Run:
     """Checks everything that can be checked before training; writes nothing and touches no device.
@@ -38,7 +41,6 @@ def prepare(
     Args:
       config: see `benchmarks/config.py`.
       workdir: the run's folder.
-      command: what the record names as the command that runs it again.
       dataset: what `config.dataset` names, if it is loaded already.
 
     Raises:
@@ -51,7 +53,7 @@ def prepare(
         dataset.num_examples(split)
     # An unknown augmentation shows here, not after the model is compiled.
     loader.transforms.augmentation(config.augmentation)
-    return Run(config, Path(workdir), command, dataset, plan, config_lib.image_size(config))
+    return Run(config, Path(workdir), dataset, plan, config_lib.image_size(config))
 
 
 def finished_record(workdir: Path) -> records.RunRecord | None:
@@ -86,7 +88,7 @@ def planned_record(run: Run, started: str, status: str) -> records.RunRecord:
         ),
         recipe=config.recipe,
         seed=config.seed,
-        command=run.command,
+        command=_AGAIN,
         config=config_lib.to_plain(config),
         started_at=started,
         finished_at=now(),

@@ -81,7 +81,7 @@ def plan(
     prepared = {}
     for each in configs:
         directory = workdir / "runs" / run_id(each)
-        prepared[directory] = runs.prepare(each, directory, _command(each), dataset)
+        prepared[directory] = runs.prepare(each, directory, dataset)
     return list(prepared.values())
 
 
@@ -93,14 +93,6 @@ def run_id(config: ConfigDict) -> str:
 
 def _title(config: ConfigDict) -> str:
     return f"{models.label(*models.parse(config.model))} seed {config.seed}"
-
-
-def _command(config: ConfigDict) -> str:
-    """The command that a record names: it trains this run alone."""
-    return (
-        "python -m benchmarks.train --config=benchmarks/configs/from_json.py:record.json"
-        f" --workdir=runs/{run_id(config)}"
-    )
 
 
 def _run_in_process(each: runs.Run, update: Callable[[progress.Event], None]) -> records.RunRecord:

@@ -22,7 +22,6 @@ from benchmarks import (
     checkpoints,
     commands,
     devices,
-    environment,
     evaluation,
     loop,
     program,
@@ -42,7 +41,6 @@ def train_and_evaluate(
     workdir: str | Path,
     *,
     reporter: progress.Reporter | None = None,
-    command: str = "",
 ) -> records.RunRecord:
     """Trains and evaluates one run, resuming where an earlier call was stopped, and returns its record.
 
@@ -53,12 +51,11 @@ def train_and_evaluate(
       config: see `benchmarks/config.py`.
       workdir: the run's folder.
       reporter: is told where the run is.
-      command: what the record names as the command that runs it again.
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
     """
-    run = runs.prepare(config, workdir, command)
+    run = runs.prepare(config, workdir)
     commands.claim_directory(run.workdir, "config.json", config_lib.to_plain(config))
     finished = runs.finished_record(run.workdir)
     if finished:
@@ -219,7 +216,6 @@ def main() -> int:
         config,
         flags.FLAGS.workdir,
         reporter=progress.create(flags.FLAGS.progress, title),
-        command=environment.command(),
     )
     if record.status != "completed":
         print(f"{title}: {record.status}: {record.error}", file=sys.stderr)

@@ -28,11 +28,10 @@ class StopsAt(progress.JsonLines):
 
 
 def test_a_run_ends_in_a_record_that_says_what_was_spent_and_reached(config, tmp_path):
-    record = train.train_and_evaluate(config, tmp_path / "one", command="the command")
+    record = train.train_and_evaluate(config, tmp_path / "one")
     assert record == records.read(tmp_path / "one" / "record.json")
     assert record.status == "completed"
     assert record.run_id == "one"
-    assert record.command == "the command"
     assert (record.dataset.name, record.dataset.version) == ("digits", "1.0.0")
     assert (record.budget.steps, record.budget.examples_spent) == (12, 384)
     assert record.budget.train_flops_spent == 6 * record.model.macs * 384
