@@ -6,7 +6,6 @@ whether the network trains, so that nothing depends on a hidden switch.
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Sequence
 
 import jax
@@ -15,7 +14,6 @@ from flax import nnx
 from jax import lax
 
 from models.convolution import conv_general_dilated
-from models.errors import ModelError
 from models.initializers import Initializer, he_normal, ones, zeros
 from models.windows import widened
 
@@ -276,21 +274,6 @@ class Dropout(Layer):
             raise ValueError("training with dropout needs Mode(rngs=nnx.Rngs(...))")
         keep = jax.random.bernoulli(mode.rngs.dropout(), 1 - self.rate, x.shape)
         return jnp.where(keep, x / (1 - self.rate), jnp.zeros((), x.dtype))
-
-
-def make_divisible(channels: float, divisor: int = 8) -> int:
-    """Returns the multiple of `divisor` nearest to `channels`, not below it nor below 90% of `channels`.
-
-    MobileNet v2 (arXiv:1801.04381) and v3 round a thinned layer's channels so, in the authors' code as in torchvision.
-    """
-    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * channels else rounded
-
-
-def check_width(width: float) -> None:
-    """Raises `ModelError` if `width` cannot be a width multiplier."""
-    if not 0 < width < math.inf:
-        raise ModelError(f"a width multiplier is a number above 0, not {width}.")
 
 
 def relu(x: jax.Array) -> jax.Array:

@@ -11,8 +11,9 @@ from flax import nnx
 
 from models.classifier import Classifier
 from models.initializers import he_normal_fan_out, normal
-from models.layers import BatchNorm, Conv, Dropout, Layer, Linear, Sequential, check_width, relu6
+from models.layers import BatchNorm, Conv, Dropout, Layer, Linear, Sequential, relu6
 from models.registry import Paper, Reported, register
+from models.widths import check_width
 from models.windows import global_average_pool
 
 # Channels of each depthwise separable convolution; where a stage but the first begins, its first one has stride 2.

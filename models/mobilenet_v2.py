@@ -16,11 +16,10 @@ from models.layers import (
     Layer,
     Linear,
     Sequential,
-    check_width,
-    make_divisible,
     relu6,
 )
 from models.registry import Paper, Reported, register
+from models.widths import check_width, make_divisible
 from models.windows import global_average_pool
 
 # Expansion factor, output channels, repetitions and first stride of each row of table 2.

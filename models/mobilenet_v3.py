@@ -18,11 +18,10 @@ from models.layers import (
     Layer,
     Linear,
     Sequential,
-    check_width,
-    make_divisible,
     relu,
 )
 from models.registry import Paper, Reported, register
+from models.widths import check_width, make_divisible
 from models.windows import global_average_pool
 
 _RE, _HS = relu, jax.nn.hard_swish

@@ -129,8 +129,14 @@ class _Marked(Layer):
         self.path = f"{type(layer).__name__}:{path}"
 
     def __call__(self, x: jax.Array, mode: Mode | None = None) -> jax.Array:
-        x = checkpoint_name(x, f"{_BEGIN}:{self.path}")
-        x = self.layer(x, mode) if isinstance(self.layer, Layer) else self.layer(x)
+        takes_mode = isinstance(self.layer, Layer)
+        return self._named(x, lambda x: self.layer(x, mode) if takes_mode else self.layer(x))
+
+    def on_repeated(self, x: jax.Array, repeats: int) -> jax.Array:
+        return self._named(x, lambda x: self.layer.on_repeated(x, repeats))
+
+    def _named(self, x: jax.Array, function: Callable[[jax.Array], jax.Array]) -> jax.Array:
+        x = function(checkpoint_name(x, f"{_BEGIN}:{self.path}"))
         return checkpoint_name(x, f"{_END}:{self.path}")
 
 

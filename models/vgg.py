@@ -13,6 +13,8 @@ from models.layers import BatchNorm, Conv, Dropout, Linear, Sequential, flatten,
 from models.registry import Paper, Reported, register
 from models.windows import AdaptiveAveragePool, MaxPool
 
+# The side of the features that the first dense layer reads.
+_POOLED = 7
 _CHANNELS = (64, 128, 256, 512, 512)
 # The number of convolutions in each block, by configuration.
 _DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -48,9 +50,9 @@ class VGG(Classifier):
             ends.append(len(layers))
         self.features = Sequential(*layers)
         self.stage_ends = tuple(ends)
-        self.avgpool = AdaptiveAveragePool(7)
+        self.avgpool = AdaptiveAveragePool(_POOLED)
         self.classifier = Sequential(
-            Linear(channels * 7 * 7, 4096, dtype=dtype, rngs=rngs),
+            Linear(channels * _POOLED**2, 4096, dtype=dtype, rngs=rngs),
             relu,
             Dropout(dropout),
             Linear(4096, 4096, dtype=dtype, rngs=rngs),
@@ -68,7 +70,7 @@ class VGG(Classifier):
             return self.classifier(flatten(self.avgpool(features)), mode)
         # At 32x32 pixels one pixel is left, which the pool would only repeat.
         first = getattr(self.classifier, "0")
-        hidden = first.on_repeated(features[:, 0, 0], repeats=self.avgpool.size**2)
+        hidden = first.on_repeated(features[:, 0, 0], repeats=_POOLED**2)
         return self.classifier.run(1, None, hidden, mode)
 
 

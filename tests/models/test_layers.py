@@ -11,8 +11,9 @@ from flax import nnx
 import models
 from models import initializers
 from models.classifier import Classifier
-from models.layers import BatchNorm, Conv, Dropout, Linear, Mode, flatten, make_divisible
+from models.layers import BatchNorm, Conv, Dropout, Linear, Mode, flatten
 from models.normalization import IMAGENET_MEAN, IMAGENET_STD, imagenet_to_half
+from models.widths import make_divisible
 from models.windows import AdaptiveAveragePool, AveragePool, LocalResponseNorm, MaxPool
 
 RNGS = nnx.Rngs(params=0)

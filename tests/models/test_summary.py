@@ -8,7 +8,7 @@ from flax import nnx
 
 import models
 from models.layers import Conv, Mode
-from models.summary import main, stage_strides
+from models.summary import main, stage_strides, summarize
 
 # Of the last stage: Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks", Distill
 # 2019, table 1 (AlexNet v2, VGG-16, ResNet v1, Inception v3 and MobileNet v1).
@@ -35,6 +35,15 @@ def test_layers_add_up_to_the_model(name, summary_of):
     own = sum(layer.parameters for layer in summary.layers)
     assert own + summary.auxiliary_parameters == summary.parameters
     assert summary.layers[-1].output_shape == (1000,) or name.startswith("squeezenet")
+
+
+@pytest.mark.parametrize("name", ["vgg11", "googlenet", "alexnet_2012"])
+def test_layers_add_up_at_the_smallest_size_too(name):
+    summary = summarize(name, models.info(name).min_size)
+    assert sum(layer.macs for layer in summary.layers) == summary.macs
+    assert sum(layer.parameters for layer in summary.layers) == (
+        summary.parameters - summary.auxiliary_parameters
+    )
 
 
 def test_a_layer_has_its_name_shape_parameters_macs_and_field(summary_of):

@@ -1,0 +1,20 @@
+"""Width multipliers: how MobileNets are thinned."""
+
+import math
+
+from models.errors import ModelError
+
+
+def make_divisible(channels: float, divisor: int = 8) -> int:
+    """Returns the multiple of `divisor` nearest to `channels`, not below it nor below 90% of `channels`.
+
+    MobileNet v2 (arXiv:1801.04381) and v3 round a thinned layer's channels so, in the authors' code as in torchvision.
+    """
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+def check_width(width: float) -> None:
+    """Raises `ModelError` if `width` cannot be a width multiplier."""
+    if not 0 < width < math.inf:
+        raise ModelError(f"a width multiplier is a number above 0, not {width}.")
