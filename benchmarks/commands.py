@@ -133,10 +133,9 @@ def _parse_flags() -> None:
     app.define_help_flags()
     try:
         rest = flags.FLAGS(sys.argv)
-        if "config" in flags.FLAGS:
-            _ = (
-                flags.FLAGS.config
-            )  # a file that is missing or broken shows when it is first looked at
+        if "config" in flags.FLAGS and flags.FLAGS["config"].present:
+            # A file that is missing or broken shows only when a field is looked at.
+            flags.FLAGS.config.keys()
     except SystemExit:
         # --help has been answered, which absl counts as an error.
         sys.exit(0)

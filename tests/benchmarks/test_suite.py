@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,10 @@ from results import records
 
 _DIGITS = "--config=benchmarks/configs/digits.py"
 _SHORT = "--config.budget.amount=384"
+# The tests' own models, in processes that the suite starts from here.
+_SEARCH_PATH = os.pathsep.join(
+    [str(Path(__file__).parent / "extra_models"), str(Path(__file__).parents[2])]
+)
 
 
 def _rows(directory):
@@ -95,7 +101,8 @@ def test_a_working_directory_that_cannot_be_made_is_refused(config, tmp_path):
         suite.run(config, tmp_path / "file" / "suite", model_specs=["tiny"], seeds=[0])
 
 
-def test_a_run_killed_outright_is_resumed_by_the_same_command(config, tmp_path, data_dir):
+def test_a_run_killed_outright_is_resumed_by_the_same_command(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", _SEARCH_PATH)
     whole = suite.run(config, tmp_path / "whole", model_specs=["tiny"], seeds=[0])
     killed = tmp_path / "killed" / "runs" / "tiny-seed0"
     script = (
@@ -112,7 +119,6 @@ def test_a_run_killed_outright_is_resumed_by_the_same_command(config, tmp_path, 
     original = tmp_path / "whole" / "runs" / "tiny-seed0" / "config.json"
     done = subprocess.run(
         [sys.executable, "-c", script, str(original), str(killed)],
-        env=_environment(),
         capture_output=True,
         check=False,
     )
@@ -120,9 +126,3 @@ def test_a_run_killed_outright_is_resumed_by_the_same_command(config, tmp_path, 
     resumed = suite.run(config, tmp_path / "killed", model_specs=["tiny"], seeds=[0])
     assert records.read(killed / "record.json") == resumed[0]
     assert resumed[0].weights_digest == whole[0].weights_digest
-
-
-def _environment():
-    import os
-
-    return dict(os.environ)

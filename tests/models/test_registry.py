@@ -211,7 +211,10 @@ def test_what_is_known_of_a_model_is_complete(name):
 def test_a_label_leaves_out_defaults_and_parses_back(name):
     assert models.label(*models.parse(name)) == name
     for option, default in models.info(name).options.items():
-        other = (not default) if isinstance(default, bool) else default / 2
+        if isinstance(default, str):
+            other = f"not {default}"
+        else:
+            other = (not default) if isinstance(default, bool) else default / 2
         if isinstance(default, int) and not isinstance(default, bool):
             other = default + 1
         text = models.label(name, {option: other})

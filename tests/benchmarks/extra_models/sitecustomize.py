@@ -13,7 +13,7 @@ from models.classifier import Classifier
 from models.layers import BatchNorm, Conv, Dropout, Linear, relu
 from models.registry import Paper, register
 
-_PAPER = Paper("A model for tests", None, 2026)
+_PAPER = Paper("A model for tests", None, 2012)
 
 
 class Tiny(Classifier):
