@@ -6,9 +6,7 @@ A kind of budget is a function in `BUDGET_KINDS` from (amount, batch size) to st
 from collections.abc import Callable
 from dataclasses import dataclass
 
-
-class BudgetError(ValueError):
-    """A budget that does not buy one step, said in one sentence."""
+from benchmarks.errors import BudgetError
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from benchmarks.errors import CheckpointError
 from benchmarks.steps import State
 
 _KEPT = 2
@@ -89,12 +90,21 @@ def save_weights(workdir: Path, params: dict, batch_stats: dict) -> None:
 
 
 def load_weights(workdir: Path, params: dict, batch_stats: dict) -> tuple[dict, dict]:
-    """Returns (params, batch_stats) of a finished run, with the shapes, types and shardings of those given."""
+    """Returns (params, batch_stats) of a finished run, with the shapes, types and shardings of those given.
+
+    Raises:
+      CheckpointError: there are none, or they are damaged or another model's.
+    """
+    folder = Path(workdir).absolute() / "weights"
     target = jax.tree.map(
         ocp.utils.to_shape_dtype_struct, {"params": params, "batch_stats": batch_stats}
     )
-    with ocp.StandardCheckpointer() as checkpointer:
-        restored = checkpointer.restore(Path(workdir).absolute() / "weights", target)
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            restored = checkpointer.restore(folder, target)
+    except Exception as error:  # Orbax and what lies under it raise what they like
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"the weights in {folder} cannot be read: {reason[:200]}") from error
     return restored["params"], restored["batch_stats"]
 
 

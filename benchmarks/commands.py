@@ -16,11 +16,12 @@ import input_pipeline
 import models
 import results
 from benchmarks import config as config_lib
-from benchmarks.budget import BudgetError
+from benchmarks.errors import BudgetError, CheckpointError, ConfigError
 
 MISTAKES = (
-    config_lib.ConfigError,
+    ConfigError,
     BudgetError,
+    CheckpointError,
     models.ModelError,
     input_pipeline.DataError,
     results.RecordError,
@@ -113,17 +114,15 @@ def claim_directory(directory: Path, name: str, content: dict[str, Any]) -> None
             results.files.write_atomically(path, json.dumps(content, indent=2) + "\n")
             return
     except OSError as error:
-        raise config_lib.ConfigError(
+        raise ConfigError(
             f"the working directory {directory} cannot be written: {error.strerror or error}."
         ) from None
     except ValueError:
-        raise config_lib.ConfigError(
-            f"{path} is damaged; remove it or choose another --workdir."
-        ) from None
+        raise ConfigError(f"{path} is damaged; remove it or choose another --workdir.") from None
     different = list(config_lib.differences(theirs, json.loads(json.dumps(content))))
     if different:
         more = f" (and {len(different) - 3} more)" if len(different) > 3 else ""
-        raise config_lib.ConfigError(
+        raise ConfigError(
             f"{directory} belongs to another configuration: {'; '.join(different[:3])}{more};"
             " choose another --workdir."
         )
@@ -141,12 +140,12 @@ def _parse_flags() -> None:
         sys.exit(0)
     except flags.Error as error:
         # "Unknown command line flag" comes with suggestions, "must have a value" with the flag's name.
-        raise config_lib.ConfigError(_sentence(error)) from None
+        raise ConfigError(_sentence(error)) from None
     except (AttributeError, KeyError, TypeError, ValueError, OSError, SyntaxError) as error:
         # What ml_collections raises on a file or a field that does not exist, or a value of another type.
-        raise config_lib.ConfigError(_sentence(error)) from None
+        raise ConfigError(_sentence(error)) from None
     if rest[1:]:
-        raise config_lib.ConfigError(f"there is no argument {rest[1]!r}; see --help.")
+        raise ConfigError(f"there is no argument {rest[1]!r}; see --help.")
 
 
 def _sentence(error: Exception) -> str:

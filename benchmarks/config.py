@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 import models
 from benchmarks.budget import BUDGET_KINDS
+from benchmarks.errors import ConfigError
 
 TASKS = ("single_label",)
 RECIPES = ("common",)
@@ -17,10 +18,6 @@ DTYPES = ("float32", "bfloat16")
 SMALLEST = "smallest"
 # With image_size "smallest", sides are multiples of this, so that every stage halves evenly.
 _SIZE_STEP = 32
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be run, said in one sentence."""
 
 
 def default_config() -> ConfigDict:

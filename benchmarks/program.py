@@ -15,7 +15,8 @@ import models
 from benchmarks import config as config_lib
 from benchmarks import devices, optimizers, seeds, steps
 
-_DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
+# The compute dtype of a model, by the name that configurations use.
+DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,28 +46,33 @@ def eval_batch_size(config: ConfigDict) -> int:
 def initial_state(config: ConfigDict, num_classes: int, num_steps: int, mesh: Mesh) -> steps.State:
     """Returns the state before the first step, on every device."""
     rngs = nnx.Rngs(params=seeds.key(config.seed, "initialisation"))
-    model = models.create(config.model, num_classes, rngs=rngs, dtype=_DTYPES[config.dtype])
-    _, params, batch_stats = _split(config, model)
+    model = models.create(config.model, num_classes, rngs=rngs, dtype=DTYPES[config.dtype])
+    _, params, batch_stats = split(config, model)
     optimizer = _optimizer(config, num_steps)
     return devices.replicate(steps.initial_state(params, batch_stats, optimizer), mesh)
 
 
 def abstract_state(config: ConfigDict, num_classes: int, num_steps: int, mesh: Mesh) -> steps.State:
     """Returns the shapes, types and shardings of a run's state; nothing is allocated."""
-    model = models.create_abstract(config.model, num_classes, dtype=_DTYPES[config.dtype])
-    _, params, batch_stats = _split(config, model)
+    _, params, batch_stats = abstract_model(config, num_classes)
     optimizer = _optimizer(config, num_steps)
-    shapes = jax.eval_shape(
+    state = jax.eval_shape(
         lambda params, batch_stats: steps.initial_state(params, batch_stats, optimizer),
-        *_shapes((params, batch_stats)),
+        *shapes((params, batch_stats)),
     )
-    return _shapes(shapes, devices.replicated(mesh))
+    return shapes(state, devices.replicated(mesh))
+
+
+def abstract_model(config: ConfigDict, num_classes: int) -> tuple[steps.PureModel, dict, dict]:
+    """Returns (pure model, params, batch_stats), the last two of abstract arrays."""
+    return split(
+        config, models.create_abstract(config.model, num_classes, dtype=DTYPES[config.dtype])
+    )
 
 
 def compile_program(config: ConfigDict, num_classes: int, num_steps: int, mesh: Mesh) -> Program:
     """Compiles a run's two steps for the mesh; what they need is shapes alone."""
-    abstract = models.create_abstract(config.model, num_classes, dtype=_DTYPES[config.dtype])
-    model, _, _ = _split(config, abstract)
+    model, _, _ = abstract_model(config, num_classes)
     optimizer = _optimizer(config, num_steps)
     state = abstract_state(config, num_classes, num_steps, mesh)
     side = config_lib.image_size(config)
@@ -75,14 +81,9 @@ def compile_program(config: ConfigDict, num_classes: int, num_steps: int, mesh: 
         model, optimizer, label_smoothing=config.label_smoothing, seed=config.seed
     )
     train = jax.jit(train_step, donate_argnums=0, out_shardings=everywhere)
-    evaluate = jax.jit(steps.make_eval_step(model), out_shardings=everywhere)
     lowered = (
         train.lower(state, _abstract_batch(config.batch_size, side, sharded)),
-        evaluate.lower(
-            state["params"],
-            state["batch_stats"],
-            _abstract_batch(eval_batch_size(config), side, sharded),
-        ),
+        lower_eval_step(config, model, state["params"], state["batch_stats"], mesh),
     )
     # Much of XLA's compiler runs on one core, so two programs at once are done sooner.
     with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -90,7 +91,19 @@ def compile_program(config: ConfigDict, num_classes: int, num_steps: int, mesh: 
     return Program(mesh, model, optimizer, compiled_train, compiled_evaluate)
 
 
-def _split(config: ConfigDict, model: models.Classifier) -> tuple[steps.PureModel, dict, dict]:
+def lower_eval_step(
+    config: ConfigDict, model: steps.PureModel, params: dict, batch_stats: dict, mesh: Mesh
+) -> jax.stages.Lowered:
+    """Traces the evaluation step for the mesh; of `params` and `batch_stats` the shapes are taken."""
+    everywhere, sharded = devices.replicated(mesh), devices.data_sharded(mesh)
+    batch = _abstract_batch(eval_batch_size(config), config_lib.image_size(config), sharded)
+    return jax.jit(steps.make_eval_step(model), out_shardings=everywhere).lower(
+        *shapes((params, batch_stats), everywhere), batch
+    )
+
+
+def split(config: ConfigDict, model: models.Classifier) -> tuple[steps.PureModel, dict, dict]:
+    """Returns (pure model, params, batch_stats) with the normalisation that `config` asks for."""
     info = models.info(config.model)
     return steps.split(model, config.mean or info.mean, config.std or info.std)
 
@@ -108,7 +121,8 @@ def _abstract_batch(batch_size: int, side: int, sharding) -> dict[str, jax.Shape
     }
 
 
-def _shapes(tree: Any, sharding=None) -> Any:
+def shapes(tree: Any, sharding=None) -> Any:
+    """Returns the shapes and types of a tree of arrays, with this sharding."""
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
     )

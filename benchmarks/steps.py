@@ -111,7 +111,7 @@ def make_train_step(
         metrics = {
             "loss": loss,
             "top1": _weighted_mean(_correct(logits, batch["label"], 1), batch["mask"]),
-            "gradient_norm": optax.global_norm(gradients),
+            "gradient_norm": optax.tree.norm(gradients),
         }
         state = {
             "params": optax.apply_updates(state["params"], updates),

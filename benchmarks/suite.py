@@ -24,6 +24,7 @@ from rich.text import Text
 import models
 from benchmarks import commands, progress, runs
 from benchmarks import config as config_lib
+from benchmarks.errors import ConfigError
 from input_pipeline import datasets
 from results import leaderboard, records
 
@@ -72,7 +73,7 @@ def plan(
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
     """
     if not model_specs or not seeds:
-        raise config_lib.ConfigError("a suite needs at least one model and one seed.")
+        raise ConfigError("a suite needs at least one model and one seed.")
     # The data is looked at last: preparing it writes, and every other mistake should show before.
     configs = [config_lib.for_run(config, spec, seed) for seed in seeds for spec in model_specs]
     for each in configs:
@@ -206,7 +207,7 @@ def _seeds(texts: list[str] | None) -> list[int] | None:
     try:
         return None if texts is None else [int(text) for text in texts]
     except ValueError:
-        raise config_lib.ConfigError(
+        raise ConfigError(
             f"--seeds are whole numbers with commas between them, not {','.join(texts)!r}."
         ) from None
 

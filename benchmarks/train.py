@@ -157,17 +157,7 @@ def _evaluate(run: runs.Run, compiled: program.Program, params, batch_stats):
     for name, split in splits.items():
         if not split:
             continue
-        batches = loader.eval_batches(
-            run.dataset,
-            split,
-            image_size=run.image_size,
-            batch_size=program.eval_batch_size(run.config),
-            crop_fraction=run.config.crop_fraction,
-            num_workers=run.config.num_workers,
-            shard_index=jax.process_index(),
-            shard_count=jax.process_count(),
-        )
-        placed = devices.placed(batches, compiled.mesh)
+        placed = evaluation.batches(run.config, run.dataset, split, compiled.mesh)
         if first_batch is None:
             first_batch = next(placed)
             placed = _chain(first_batch, placed)

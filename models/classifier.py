@@ -24,6 +24,7 @@ class Classifier(Layer):
         such a path too.
       auxiliary_weight: what the paper multiplies each auxiliary loss by.
       spec: the name and options it was made by.
+      num_classes: the number of logits.
       min_size: the smallest image side, in pixels, that it accepts.
       dtype: the compute dtype; None computes in the dtype of the images.
     """
@@ -31,6 +32,7 @@ class Classifier(Layer):
     head: str = "fc"
     auxiliary_weight: float = 0.0
     spec: str = "this model"
+    num_classes: int = 0
     min_size: int = 1
     dtype: jnp.dtype | None = None
 
@@ -117,6 +119,7 @@ def replace_head(model: Classifier, num_classes: int, rngs: nnx.Rngs) -> Classif
         *path, last = part.head.split(".")
         parent = functools.reduce(getattr, path, part)
         setattr(parent, last, getattr(parent, last).resized(num_classes, rngs))
+    model.num_classes = num_classes
     return model
 
 

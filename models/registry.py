@@ -183,6 +183,7 @@ def create(
         num_classes=num_classes, dtype=dtype, rngs=rngs or nnx.Rngs(params=0), **chosen
     )
     model.dtype = dtype
+    model.num_classes = num_classes
     model.spec = label(name, chosen)
     model.min_size = _MODELS[name].min_size
     return model

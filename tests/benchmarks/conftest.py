@@ -30,17 +30,27 @@ def data_dir(tmp_path_factory) -> str:
     return str(tmp_path_factory.mktemp("data"))
 
 
+@pytest.fixture(scope="session")
+def make_config(data_dir):
+    """Makes the configuration of twelve steps of `tiny` on digits."""
+
+    def make():
+        config = default_config()
+        config.model = "tiny"
+        config.data_dir = data_dir
+        config.budget.amount = 12 * 32.0
+        config.optimizer.learning_rate = 0.02
+        config.log_every_steps = 2
+        config.checkpoint_every_steps = 5
+        return config
+
+    return make
+
+
 @pytest.fixture
-def config(data_dir):
-    """Twelve steps of `tiny` on digits."""
-    config = default_config()
-    config.model = "tiny"
-    config.data_dir = data_dir
-    config.budget.amount = 12 * 32.0
-    config.optimizer.learning_rate = 0.02
-    config.log_every_steps = 2
-    config.checkpoint_every_steps = 5
-    return config
+def config(make_config):
+    """Twelve steps of `tiny` on digits, the test's own to change."""
+    return make_config()
 
 
 @pytest.fixture

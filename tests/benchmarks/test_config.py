@@ -2,7 +2,7 @@ import pytest
 
 import models
 from benchmarks import config as config_lib
-from benchmarks.config import ConfigError
+from benchmarks.errors import ConfigError
 
 
 @pytest.mark.parametrize(

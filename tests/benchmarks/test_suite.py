@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import suite
-from benchmarks.config import ConfigError
+from benchmarks.errors import ConfigError
 from results import records
 
 _DIGITS = "--config=benchmarks/configs/digits.py"

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import checkpoints, program, progress, train
 from benchmarks import config as config_lib
-from benchmarks.config import ConfigError
+from benchmarks.errors import ConfigError
 from results import records
 
 

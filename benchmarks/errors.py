@@ -1,0 +1,13 @@
+"""Mistakes of the harness's users: each is told in one sentence, and the command ends with status 2."""
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run, said in one sentence."""
+
+
+class BudgetError(ValueError):
+    """A budget that cannot be spent, said in one sentence."""
+
+
+class CheckpointError(ValueError):
+    """Weights or a checkpoint that cannot be read, said in one sentence."""

@@ -1,0 +1,229 @@
+"""The accuracy of trained or of published weights on a split, every example counted exactly once.
+
+    python -m benchmarks.evaluate --workdir=runs/digits/runs/resnet50-seed0 --split=validation
+    python -m benchmarks.evaluate --model=resnet50 --weights=resnet50-0676ba61.pth --dataset=imagenet2012
+
+Published weights are evaluated as their authors did: the model's own size, resizing and normalisation, unless
+`--image_size` and `--crop_fraction` say otherwise (torchvision's V2 weights want --crop_fraction=0.9655, a resize to
+232). Prints the figures; `--out` writes them as JSON.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from absl import flags
+from ml_collections import ConfigDict
+
+import models
+from benchmarks import checkpoints, commands, devices, evaluation, program, progress, runs, steps
+from benchmarks import config as config_lib
+from benchmarks.errors import ConfigError
+from input_pipeline import datasets
+from models import pretrained
+from results import files
+
+_WEIGHTS_DATASET, _WEIGHTS_SPLIT = "imagenet2012", "validation"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What a model reaches on a split.
+
+    Attributes:
+      weights: the run's folder or the file.
+      image_size: pixels a side.
+      crop_fraction: the part of the shorter side that was seen.
+      examples: how many were evaluated.
+      top1, top5: fractions.
+      loss: mean cross-entropy, nats.
+    """
+
+    model: str
+    weights: str
+    dataset: str
+    dataset_version: str
+    split: str
+    image_size: int
+    crop_fraction: float
+    dtype: str
+    examples: int
+    top1: float
+    top5: float
+    loss: float
+
+
+def evaluate_run(
+    workdir: str | Path,
+    split: str | None = None,
+    *,
+    reporter: progress.Reporter | None = None,
+    **changes,
+) -> Evaluation:
+    """Evaluates the weights of a finished run.
+
+    Args:
+      workdir: the run's folder.
+      split: of the run's dataset; its test split unless given.
+      reporter: is told where the evaluation is.
+      **changes: fields of the run's configuration to change: `dataset`, `image_size`, `crop_fraction`, `dtype`, ...
+
+    Raises:
+      ConfigError, ModelError, DataError: one sentence on what is wrong, damaged weights included.
+    """
+    workdir = Path(workdir)
+    record = runs.finished_record(workdir)
+    if record is None:
+        raise ConfigError(f"there is no completed run in {workdir}.")
+    config = config_lib.load(workdir / "record.json")
+    config.update(changes)
+    num_classes = record.model.num_classes
+    model, params, batch_stats = program.abstract_model(config, num_classes)
+    mesh = devices.create_mesh()
+    weights = checkpoints.load_weights(
+        workdir, *program.shapes((params, batch_stats), devices.replicated(mesh))
+    )
+    if checkpoints.weights_digest(*weights) != record.weights_digest:
+        raise ConfigError(
+            f"the weights in {workdir / 'weights'} are not those of its record; train the run again."
+        )
+    split = split or config.test_split
+    return _evaluate(config, model, *weights, num_classes, split, str(workdir), reporter)
+
+
+def evaluate_weights(
+    model: str,
+    weights: str | Path,
+    dataset: str = _WEIGHTS_DATASET,
+    split: str = _WEIGHTS_SPLIT,
+    *,
+    reporter: progress.Reporter | None = None,
+    **changes,
+) -> Evaluation:
+    """Evaluates the weights of a `.pth` or `.safetensors` file.
+
+    Args:
+      model: `name` or `name:option=value,...`.
+      weights: see `models.pretrained.load`.
+      dataset: as `input_pipeline.datasets.load` takes it; its labels are the weights' classes, in their order.
+      split: of the dataset.
+      reporter: is told where the evaluation is.
+      **changes: fields of the configuration: `data_dir`, `image_size`, `crop_fraction`, `eval_batch_size`, `dtype`, ...
+
+    Raises:
+      ConfigError, ModelError, DataError: one sentence on what is wrong.
+    """
+    info = models.info(model)
+    config = config_lib.default_config()
+    config.model, config.dataset = model, dataset
+    config.image_size, config.crop_fraction = str(info.input_size), info.crop_fraction
+    config.update(changes)
+    config_lib.validate(config)
+    loaded = pretrained.load(model, weights, dtype=program.DTYPES[config.dtype])
+    pure, params, batch_stats = program.split(config, loaded)
+    return _evaluate(
+        config, pure, params, batch_stats, loaded.num_classes, split, str(weights), reporter
+    )
+
+
+def _evaluate(
+    config: ConfigDict,
+    model: steps.PureModel,
+    params: dict,
+    batch_stats: dict,
+    num_classes: int,
+    split: str,
+    weights: str,
+    reporter: progress.Reporter | None,
+) -> Evaluation:
+    config_lib.validate(config)
+    dataset = datasets.load(config.dataset, config.data_dir or None)
+    if dataset.num_classes != num_classes:
+        raise ConfigError(
+            f"{weights} tells {num_classes} classes apart and {dataset.name} has {dataset.num_classes}."
+        )
+    dataset.num_examples(split)
+    mesh = devices.create_mesh()
+    with reporter or progress.create("lines", config.model) as reporter:
+        reporter.report(progress.Event("compiling"))
+        eval_step = program.lower_eval_step(config, model, params, batch_stats, mesh).compile()
+        batches = evaluation.batches(config, dataset, split, mesh)
+        reporter.report(progress.Event("evaluating"))
+        metrics = evaluation.evaluate(
+            eval_step, *devices.replicate((params, batch_stats), mesh), batches
+        )
+    return Evaluation(
+        model=models.label(*models.parse(config.model)),
+        weights=weights,
+        dataset=dataset.name,
+        dataset_version=dataset.version,
+        split=split,
+        image_size=config_lib.image_size(config),
+        crop_fraction=config.crop_fraction,
+        dtype=config.dtype,
+        **metrics,
+    )
+
+
+def describe(found: Evaluation) -> str:
+    """Returns the lines that the command prints."""
+    lines = [
+        f"{found.model} ({found.weights}) on {found.dataset} {found.split}:"
+        f" {found.examples:,} examples at {found.image_size} px, {found.dtype}",
+        f"top-1 {found.top1:.3%}  top-5 {found.top5:.3%}  loss {found.loss:.4f}",
+    ]
+    if found.dataset.partition(":")[0] == _WEIGHTS_DATASET:
+        info = models.info(found.model)
+        for reported in filter(None, (info.reported, *info.also_reported)):
+            top5 = f"  top-5 {reported.top5:.3%}" if reported.top5 else ""
+            lines.append(f"top-1 {reported.top1:.3%}{top5}  reported: {reported.source}")
+    return "\n".join(lines)
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("workdir", None, "A finished run's folder, or say --model and --weights.")
+    flags.DEFINE_string("model", None, "NAME[:option=value,...] of the weights.")
+    flags.DEFINE_string("weights", None, "A .pth or .safetensors file, torchvision's or timm's.")
+    flags.DEFINE_string("dataset", None, f"The run's, or {_WEIGHTS_DATASET}, by default.")
+    flags.DEFINE_string("split", None, "The run's test split, or validation, by default.")
+    flags.DEFINE_string("data_dir", None, "Where prepared datasets lie.")
+    flags.DEFINE_string("image_size", None, "Pixels a side; the run's or the model's by default.")
+    flags.DEFINE_float("crop_fraction", None, "The part of the shorter side that is seen.")
+    flags.DEFINE_integer("batch_size", None, "Images in a batch, over all devices.", lower_bound=1)
+    flags.DEFINE_integer("num_workers", None, "Processes that read; 0 for threads.", lower_bound=0)
+    flags.DEFINE_enum("dtype", None, config_lib.DTYPES, "Of the computation.")
+    flags.DEFINE_string("out", None, "A JSON file to write.")
+
+
+def main() -> int:
+    commands.restart_with_allocator()
+    commands.use_compilation_cache()
+    given = flags.FLAGS
+    changes = {
+        "dataset": given.dataset,
+        "data_dir": given.data_dir,
+        "image_size": given.image_size,
+        "crop_fraction": given.crop_fraction,
+        "eval_batch_size": given.batch_size,
+        "num_workers": given.num_workers,
+        "dtype": given.dtype,
+    }
+    changes = {field: value for field, value in changes.items() if value is not None}
+    if given.split:
+        changes["split"] = given.split
+    title = Path(given.workdir or given.weights or "").name
+    changes["reporter"] = progress.create("auto", title)
+    if given.workdir and not (given.model or given.weights):
+        found = evaluate_run(given.workdir, **changes)
+    elif given.model and given.weights and not given.workdir:
+        found = evaluate_weights(given.model, given.weights, **changes)
+    else:
+        raise ConfigError("say --workdir, or --model and --weights.")
+    print(describe(found))
+    if given.out:
+        files.write_atomically(given.out, json.dumps(dataclasses.asdict(found), indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    commands.run(main, define_flags)
