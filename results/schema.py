@@ -39,8 +39,13 @@ class Model:
     @property
     def label(self) -> str:
         """The name as commands take it: `mobilenet_v1:width=0.5`, options sorted by name."""
-        options = ",".join(f"{key}={self.options[key]}" for key in sorted(self.options))
+        options = ",".join(f"{key}={_text(self.options[key])}" for key in sorted(self.options))
         return f"{self.name}:{options}" if options else self.name
+
+
+def _text(value: Any) -> str:
+    """Returns an option's value as commands take it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def test_label_writes_options_sorted_by_name(make):
     assert Model("resnet18", {}, 32, 10).label == "resnet18"
     options = {"width": 0.5, "dropout": 0.2}
     assert Model("mobilenet_v1", options, 32, 10).label == "mobilenet_v1:dropout=0.2,width=0.5"
-    assert make(model=Model("vgg", {"norm": True}, 32, 10)).label == "vgg:norm=True"
+    assert make(model=Model("vgg", {"norm": True}, 32, 10)).label == "vgg:norm=true"
 
 
 def test_read_names_the_file(tmp_path):
