@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 import models
 from benchmarks.budget import BUDGET_KINDS
 from benchmarks.errors import ConfigError
+from input_pipeline import augmentation
 
 TASKS = ("single_label",)
 RECIPES = ("common",)
@@ -40,9 +41,21 @@ def default_config() -> ConfigDict:
     # Each channel's mean and deviation, of pixels scaled to 0..1; empty for the model's own, which its weights need.
     config.mean = ()
     config.std = ()
-    config.augmentation = "none"
-    config.crop_fraction = 1.0  # in evaluation: the part of the shorter side that is seen
+    # In evaluation: the part of the shorter side that is seen, how it is resized, and how many crops (1, 10) count.
+    config.crop_fraction = 1.0
+    config.interpolation = "bilinear"  # or bicubic
+    config.eval_crops = 1
     config.num_workers = 0  # processes that prepare batches; 0 means threads
+    config.max_unreadable_fraction = (
+        0.001  # of a split's examples; more that cannot be read stop the run
+    )
+
+    # By chance, in training. On the host: `crop` and `changes` by the names of `input_pipeline/augmentation.py`, each
+    # with its options; `repeats` takes each example so often in a row. On the device: `random_erasing` is a
+    # probability, `mixup` and `cutmix` are the alphas of their Beta distributions; 0 is without.
+    config.augmentation = ConfigDict(
+        augmentation.defaults() | {"random_erasing": 0.0, "mixup": 0.0, "cutmix": 0.0}
+    )
 
     # The budget, the same for every model: so many training `examples`, repeats counted.
     config.budget = ConfigDict({"kind": "examples", "amount": 4096.0})
@@ -127,6 +140,18 @@ def validate(config: ConfigDict) -> None:
         raise ConfigError(
             f"config.label_smoothing is from 0 to below 1, not {config.label_smoothing}."
         )
+    augmentation.create(config.augmentation)
+    if config.eval_crops not in (1, 10):
+        raise ConfigError(f"config.eval_crops is 1 or 10, not {config.eval_crops}.")
+    if not 0 <= config.augmentation.random_erasing <= 1:
+        raise ConfigError(
+            f"config.augmentation.random_erasing is from 0 to 1, not {config.augmentation.random_erasing}."
+        )
+    for field in ("mixup", "cutmix"):
+        if config.augmentation[field] < 0:
+            raise ConfigError(
+                f"config.augmentation.{field} is a number from 0, not {config.augmentation[field]}."
+            )
     if not 0 <= config.optimizer.warmup_fraction <= 1:
         raise ConfigError(
             f"config.optimizer.warmup_fraction is from 0 to 1, not {config.optimizer.warmup_fraction}."
@@ -182,9 +207,28 @@ def load(path: Path) -> ConfigDict:
     content = content.get("config", content) if isinstance(content, dict) else None
     if not isinstance(content, dict) or "budget" not in content:
         raise ConfigError(f"{path} holds no configuration.")
-    config = ConfigDict(content)
+    config = default_config()
+    with config.unlocked():
+        config.update(_migrated(content))
     config.suite = ConfigDict({"models": (config.model,), "seeds": (config.seed,)})
     return config
+
+
+# What `config.augmentation` was before its parts could be set one by one.
+_NAMED_AUGMENTATIONS = {
+    "none": {},
+    "shift": {"changes": ("shift",)},
+    "crop_flip": {"crop": "random_resized", "changes": ("flip",)},
+    "pad_crop_flip": {"changes": ("pad_and_crop", "flip")},
+}
+
+
+def _migrated(content: dict[str, Any]) -> dict[str, Any]:
+    """Returns an older record's configuration as it is written today."""
+    name = content.get("augmentation")
+    if not isinstance(name, str):
+        return content
+    return content | {"augmentation": _NAMED_AUGMENTATIONS[name]}
 
 
 def differences(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> Iterator[str]:

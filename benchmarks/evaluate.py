@@ -34,6 +34,7 @@ class Evaluation:
       weights: the run's folder or the file.
       image_size: pixels a side.
       crop_fraction: the part of the shorter side that was seen.
+      crops: how many crops' predictions were averaged.
       examples: how many were evaluated.
       top1, top5: fractions.
       loss: mean cross-entropy, nats.
@@ -46,6 +47,7 @@ class Evaluation:
     split: str
     image_size: int
     crop_fraction: float
+    crops: int
     dtype: str
     examples: int
     top1: float
@@ -117,6 +119,7 @@ def evaluate_weights(
     config = config_lib.default_config()
     config.model, config.dataset = model, dataset
     config.image_size, config.crop_fraction = str(info.input_size), info.crop_fraction
+    config.interpolation = info.interpolation
     config.update(changes)
     config_lib.validate(config)
     loaded = pretrained.load(model, weights, dtype=program.DTYPES[config.dtype])
@@ -147,7 +150,7 @@ def _evaluate(
     with reporter or progress.create("lines", config.model) as reporter:
         reporter.report(progress.Event("compiling"))
         eval_step = program.lower_eval_step(config, model, params, batch_stats, mesh).compile()
-        batches = evaluation.batches(config, dataset, split, mesh)
+        batches = devices.placed(evaluation.batches(config, dataset, split), mesh)
         reporter.report(progress.Event("evaluating"))
         metrics = evaluation.evaluate(
             eval_step, *devices.replicate((params, batch_stats), mesh), batches
@@ -160,6 +163,7 @@ def _evaluate(
         split=split,
         image_size=config_lib.image_size(config),
         crop_fraction=config.crop_fraction,
+        crops=config.eval_crops,
         dtype=config.dtype,
         **metrics,
     )
@@ -189,6 +193,7 @@ def define_flags() -> None:
     flags.DEFINE_string("data_dir", None, "Where prepared datasets lie.")
     flags.DEFINE_string("image_size", None, "Pixels a side; the run's or the model's by default.")
     flags.DEFINE_float("crop_fraction", None, "The part of the shorter side that is seen.")
+    flags.DEFINE_integer("crops", None, "Whose predictions are averaged: 1, or 10.")
     flags.DEFINE_integer("batch_size", None, "Images in a batch, over all devices.", lower_bound=1)
     flags.DEFINE_integer("num_workers", None, "Processes that read; 0 for threads.", lower_bound=0)
     flags.DEFINE_enum("dtype", None, config_lib.DTYPES, "Of the computation.")
@@ -204,6 +209,7 @@ def main() -> int:
         "data_dir": given.data_dir,
         "image_size": given.image_size,
         "crop_fraction": given.crop_fraction,
+        "eval_crops": given.crops,
         "eval_batch_size": given.batch_size,
         "num_workers": given.num_workers,
         "dtype": given.dtype,

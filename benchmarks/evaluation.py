@@ -1,36 +1,35 @@
 """Exact evaluation: every example of a split counts once, whatever the batch size and the number of devices."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from benchmarks import config as config_lib
-from benchmarks import devices, program
+from benchmarks import program
 from input_pipeline import datasets, loader
 
 Sums = dict[str, float]
 
 
-def batches(
-    config: ConfigDict, dataset: datasets.Dataset, split: str, mesh: Mesh
-) -> Iterator[dict[str, jax.Array]]:
-    """Returns the batches of a split, padded, masked and on the mesh, as a run's configuration wants them."""
-    read = loader.eval_batches(
+def batches(config: ConfigDict, dataset: datasets.Dataset, split: str) -> loader.Batches:
+    """Returns this process's part of a split's batches, padded and masked, as a run's configuration wants them."""
+    return loader.eval_batches(
         dataset,
         split,
         image_size=config_lib.image_size(config),
         batch_size=program.eval_batch_size(config),
         crop_fraction=config.crop_fraction,
+        interpolation=config.interpolation,
+        crops=config.eval_crops,
         num_workers=config.num_workers,
         shard_index=jax.process_index(),
         shard_count=jax.process_count(),
+        max_unreadable_fraction=config.max_unreadable_fraction,
     )
-    return devices.placed(read, mesh)
 
 
 def evaluate(

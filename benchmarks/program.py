@@ -78,7 +78,13 @@ def compile_program(config: ConfigDict, num_classes: int, num_steps: int, mesh: 
     side = config_lib.image_size(config)
     everywhere, sharded = devices.replicated(mesh), devices.data_sharded(mesh)
     train_step = steps.make_train_step(
-        model, optimizer, label_smoothing=config.label_smoothing, seed=config.seed
+        model,
+        optimizer,
+        label_smoothing=config.label_smoothing,
+        seed=config.seed,
+        random_erasing=config.augmentation.random_erasing,
+        mixup=config.augmentation.mixup,
+        cutmix=config.augmentation.cutmix,
     )
     train = jax.jit(train_step, donate_argnums=0, out_shardings=everywhere)
     lowered = (
@@ -96,7 +102,9 @@ def lower_eval_step(
 ) -> jax.stages.Lowered:
     """Traces the evaluation step for the mesh; of `params` and `batch_stats` the shapes are taken."""
     everywhere, sharded = devices.replicated(mesh), devices.data_sharded(mesh)
-    batch = _abstract_batch(eval_batch_size(config), config_lib.image_size(config), sharded)
+    batch = _abstract_batch(
+        eval_batch_size(config), config_lib.image_size(config), sharded, config.eval_crops
+    )
     return jax.jit(steps.make_eval_step(model), out_shardings=everywhere).lower(
         *shapes((params, batch_stats), everywhere), batch
     )
@@ -113,9 +121,12 @@ def _optimizer(config: ConfigDict, num_steps: int) -> optax.GradientTransformati
     return optimizers.create_optimizer(config.optimizer, peak, num_steps)
 
 
-def _abstract_batch(batch_size: int, side: int, sharding) -> dict[str, jax.ShapeDtypeStruct]:
+def _abstract_batch(
+    batch_size: int, side: int, sharding, crops: int = 1
+) -> dict[str, jax.ShapeDtypeStruct]:
+    image = (batch_size, *((crops,) if crops > 1 else ()), side, side, 3)
     return {
-        "image": jax.ShapeDtypeStruct((batch_size, side, side, 3), jnp.uint8, sharding=sharding),
+        "image": jax.ShapeDtypeStruct(image, jnp.uint8, sharding=sharding),
         "label": jax.ShapeDtypeStruct((batch_size,), jnp.int32, sharding=sharding),
         "mask": jax.ShapeDtypeStruct((batch_size,), jnp.float32, sharding=sharding),
     }

@@ -11,7 +11,7 @@ import models
 from benchmarks import budget, environment
 from benchmarks import config as config_lib
 from benchmarks.loop import DivergedError
-from input_pipeline import datasets, loader
+from input_pipeline import datasets
 from results import records
 
 # A record is all that is needed to run it again, wherever it lies.
@@ -51,8 +51,6 @@ def prepare(
     dataset = dataset or datasets.load(config.dataset, config.data_dir or None)
     for split in filter(None, (config.train_split, config.validation_split, config.test_split)):
         dataset.num_examples(split)
-    # An unknown augmentation shows here, not after the model is compiled.
-    loader.transforms.augmentation(config.augmentation)
     return Run(config, Path(workdir), dataset, plan, config_lib.image_size(config))
 
 

@@ -16,6 +16,7 @@ from flax import nnx
 
 import models
 from benchmarks import seeds
+from input_pipeline import on_device
 
 # What crosses `jax.jit`: params, batch_stats, opt_state and step.
 State = dict[str, Any]
@@ -30,12 +31,14 @@ class PureModel:
     Attributes:
       graph: the modules' structure.
       mean, std: of each channel, for images scaled to 0..1.
+      num_classes: the number of logits.
       auxiliary_weight: what each auxiliary loss is multiplied by.
     """
 
     graph: nnx.GraphDef
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    num_classes: int
     auxiliary_weight: float
 
     def merge(self, params: dict, batch_stats: dict) -> models.Classifier:
@@ -48,8 +51,18 @@ class PureModel:
         return (images.astype(jnp.float32) - mean) / std
 
     def logits(self, params: dict, batch_stats: dict, images: jax.Array) -> jax.Array:
-        """Returns float32 logits [batch, num_classes] of uint8 images, in evaluation mode."""
-        return self.merge(params, batch_stats)(self.normalise(images))
+        """Returns float32 logits [batch, num_classes] of uint8 images, in evaluation mode.
+
+        Of images [batch, crops, height, width, 3] the crops' softmax is averaged (Krizhevsky et al. 2012, section 4.1)
+        and its logarithm returned.
+        """
+        module = self.merge(params, batch_stats)
+        if images.ndim == 4:
+            return module(self.normalise(images))
+        batch, crops = images.shape[:2]
+        logits = module(self.normalise(images.reshape(batch * crops, *images.shape[2:])))
+        log_shares = jax.nn.log_softmax(logits).reshape(batch, crops, -1)
+        return jax.nn.logsumexp(log_shares, axis=1) - jnp.log(crops)
 
 
 def split(
@@ -62,7 +75,7 @@ def split(
       mean, std: of each channel, for images scaled to 0..1.
     """
     graph, params, batch_stats = nnx.split(model, nnx.Param, nnx.BatchStat)
-    pure = PureModel(graph, tuple(mean), tuple(std), model.auxiliary_weight)
+    pure = PureModel(graph, tuple(mean), tuple(std), model.num_classes, model.auxiliary_weight)
     return pure, nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats)
 
 
@@ -84,8 +97,18 @@ def make_train_step(
     *,
     label_smoothing: float,
     seed: int,
+    random_erasing: float = 0.0,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
 ) -> Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]:
     """Returns the function (state, batch) -> (state, metrics) of one optimisation step, to be compiled.
+
+    Args:
+      model: the pure functions.
+      optimizer: the transformation of gradients.
+      label_smoothing: the share of each target that is spread over all classes.
+      seed: the run's; dropout and each augmentation here derive their own keys from it and the step.
+      random_erasing, mixup, cutmix: see `input_pipeline.on_device`; 0 is without.
 
     The metrics are scalars: loss (auxiliary losses included), top1 (on the training batch) and gradient_norm (before
     clipping).
@@ -93,14 +116,27 @@ def make_train_step(
 
     def train_step(state: State, batch: Batch):
         images = model.normalise(batch["image"])
-        dropout_key = jax.random.fold_in(seeds.key(seed, "dropout"), state["step"])
+
+        def key(purpose: str) -> jax.Array:
+            return jax.random.fold_in(seeds.key(seed, purpose), state["step"])
+
+        targets = jax.nn.one_hot(batch["label"], model.num_classes)
+        targets = optax.smooth_labels(targets, label_smoothing)
+        if random_erasing:
+            images = on_device.random_erasing(images, key("erasing"), probability=random_erasing)
+        images, targets = on_device.mix(
+            images, targets, key("mixing"), mixup_alpha=mixup, cutmix_alpha=cutmix
+        )
 
         def loss_and_outputs(params):
             module = model.merge(params, state["batch_stats"])
             logits, auxiliary = module.logits_and_auxiliary(
-                images, train=True, rngs=nnx.Rngs(dropout=dropout_key)
+                images, train=True, rngs=nnx.Rngs(dropout=key("dropout"))
             )
-            losses = [_mean_loss(each, batch, label_smoothing) for each in (logits, *auxiliary)]
+            losses = [
+                _weighted_mean(optax.softmax_cross_entropy(each, targets), batch["mask"])
+                for each in (logits, *auxiliary)
+            ]
             loss = losses[0] + model.auxiliary_weight * sum(losses[1:])
             return loss, (logits, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat)))
 
@@ -143,12 +179,6 @@ def make_eval_step(model: PureModel) -> Callable[[dict, dict, Batch], dict[str, 
         }
 
     return eval_step
-
-
-def _mean_loss(logits: jax.Array, batch: Batch, label_smoothing: float) -> jax.Array:
-    targets = jax.nn.one_hot(batch["label"], logits.shape[-1])
-    losses = optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, label_smoothing))
-    return _weighted_mean(losses, batch["mask"])
 
 
 def _weighted_mean(values: jax.Array, weights: jax.Array) -> jax.Array:

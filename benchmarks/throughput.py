@@ -1,9 +1,12 @@
-"""How fast models train and infer, with synthetic data that is on the device already.
+"""How fast models train and infer, with synthetic data that is on the device already; or how fast data is read.
 
     python -m benchmarks.throughput --models=resnet50,mobilenet_v1:width=0.5 --batch_size=32
+    python -m benchmarks.throughput --input --dataset=imagenet2012 --batch_size=64 --peers=tf_data,torch
 
 Prints, for each model, images per second in training and in inference, the milliseconds of one step, and the seconds to
-compile; `--out` writes the same as CSV. Speed depends on the machine and on what else it does: compare rows of one run.
+compile. With `--input`, images per second of each stage from the disk to the device, by number of worker processes,
+for random resized crop and flip. `--out` writes the same as CSV. Speed depends on the machine and on what else it does:
+compare rows of one run.
 """
 
 import csv
@@ -21,8 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 import models
-from benchmarks import commands, devices, evaluation, program
+from benchmarks import commands, devices, evaluation, input_speed, program
 from benchmarks import config as config_lib
+from benchmarks.errors import ConfigError
+from input_pipeline import augmentation, datasets
 
 # A step's time is the median over at least this many, after one that warms up.
 _STEPS = 5
@@ -91,10 +96,10 @@ def measure(config: ConfigDict, num_classes: int = 1000) -> Speed:
     )
 
 
-def write_csv(speeds: Sequence[Speed], path: Path) -> None:
-    """Writes a row a model, the header naming fields and units as `Speed` does."""
+def write_csv(speeds: Sequence[Speed | input_speed.InputSpeed], path: Path) -> None:
+    """Writes a row each, the header naming fields and units as their class does."""
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Speed)])
+        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(speeds[0])])
         writer.writeheader()
         writer.writerows(dataclasses.asdict(speed) for speed in speeds)
 
@@ -126,7 +131,41 @@ def _table(speeds: Sequence[Speed]) -> Table:
     return table
 
 
+def _input_table(speeds: Sequence[input_speed.InputSpeed]) -> Table:
+    table = Table("reader", "stage", "workers", "images/s")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for speed in speeds:
+        workers = str(speed.workers) if speed.workers else "threads"
+        if speed.stage in ("read", "decode", "augment"):
+            workers = "1 thread"
+        table.add_row(speed.reader, speed.stage, workers, f"{speed.images_per_second:,.0f}")
+    return table
+
+
+def _measure_input() -> list[input_speed.InputSpeed]:
+    given = flags.FLAGS
+    size = given.image_size or "224"
+    if not size.isdigit():
+        raise ConfigError(f"--image_size is a number of pixels, not {size!r}.")
+    return input_speed.measure(
+        datasets.load(given.dataset, given.data_dir),
+        given.split,
+        image_size=int(size),
+        batch_size=given.batch_size,
+        augmentation=augmentation.create({"crop": "random_resized", "changes": ("flip",)}),
+        workers=[int(count) for count in given.workers],
+        peers=given.peers,
+    )
+
+
 def define_flags() -> None:
+    flags.DEFINE_bool("input", False, "Measure how fast data is read, instead of models.")
+    flags.DEFINE_string("dataset", "imagenet2012", "With --input: what is read.")
+    flags.DEFINE_string("split", "train", "With --input: of the dataset.")
+    flags.DEFINE_string("data_dir", None, "With --input: where prepared datasets lie.")
+    flags.DEFINE_list("workers", ["0", "1", "2"], "With --input: worker processes; 0 for threads.")
+    flags.DEFINE_list("peers", [], "With --input: what to measure beside it: tf_data, torch.")
     flags.DEFINE_string("models", None, "Which models, with commas between them; all by default.")
     flags.DEFINE_integer("batch_size", 32, "Images in a batch, over all devices.", lower_bound=1)
     flags.DEFINE_string("image_size", "", "Pixels a side, or smallest; the model's own by default.")
@@ -137,6 +176,18 @@ def define_flags() -> None:
 def main() -> int:
     commands.restart_with_allocator()
     commands.use_compilation_cache()
+    if flags.FLAGS.input:
+        speeds = _measure_input()
+        Console().print(_input_table(speeds))
+    else:
+        speeds = _measure_models()
+        Console().print(_table(speeds))
+    if flags.FLAGS.out:
+        write_csv(speeds, Path(flags.FLAGS.out))
+    return 0
+
+
+def _measure_models() -> list[Speed]:
     speeds = []
     specs = config_lib.split_specs(flags.FLAGS.models or ",".join(models.names()))
     for spec in specs:
@@ -148,10 +199,7 @@ def main() -> int:
         config_lib.validate(config)
         print(f"[{len(speeds) + 1}/{len(specs)}] {spec}", file=sys.stderr, flush=True)
         speeds.append(measure(config))
-    Console().print(_table(speeds))
-    if flags.FLAGS.out:
-        write_csv(speeds, Path(flags.FLAGS.out))
-    return 0
+    return speeds
 
 
 if __name__ == "__main__":

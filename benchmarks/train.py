@@ -32,7 +32,7 @@ from benchmarks import (
 from benchmarks import config as config_lib
 from benchmarks.clock import Clock
 from benchmarks.metric_files import MetricFiles
-from input_pipeline import loader
+from input_pipeline import augmentation, loader
 from results import records
 
 
@@ -102,10 +102,11 @@ def _execute(run: runs.Run, started: str, reporter: progress.Reporter) -> record
             num_steps=num_steps,
             seed=seeds.derive(config.seed, "data"),
             start_step=start_step,
-            augmentation=config.augmentation,
+            augmentation=augmentation.create(config.augmentation),
             num_workers=config.num_workers,
             shard_index=jax.process_index(),
             shard_count=jax.process_count(),
+            max_unreadable_fraction=config.max_unreadable_fraction,
         )
         schedule = loop.Schedule(
             start_step=start_step,
@@ -129,7 +130,7 @@ def _execute(run: runs.Run, started: str, reporter: progress.Reporter) -> record
             params, batch_stats = state["params"], state["batch_stats"]
             del state  # the optimiser's half of the memory
             with clock.measure("evaluation"):
-                metrics, infer_speed = _evaluate(run, compiled, params, batch_stats)
+                metrics, infer_speed, unreadable = _evaluate(run, compiled, params, batch_stats)
             for split, values in metrics.items():
                 files.write(num_steps, {f"{split}/{name}": value for name, value in values.items()})
         digest = checkpoints.weights_digest(params, batch_stats)
@@ -143,6 +144,7 @@ def _execute(run: runs.Run, started: str, reporter: progress.Reporter) -> record
                 infer_images_per_second=infer_speed,
             ),
             weights_digest=digest,
+            unreadable_examples={"train": len(batches.faults)} | unreadable,
         )
         record = _with_spending(record, run, clock)
         saved.delete_all()
@@ -150,20 +152,23 @@ def _execute(run: runs.Run, started: str, reporter: progress.Reporter) -> record
 
 
 def _evaluate(run: runs.Run, compiled: program.Program, params, batch_stats):
-    """Returns the metrics by split, the test split's last and once, and the inference speed in images per second."""
+    """Returns, the test split being read last and once: metrics by split, images per second, unreadable examples by
+    split."""
     splits = {"validation": run.config.validation_split, "test": run.config.test_split}
-    metrics = {}
+    metrics, unreadable = {}, {}
     first_batch = None
     for name, split in splits.items():
         if not split:
             continue
-        placed = evaluation.batches(run.config, run.dataset, split, compiled.mesh)
+        batches = evaluation.batches(run.config, run.dataset, split)
+        placed = devices.placed(batches, compiled.mesh)
         if first_batch is None:
             first_batch = next(placed)
             placed = _chain(first_batch, placed)
         metrics[name] = evaluation.evaluate(compiled.eval_step, params, batch_stats, placed)
+        unreadable[name] = len(batches.faults)
     speed = evaluation.images_per_second(compiled.eval_step, params, batch_stats, first_batch)
-    return metrics, speed
+    return metrics, speed, unreadable
 
 
 def _with_spending(record: records.RunRecord, run: runs.Run, clock: Clock) -> records.RunRecord:

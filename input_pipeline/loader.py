@@ -13,23 +13,25 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from absl import flags
 
-from input_pipeline import transforms
+from input_pipeline import decoding, faults, resizing
+from input_pipeline.augmentation import Augmentation
 from input_pipeline.datasets import Dataset
-from input_pipeline.decoding import decode
-from input_pipeline.errors import DataError
+from input_pipeline.errors import DataError, unknown_name
 from input_pipeline.splits import Source
 
 Batch = dict[str, np.ndarray]
 
 _MAX_THREADS = 16
 _WORKER_BUFFER = 2  # batches that each worker process keeps ready
+_MAX_REPLACEMENTS = 100
+_UNREADABLE = "unreadable"
 
 
 def train_batches(
@@ -41,16 +43,18 @@ def train_batches(
     num_steps: int,
     seed: int,
     start_step: int = 0,
-    augmentation: str = "none",
+    augmentation: Augmentation | None = None,
     num_workers: int = 0,
     shard_index: int = 0,
     shard_count: int = 1,
-) -> Iterator[Batch]:
+    max_unreadable_fraction: float = faults.DEFAULT_MAX_FRACTION,
+) -> "Batches":
     """Returns the batches of steps `start_step` to `num_steps` (exclusive).
 
     Every epoch holds every example once, in a new order and newly augmented; a batch may straddle
     two epochs. The examples of a step depend on `seed` and the step alone: not on where reading
-    started, nor on the number of workers, nor on how many shards share the batch.
+    started, nor on the number of workers, nor on how many shards share the batch. An example that
+    cannot be read is replaced by the next one in the split that can.
 
     Args:
         dataset: From `datasets.load`.
@@ -60,14 +64,15 @@ def train_batches(
         num_steps: Where training ends.
         seed: Of the run; order and augmentation each derive their own from it.
         start_step: Where to resume.
-        augmentation: A name in `transforms.AUGMENTATIONS`.
+        augmentation: From `augmentation.create`; the centre square unless given.
         num_workers: Processes that prepare batches; 0 means threads of this process.
-        shard_index: Which part of each batch this host reads.
+        shard_index: Which part of each batch this host reads: the parts in order are the batch.
         shard_count: Number of hosts that share each batch.
+        max_unreadable_fraction: Of the split's examples; more that cannot be read are an error.
 
     Raises:
-        DataError: The split or augmentation is unknown, or the numbers do not fit together. While
-            iterating: a picture cannot be read.
+        DataError: The split is unknown, or the numbers do not fit together. While iterating: too
+            many examples cannot be read, or a worker process was killed.
     """
     _check_shard(batch_size, shard_index, shard_count)
     if batch_size % shard_count:
@@ -77,17 +82,19 @@ def train_batches(
         )
     if not 0 <= start_step <= num_steps:
         raise DataError(f"start_step {start_step} is not between 0 and num_steps {num_steps}")
+    source = dataset.source(split)
     batches = _TrainBatches(
-        source=dataset.source(split),
+        source=source,
         num_steps=num_steps,
         batch_size=batch_size,
         seed=seed,
-        augment=transforms.augmentation(augmentation),
+        augmentation=augmentation or Augmentation(),
         image_size=image_size,
         shard_index=shard_index,
         shard_count=shard_count,
     )
-    return _read(batches, start_step, num_workers)
+    found = _faults(dataset, split, source, max_unreadable_fraction)
+    return Batches(batches, start_step, num_workers, found)
 
 
 def eval_batches(
@@ -97,41 +104,110 @@ def eval_batches(
     image_size: int,
     batch_size: int,
     crop_fraction: float = 1.0,
+    interpolation: str = "bilinear",
+    crops: int = 1,
     num_workers: int = 0,
     shard_index: int = 0,
     shard_count: int = 1,
-) -> Iterator[Batch]:
+    max_unreadable_fraction: float = faults.DEFAULT_MAX_FRACTION,
+) -> "Batches":
     """Returns batches that hold every example of `split` exactly once over all shards.
 
     Every shard gets the same number of batches of the same size, `batch_size / shard_count`
-    rounded up; the last ones are filled up with black pictures whose mask is 0.
+    rounded up; the last ones are filled up with black pictures whose mask is 0, as is that of an
+    example that cannot be read.
 
     Args:
         dataset: From `datasets.load`.
         split: Such as `test` or `train[90%:]`.
         image_size: Height and width of the pictures, in pixels.
         batch_size: Examples in a batch over all shards.
-        crop_fraction: The part of the shorter side that is seen, see `transforms.evaluation`.
+        crop_fraction: The part of the shorter side that is seen, see `resizing.evaluation_boxes`.
+        interpolation: Of the resizing, a name in `resizing.INTERPOLATIONS`.
+        crops: 1, or 10 for images [batch, 10, height, width, 3], see `resizing.ten_crops`.
         num_workers: Processes that prepare batches; 0 means threads of this process.
         shard_index: Which part of each batch this host reads.
         shard_count: Number of hosts that share each batch.
+        max_unreadable_fraction: Of the split's examples; more that cannot be read are an error.
 
     Raises:
         DataError: The split is unknown or empty, or the numbers do not fit together. While
-            iterating: a picture cannot be read.
+            iterating: too many examples cannot be read, or a worker process was killed.
     """
     _check_shard(batch_size, shard_index, shard_count)
     if not 0 < crop_fraction <= 1:
         raise DataError(f"crop_fraction {crop_fraction} is not above 0 and at most 1")
+    if interpolation not in resizing.INTERPOLATIONS:
+        raise unknown_name("interpolation", interpolation, resizing.INTERPOLATIONS)
+    if crops not in (1, 10):
+        raise DataError(f"crops is 1 or 10, not {crops}")
+    source = dataset.source(split)
     batches = _EvalBatches(
-        source=dataset.source(split),
+        source=source,
         shard_batch_size=-(-batch_size // shard_count),
         image_size=image_size,
-        crop_fraction=crop_fraction,
+        see=functools.partial(
+            resizing.evaluate_picture if crops == 1 else resizing.ten_crops,
+            image_size=image_size,
+            crop_fraction=crop_fraction,
+            interpolation=interpolation,
+        ),
+        crops=crops,
         shard_index=shard_index,
         shard_count=shard_count,
     )
-    return _read(batches, 0, num_workers)
+    found = _faults(dataset, split, source, max_unreadable_fraction)
+    return Batches(batches, 0, num_workers, found)
+
+
+class Batches(Iterator[Batch]):
+    """An iterator over batches, read ahead by threads here or by worker processes.
+
+    Attributes:
+        faults: The examples that could not be read so far.
+    """
+
+    def __init__(
+        self, batches: "_BatchSource", start_step: int, num_workers: int, found: faults.Faults
+    ):
+        self.faults = found
+        self._batches = _read(batches, start_step, num_workers)
+
+    def __next__(self) -> Batch:
+        try:
+            batch = next(self._batches)
+        except RuntimeError as error:
+            if "worker" not in str(error).lower():
+                raise
+            raise DataError(
+                "a worker process that prepares batches ended unexpectedly, killed or out of memory;"
+                " use fewer (num_workers) or free some memory"
+            ) from error
+        self.faults.add(batch.pop(_UNREADABLE))
+        return batch
+
+
+def training_picture(
+    data: bytes,
+    augmentation: Augmentation,
+    image_size: int,
+    rng: np.random.Generator,
+    describe: Callable[[], str] = lambda: "picture",
+) -> np.ndarray:
+    """Returns an encoded picture as training sees it, uint8 [image_size, image_size, 3].
+
+    Raises:
+        DataError: It cannot be decoded; the message says what `describe` returns.
+    """
+
+    def choose(rows: int, columns: int) -> resizing.Box:
+        return augmentation.crop(rows, columns, image_size, rng)
+
+    picture, box = decoding.decode_part(data, choose, image_size, describe)
+    square = resizing.resize_fast(picture, box, image_size)
+    for change in augmentation.changes:
+        square = change(square, rng)
+    return square
 
 
 def derive_seed(seed: int, purpose: str) -> int:
@@ -151,8 +227,8 @@ def epoch_order(seed: int, epoch: int, num_examples: int) -> np.ndarray:
     return np.argsort(generator.random_raw(num_examples), kind="stable")
 
 
-class _Batches(Protocol):
-    """Random access to batches by step."""
+class _BatchSource(Protocol):
+    """Random access to batches by step, each with the indices of its unreadable examples."""
 
     def __len__(self) -> int: ...
 
@@ -165,7 +241,7 @@ class _TrainBatches:
     num_steps: int
     batch_size: int
     seed: int
-    augment: transforms.Augmentation
+    augmentation: Augmentation
     image_size: int
     shard_index: int
     shard_count: int
@@ -174,19 +250,37 @@ class _TrainBatches:
         return self.num_steps
 
     def __getitem__(self, step: int) -> Batch:
-        first = step * self.batch_size
-        positions = range(first + self.shard_index, first + self.batch_size, self.shard_count)
+        size = self.batch_size // self.shard_count
+        batch = _empty_batch((size, self.image_size, self.image_size, 3))
+        first = step * self.batch_size + self.shard_index * size
         augmentation_seed = derive_seed(self.seed, "augmentation")
-        images, labels = [], []
-        for position in positions:
-            epoch, place = divmod(position, len(self.source))
+        unreadable: list[int] = []
+        for row, position in enumerate(range(first, first + size)):
+            epoch, place = divmod(position // self.augmentation.repeats, len(self.source))
             index = int(epoch_order(self.seed, epoch, len(self.source))[place])
-            picture, label = _read_example(self.source, index)
-            # Its own generator for each position, so that no other example's draws shift it.
-            rng = np.random.Generator(np.random.Philox(key=[augmentation_seed, position]))
-            images.append(self.augment(picture, self.image_size, rng))
-            labels.append(label)
-        return _batch(images, labels, [1.0] * len(images))
+
+            def see(data: bytes, position: int = position) -> np.ndarray:
+                # Its own generator for each position, so that no other example's draws shift it.
+                rng = np.random.Generator(np.random.Philox(key=[augmentation_seed, position]))
+                return training_picture(data, self.augmentation, self.image_size, rng)
+
+            batch["image"][row], batch["label"][row] = self._readable(index, see, unreadable)
+        return batch | {_UNREADABLE: np.array(unreadable, np.int64)}
+
+    def _readable(
+        self, index: int, see: Callable[[bytes], np.ndarray], unreadable: list[int]
+    ) -> tuple[np.ndarray, int]:
+        """Returns the picture and label of the first example from `index` on that can be read."""
+        for candidate in range(index, index + min(len(self.source), _MAX_REPLACEMENTS)):
+            candidate %= len(self.source)
+            try:
+                example = self.source[candidate]
+                return see(example["image"]), example["label"]
+            except DataError:
+                unreadable.append(candidate)
+        raise DataError(
+            f"{len(unreadable)} examples in a row cannot be read: {self.source.describe(index)} and on"
+        )
 
 
 @dataclass(frozen=True)
@@ -194,7 +288,8 @@ class _EvalBatches:
     source: Source
     shard_batch_size: int
     image_size: int
-    crop_fraction: float
+    see: Callable[[np.ndarray], np.ndarray]
+    crops: int
     shard_index: int
     shard_count: int
 
@@ -202,20 +297,24 @@ class _EvalBatches:
         return -(-len(self.source) // (self.shard_batch_size * self.shard_count))
 
     def __getitem__(self, step: int) -> Batch:
-        stride = self.shard_batch_size * self.shard_count
-        indices = range(step * stride + self.shard_index, (step + 1) * stride, self.shard_count)
-        images, labels, mask = [], [], []
-        for index in indices:
-            counts = index < len(self.source)
-            if counts:
-                picture, label = _read_example(self.source, index)
-                image = transforms.evaluation(picture, self.image_size, self.crop_fraction)
+        square = (self.image_size, self.image_size, 3)
+        crops = (self.crops,) if self.crops > 1 else ()
+        batch = _empty_batch((self.shard_batch_size, *crops, *square))
+        first = (step * self.shard_count + self.shard_index) * self.shard_batch_size
+        unreadable = []
+        for row, index in enumerate(range(first, first + self.shard_batch_size)):
+            picture = None
+            if index < len(self.source):
+                try:
+                    example = self.source[index]
+                    picture = self.see(decoding.decode(example["image"]))
+                except DataError:
+                    unreadable.append(index)
+            if picture is None:
+                batch["image"][row] = batch["label"][row] = batch["mask"][row] = 0
             else:
-                image, label = np.zeros((self.image_size, self.image_size, 3), np.uint8), 0
-            images.append(image)
-            labels.append(label)
-            mask.append(counts)
-        return _batch(images, labels, mask)
+                batch["image"][row], batch["label"][row] = picture, example["label"]
+        return batch | {_UNREADABLE: np.array(unreadable, np.int64)}
 
 
 def _check_shard(batch_size: int, shard_index: int, shard_count: int) -> None:
@@ -225,20 +324,26 @@ def _check_shard(batch_size: int, shard_index: int, shard_count: int) -> None:
         raise DataError(f"shard_index {shard_index} is not from 0 to below {shard_count}")
 
 
-def _read_example(source: Source, index: int) -> tuple[np.ndarray, int]:
-    example = source[index]
-    return decode(example["image"], lambda: source.describe(index)), example["label"]
-
-
-def _batch(images: list[np.ndarray], labels: list[int], mask: list[Any]) -> Batch:
+def _empty_batch(image_shape: tuple[int, ...]) -> Batch:
     return {
-        "image": np.stack(images),
-        "label": np.array(labels, np.int32),
-        "mask": np.array(mask, np.float32),
+        "image": np.empty(image_shape, np.uint8),
+        "label": np.empty(image_shape[0], np.int32),
+        "mask": np.ones(image_shape[0], np.float32),
     }
 
 
-def _read(batches: _Batches, start_step: int, num_workers: int) -> Iterator[Batch]:
+def _faults(dataset: Dataset, split: str, source: Source, max_fraction: float) -> faults.Faults:
+    def reason(index: int) -> str:
+        try:
+            decoding.decode(source[index]["image"], lambda: source.describe(index))
+        except DataError as error:
+            return str(error)
+        return f"{source.describe(index)} could not be read a moment ago"
+
+    return faults.Faults(f"{dataset.name} {split}", len(source), reason, max_fraction)
+
+
+def _read(batches: _BatchSource, start_step: int, num_workers: int) -> Iterator[Batch]:
     """Returns the batches in order, read ahead by threads here or by worker processes."""
     import grain
 

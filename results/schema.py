@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Status = Literal["completed", "diverged", "out_of_memory", "failed", "crashed"]
 
@@ -159,6 +159,8 @@ class RunRecord:
       config: the whole configuration.
       started_at, finished_at: ISO 8601, UTC.
       failure: where it diverged, if it did.
+      unreadable_examples: how many of each split's examples could not be read: replaced in
+        training, left out in evaluation; null in records before version 2.
       weights_digest: SHA-256 (hex) over the final parameters and batch statistics; two runs are
         the same run if these agree.
     """
@@ -183,6 +185,7 @@ class RunRecord:
     error: str | None = None
     failure: Failure | None = None
     weights_digest: str | None = None
+    unreadable_examples: Mapping[str, int] | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -1,8 +1,11 @@
+import json
+
 import pytest
 
 import models
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
+from input_pipeline import DataError
 
 
 @pytest.mark.parametrize(
@@ -59,3 +62,33 @@ def test_commas_part_models_but_not_the_options_of_one():
 def test_differences_name_fields_at_any_depth():
     ours, theirs = {"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}
     assert list(config_lib.differences(ours, theirs)) == ["a.c is 2 there, 3 here"]
+
+
+@pytest.mark.parametrize(
+    ("name", "crop", "changes"),
+    [("none", "centre", ()), ("crop_flip", "random_resized", ("flip",))],
+)
+def test_an_older_records_augmentation_is_read_as_it_is_written_today(
+    config, tmp_path, name, crop, changes
+):
+    older = config_lib.to_plain(config) | {"augmentation": name}
+    del older["eval_crops"]
+    (tmp_path / "record.json").write_text(json.dumps({"config": older}))
+    loaded = config_lib.load(tmp_path / "record.json")
+    assert (loaded.augmentation.crop, loaded.augmentation.changes) == (crop, changes)
+    assert (loaded.model, loaded.eval_crops) == (config.model, 1)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("crop", "center", "did you mean centre"),
+        ("changes", ("flipp",), "did you mean flip"),
+        ("random_erasing", 2.0, "random_erasing is from 0 to 1, not 2.0"),
+        ("mixup", -0.2, "mixup is a number from 0, not -0.2"),
+    ],
+)
+def test_an_augmentation_that_cannot_be_is_one_sentence(config, field, value, sentence):
+    config.augmentation[field] = value
+    with pytest.raises((ConfigError, DataError), match=sentence):
+        config_lib.validate(config)

@@ -105,3 +105,10 @@ def test_the_command_prints_and_writes_the_figures(command, trained, tmp_path):
     assert ended.returncode == 0, ended.stderr
     assert f"top-1 {record.metrics.validation['top1']:.3%}" in ended.stdout
     assert json.loads(out.read_text())["top1"] == record.metrics.validation["top1"]
+
+
+def test_ten_crops_are_evaluated_together(trained):
+    folder, record = trained
+    found = evaluate.evaluate_run(folder, eval_crops=10, crop_fraction=0.875)
+    assert (found.crops, found.examples) == (10, 360)
+    assert found.loss != pytest.approx(record.metrics.test["loss"], rel=1e-3)

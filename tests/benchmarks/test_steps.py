@@ -139,3 +139,26 @@ def test_auxiliary_losses_are_weighted_as_the_paper_says():
 
     loss, (main, first, second) = both(state, batch)
     assert float(loss) == pytest.approx(float(main + 0.3 * (first + second)), rel=1e-5)
+
+
+def test_mixing_and_erasing_change_the_loss_and_depend_on_the_seed_and_the_step(pure_and_state):
+    pure, state, optimizer = pure_and_state
+
+    def loss(seed=0, at=0, **options):
+        step = steps.make_train_step(pure, optimizer, label_smoothing=0.0, seed=seed, **options)
+        return float(step(state | {"step": jnp.int32(at)}, _batch(8))[1]["loss"])
+
+    plain = loss()
+    for options in ({"random_erasing": 1.0}, {"mixup": 1.0}, {"cutmix": 1.0}):
+        assert loss(**options) != plain
+        assert loss(**options) == loss(**options)
+        assert loss(at=1, **options) != loss(**options)
+
+
+def test_several_crops_of_an_example_are_averaged_by_their_softmax(pure_and_state):
+    pure, state, _ = pure_and_state
+    weights = state["params"], state["batch_stats"]
+    crops = _batch(6)["image"]
+    together = pure.logits(*weights, crops.reshape(2, 3, 32, 32, 3))
+    apart = jax.nn.softmax(pure.logits(*weights, crops)).reshape(2, 3, 10).mean(1)
+    np.testing.assert_allclose(jax.nn.softmax(together), apart, rtol=1e-5)

@@ -1,6 +1,8 @@
 """Shared by the tests of the input pipeline: one prepared digits dataset for all of them."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from input_pipeline import datasets
 
@@ -13,3 +15,16 @@ def data_dir(tmp_path_factory):
 @pytest.fixture(scope="session")
 def digits(data_dir):
     return datasets.load("digits", data_dir)
+
+
+def _photograph(height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8))
+    picture = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), float)
+    return np.clip(picture + rng.normal(0, 12, picture.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def photograph():
+    """Makes smooth noise with some detail, uint8 [height, width, 3]."""
+    return _photograph

@@ -9,11 +9,13 @@ import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from input_pipeline import DataError, loader
+from input_pipeline import DataError, augmentation, datasets, loader
 from input_pipeline.datasets import Dataset
 
-TRAIN = {"image_size": 8, "batch_size": 12, "num_steps": 10, "seed": 3, "augmentation": "shift"}
+SHIFT = augmentation.create({"changes": ("shift",)})
+TRAIN = {"image_size": 8, "batch_size": 12, "num_steps": 10, "seed": 3, "augmentation": SHIFT}
 
 
 class NumberedSource:
@@ -138,8 +140,7 @@ def test_shards_together_make_the_batches_of_one_host(digits, shard_count):
     ]
     for batch, *parts in zip(whole, *shards, strict=True):
         for key, value in batch.items():
-            together = np.stack([part[key] for part in parts], axis=1)
-            np.testing.assert_array_equal(together.reshape(value.shape), value)
+            np.testing.assert_array_equal(np.concatenate([part[key] for part in parts]), value)
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])
@@ -160,14 +161,106 @@ def copy(batch):
     return {key: np.array(value) for key, value in batch.items()}
 
 
-def test_a_picture_that_cannot_be_decoded_is_named():
-    class Broken(NumberedSource):
-        def __getitem__(self, index):
-            return {"image": b"junk" if index == 5 else b"P6 1 1 255\nabc", "label": 0}
+class PartlyBroken(NumberedSource):
+    """Examples of which some are no pictures."""
 
-    dataset = Dataset("broken", "1.0.0", ("one",), {"train": 8}, lambda _: Broken(8))
-    with pytest.raises(DataError, match="number 5 is not a picture"):
-        list(loader.eval_batches(dataset, "train", image_size=1, batch_size=4))
+    def __init__(self, size, broken):
+        super().__init__(size)
+        self.broken = broken
+
+    def __getitem__(self, index):
+        example = super().__getitem__(index)
+        return example | ({"image": b"junk"} if index in self.broken else {})
+
+
+def partly_broken(size, broken):
+    source = PartlyBroken(size, broken)
+    return Dataset("odd", "1.0.0", ("one",), {"train": size}, lambda _: source)
+
+
+def test_an_example_that_cannot_be_read_is_replaced_by_the_next_and_told_once(capsys):
+    batches = loader.train_batches(
+        partly_broken(20, {4, 5, 19}),
+        "train",
+        image_size=1,
+        batch_size=10,
+        num_steps=6,
+        seed=0,
+        max_unreadable_fraction=0.15,
+    )
+    labels = labels_of(batches).reshape(3, 20)
+    expected = sorted([*(set(range(20)) - {4, 5, 19}), 6, 6, 0])
+    assert [sorted(epoch) for epoch in labels.tolist()] == [expected] * 3
+    assert len(batches.faults) == 3
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 3
+    assert any("odd train, example 4: number 4 is not a picture" in line for line in told)
+
+
+def test_worker_processes_tell_what_they_could_not_read(tmp_path, photograph, capsys):
+    for number in range(8):
+        path = tmp_path / "train" / "one" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photograph(9, 9, number)).save(path)
+    path.write_bytes(b"junk")
+    options = {"image_size": 8, "batch_size": 4, "num_steps": 6, "seed": 0}
+    options |= {"max_unreadable_fraction": 0.2}
+    dataset = datasets.load(f"folder:{tmp_path}")
+    here = loader.train_batches(dataset, "train", **options)
+    there = loader.train_batches(dataset, "train", **options, num_workers=1)
+    assert_same((copy(batch) for batch in there), here)
+    assert len(there.faults) == len(here.faults) == 1
+    assert capsys.readouterr().err.count("7.png is not a picture") == 2
+
+
+def test_in_evaluation_what_cannot_be_read_does_not_count():
+    batches = loader.eval_batches(
+        partly_broken(10, {3}), "train", image_size=1, batch_size=4, max_unreadable_fraction=0.1
+    )
+    assert sorted(labels_of(batches)) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    assert len(batches.faults) == 1
+
+
+def test_too_many_that_cannot_be_read_are_an_error_that_names_one():
+    with pytest.raises(DataError, match=r"1 of the 8 examples of odd train .* number 5 is not a p"):
+        list(loader.eval_batches(partly_broken(8, {5}), "train", image_size=1, batch_size=4))
+    options = {"image_size": 1, "batch_size": 4, "num_steps": 9, "seed": 0}
+    with pytest.raises(DataError, match=r"more than max_unreadable_fraction 0\.2 allows"):
+        list(
+            loader.train_batches(
+                partly_broken(10, {1, 2, 3}), "train", **options, max_unreadable_fraction=0.2
+            )
+        )
+
+
+def test_repeats_take_each_example_so_often_in_a_row_augmented_anew(digits):
+    repeated = augmentation.create({"changes": ("shift",), "repeats": 3})
+    options = TRAIN | {"augmentation": repeated, "num_steps": 1}
+    (batch,) = loader.train_batches(digits, "train", **options)
+    (once,) = loader.train_batches(digits, "train", **(options | {"augmentation": SHIFT}))
+    np.testing.assert_array_equal(batch["label"], np.repeat(once["label"][:4], 3))
+    assert len({picture.tobytes() for picture in batch["image"]}) == 12
+
+
+def test_ten_crops_come_for_each_example(digits):
+    options = {"image_size": 8, "batch_size": 6, "crop_fraction": 0.8, "crops": 10}
+    batch = next(loader.eval_batches(digits, "test", **options))
+    assert batch["image"].shape == (6, 10, 8, 8, 3)
+    np.testing.assert_array_equal(batch["image"][:, 5:], batch["image"][:, :5, :, ::-1])
+
+
+def test_a_killed_worker_process_is_an_error_and_no_hang(digits):
+    options = TRAIN | {"num_steps": 10**6, "num_workers": 1}
+    batches = iter(loader.train_batches(digits, "train", **options))
+    next(batches)
+    (worker,) = [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if "spawn_main" in " ".join(child.cmdline()) or "forkserver" in " ".join(child.cmdline())
+    ][-1:]
+    worker.kill()
+    with pytest.raises(DataError, match="a worker process that prepares batches ended"):
+        list(batches)
 
 
 def test_worker_processes_end_when_their_parent_is_killed(data_dir, digits):
@@ -195,7 +288,6 @@ def test_worker_processes_end_when_their_parent_is_killed(data_dir, digits):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"augmentation": "shif"}, "did you mean shift"),
         ({"batch_size": 0}, "batch_size 0"),
         ({"batch_size": 7, "shard_count": 2}, "does not divide among 2 hosts, 8 would"),
         ({"start_step": 11}, "start_step 11"),

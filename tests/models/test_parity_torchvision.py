@@ -114,19 +114,25 @@ def test_logits_in_evaluation_are_torchvisions(pair, size_of, seeded, torch):
     assert difference <= LOGITS
 
 
-def test_logits_in_training_are_torchvisions(pair, seeded, torch):
+def test_logits_in_training_are_as_exact_as_torchvisions(pair, seeded, torch):
+    """Against float64: batch statistics over few values amplify rounding, PyTorch's own (ResNet-152: 4e-4) as ours."""
     name, ours, theirs = pair
     images, labels = seeded.images(4, odd_size(name)), np.arange(4)
-    expected = torch_step(torch, theirs, images, labels, ours.auxiliary_weight, train=True)
+    weight = ours.auxiliary_weight
+    rounded = torch_step(torch, theirs, images, labels, weight, train=True)["logits"]
+    theirs.double()
+    exact = torch_step(torch, theirs, images.astype(np.float64), labels, weight, True)["logits"]
+    theirs.float()
 
     def forward(model, images):
         logits, auxiliary = model.logits_and_auxiliary(images, train=True)
         return logits, *auxiliary
 
     logits = seeded.run(ours, forward, images)
-    worst = max(relative(*each) for each in zip(logits, expected["logits"], strict=True))
-    report(name, "float32 training logits", worst)
-    assert worst <= LOGITS
+    worst = max(relative(*each) for each in zip(logits, exact, strict=True))
+    peers = max(relative(*each) for each in zip(rounded, exact, strict=True))
+    report(name, f"float32 training logits (PyTorch's own {peers:.1e})", worst)
+    assert worst <= max(LOGITS, 3 * peers)
 
 
 @pytest.mark.parametrize("train", [False, True], ids=["evaluation", "training"])

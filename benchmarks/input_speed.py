@@ -1,0 +1,146 @@
+"""How fast pictures get from the disk to the device, stage by stage, and beside tf.data and PyTorch's DataLoader.
+
+Part of `python -m benchmarks.throughput --input`.
+"""
+
+import dataclasses
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import jax
+import numpy as np
+
+from benchmarks import devices, input_peers
+from input_pipeline import decoding, loader, resizing
+from input_pipeline.augmentation import Augmentation
+from input_pipeline.datasets import Dataset
+
+_SAMPLE = 256  # pictures that single stages are measured on
+_WARM_UP_BATCHES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class InputSpeed:
+    """The speed of a stage, or of a whole reader.
+
+    Attributes:
+      reader: `isobudget`, or a peer.
+      stage: `read`, `decode` and `augment` are one thread's alone; `batch` is everything to a batch on the host,
+        `device` everything to one on the device.
+      workers: processes; 0 for threads.
+      images_per_second: the median of several rounds.
+    """
+
+    reader: str
+    stage: str
+    workers: int
+    images_per_second: float
+
+
+def measure(
+    dataset: Dataset,
+    split: str,
+    *,
+    image_size: int,
+    batch_size: int,
+    augmentation: Augmentation,
+    workers: Sequence[int] = (0, 1, 2),
+    peers: Sequence[str] = (),
+    rounds: int = 3,
+    batches: int = 20,
+) -> list[InputSpeed]:
+    """Measures each stage, the whole by number of workers, and each peer, in turns so that all meet the same noise.
+
+    Raises:
+      DataError: the split is unknown, or a picture cannot be read.
+      ConfigError: a peer is not installed.
+    """
+    stages = _single_stages(dataset, split, image_size, augmentation)
+    whole: dict[tuple[str, str, int], Callable[[], Iterator]] = {}
+    for count in workers:
+
+        def read(count: int = count) -> Iterator:
+            return loader.train_batches(
+                dataset,
+                split,
+                image_size=image_size,
+                batch_size=batch_size,
+                num_steps=10**9,
+                seed=0,
+                augmentation=augmentation,
+                num_workers=count,
+            )
+
+        whole["isobudget", "batch", count] = read
+    mesh = devices.create_mesh()
+    fastest = workers[0]
+    read_fastest = whole["isobudget", "batch", fastest]
+    whole["isobudget", "device", fastest] = lambda: devices.placed(read_fastest(), mesh)
+    for peer in peers:
+        for name, count, make in input_peers.readers(peer, dataset, split, image_size, batch_size):
+            whole[name, "batch", count] = make
+    timings: dict[tuple[str, str, int], list[float]] = {}
+    for _ in range(rounds):
+        for stage, run in stages.items():
+            timings.setdefault(("isobudget", stage, 0), []).append(_SAMPLE / _seconds(run))
+        for key, make in whole.items():
+            timings.setdefault(key, []).append(_images_per_second(make(), batch_size, batches))
+    return [InputSpeed(*key, float(np.median(speeds))) for key, speeds in timings.items()]
+
+
+def _single_stages(
+    dataset: Dataset, split: str, image_size: int, augmentation: Augmentation
+) -> dict[str, Callable[[], object]]:
+    """Returns what does each stage alone, in one thread, to `_SAMPLE` pictures."""
+    source = dataset.source(split)
+    order = loader.epoch_order(0, 0, len(source))
+    indices = [int(order[number % len(source)]) for number in range(_SAMPLE)]
+    encoded = [source[index]["image"] for index in indices]
+
+    def rng(number: int) -> np.random.Generator:
+        return np.random.Generator(np.random.Philox(key=[0, number]))
+
+    def decode(number: int) -> tuple[np.ndarray, resizing.Box]:
+        generator = rng(number)
+        return decoding.decode_part(
+            encoded[number],
+            lambda rows, columns: augmentation.crop(rows, columns, image_size, generator),
+            image_size,
+        )
+
+    decoded = [decode(number) for number in range(_SAMPLE)]
+
+    def augment(number: int) -> np.ndarray:
+        picture = resizing.resize_fast(*decoded[number], image_size)
+        for change in augmentation.changes:
+            picture = change(picture, rng(number))
+        return picture
+
+    return {
+        "read": lambda: _for_each(source.__getitem__, indices),
+        "decode": lambda: _for_each(decode, range(_SAMPLE)),
+        "augment": lambda: _for_each(augment, range(_SAMPLE)),
+    }
+
+
+def _for_each(function: Callable[[int], object], numbers: Iterable[int]) -> None:
+    """Calls the function and keeps nothing: memory that stays in use would have to be had from the system."""
+    for number in numbers:
+        function(number)
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def _images_per_second(batches: Iterator, batch_size: int, count: int) -> float:
+    """Times `count` batches after a few; the reader may work ahead meanwhile, so more than it keeps ready."""
+    for batch in itertools.islice(batches, _WARM_UP_BATCHES):
+        jax.block_until_ready(batch)
+    start = time.perf_counter()
+    for batch in itertools.islice(batches, count):
+        jax.block_until_ready(batch)
+    return count * batch_size / (time.perf_counter() - start)

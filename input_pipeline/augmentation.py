@@ -1,0 +1,244 @@
+"""What the host does by chance to each training picture: which part is taken, and how it is changed; uint8 throughout.
+
+A crop is a function of the picture's size to a part of it, entered in `CROPS`; a change is a function of a square to a
+square, entered in `CHANGES`. Either takes its options as keywords with defaults, under the names configurations use.
+"""
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from input_pipeline.auto_augment import rand_augment, trivial_augment
+from input_pipeline.color import color_jitter, pca_color
+from input_pipeline.errors import DataError, unknown_name
+from input_pipeline.resizing import Box, evaluation_boxes
+
+# (rows, columns, image_size, generator) to the part that is taken.
+Crop = Callable[[int, int, int, np.random.Generator], Box]
+# (uint8 [image_size, image_size, 3], generator) to the same, changed.
+Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+# The side of the crops that papers give their numbers of pixels for.
+_PAPER_SIZE = 224
+
+
+def centre(rows: int, columns: int, image_size: int, rng: np.random.Generator) -> Box:
+    """Returns the centre square, whole: nothing is left to chance."""
+    del rng
+    return evaluation_boxes(rows, columns, image_size, 1.0, 1)[0]
+
+
+def random_resized(
+    rows: int,
+    columns: int,
+    image_size: int,
+    rng: np.random.Generator,
+    *,
+    min_area: float = 0.08,
+    max_area: float = 1.0,
+) -> Box:
+    """Returns a part of 8 to 100% of the area and sides in a ratio from 3/4 to 4/3; the centre if ten draws do not fit.
+
+    Szegedy et al. 2014, section 6; torchvision's `RandomResizedCrop`.
+    """
+    del image_size
+    smallest, largest = 3 / 4, 4 / 3
+    for _ in range(10):
+        area = rows * columns * rng.uniform(min_area, max_area)
+        ratio = math.exp(rng.uniform(math.log(smallest), math.log(largest)))
+        width, height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < width <= columns and 0 < height <= rows:
+            return Box(
+                int(rng.integers(rows - height + 1)),
+                int(rng.integers(columns - width + 1)),
+                height,
+                width,
+            )
+    height = min(rows, max(1, round(columns / smallest)))
+    width = min(columns, max(1, round(rows * largest)))
+    return Box((rows - height) // 2, (columns - width) // 2, height, width)
+
+
+def random_side(
+    rows: int,
+    columns: int,
+    image_size: int,
+    rng: np.random.Generator,
+    *,
+    smallest: int = 256,
+    largest: int = 480,
+) -> Box:
+    """Returns a square from anywhere, after the shorter side was scaled to a random length: ResNet's scale jitter.
+
+    He et al. 2015, section 3.4 (256 to 480 pixels); Simonyan and Zisserman 2014, section 3.1 (256 to 512). The lengths
+    hold for crops of 224 pixels, and in proportion for others.
+    """
+    side = int(rng.integers(smallest, largest + 1)) * image_size / _PAPER_SIZE
+    return _anywhere(rows, columns, image_size / side, rng)
+
+
+def random_position(
+    rows: int,
+    columns: int,
+    image_size: int,
+    rng: np.random.Generator,
+    *,
+    side: int = 256,
+) -> Box:
+    """Returns a random square out of the centre square, whose side is `side` pixels for crops of 224: AlexNet's.
+
+    Krizhevsky et al. 2012, section 4.1.
+    """
+    del image_size
+    square = min(rows, columns)
+    inner = _anywhere(square, square, _PAPER_SIZE / side, rng)
+    return inner._replace(
+        top=inner.top + (rows - square) / 2, left=inner.left + (columns - square) / 2
+    )
+
+
+def _anywhere(rows: int, columns: int, fraction: float, rng: np.random.Generator) -> Box:
+    """Returns a square of this fraction of the shorter side at a random place."""
+    side = min(1.0, fraction) * min(rows, columns)
+    return Box(rng.uniform(0, rows - side), rng.uniform(0, columns - side), side, side)
+
+
+def flip(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Returns the picture, mirrored left to right every other time."""
+    # A NumPy view backwards costs ten times this when it is copied into the batch.
+    return cv2.flip(picture, 1) if rng.random() < 0.5 else picture
+
+
+def shift(
+    picture: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    distance: float = 0.1,
+    degrees: float = 10.0,
+    zoom: float = 1.1,
+) -> np.ndarray:
+    """Returns the picture moved by up to a tenth, turned by up to 10 degrees, zoomed by 10%.
+
+    For pictures whose sides mean something, such as digits. What comes in from outside repeats the edge.
+    """
+    size = picture.shape[0]
+    right, down, turn, grow = rng.uniform(-1, 1, 4)
+    angle, scale = math.radians(degrees * turn), zoom**grow
+    cos, sin = scale * math.cos(angle), scale * math.sin(angle)
+    middle = (size - 1) / 2
+    matrix = np.array(
+        [
+            [cos, sin, middle * (1 - cos - sin) + distance * size * right],
+            [-sin, cos, middle * (1 + sin - cos) + distance * size * down],
+        ]
+    )
+    return cv2.warpAffine(
+        picture,
+        matrix,
+        (size, size),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+def pad_and_crop(
+    picture: np.ndarray, rng: np.random.Generator, *, fraction: float = 0.125
+) -> np.ndarray:
+    """Returns the picture moved by up to an eighth over black: at 32 pixels CIFAR's padding by 4.
+
+    He et al. 2015, section 4.2.
+    """
+    size = picture.shape[0]
+    pad = int(size * fraction)
+    padded = np.pad(picture, ((pad, pad), (pad, pad), (0, 0)))
+    top, left = rng.integers(2 * pad + 1, size=2)
+    return padded[top : top + size, left : left + size]
+
+
+CROPS: dict[str, Callable[..., Box]] = {
+    "centre": centre,
+    "random_resized": random_resized,
+    "random_side": random_side,
+    "random_position": random_position,
+}
+
+CHANGES: dict[str, Callable[..., np.ndarray]] = {
+    "flip": flip,
+    "shift": shift,
+    "pad_and_crop": pad_and_crop,
+    "color_jitter": color_jitter,
+    "pca_color": pca_color,
+    "rand_augment": rand_augment,
+    "trivial_augment": trivial_augment,
+}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to each training picture.
+
+    Attributes:
+        crop: Chooses the part that is taken.
+        changes: Done to it in order, once it has its size.
+        repeats: How often each example comes in a row, each time augmented anew (Hoffer et al. 2019,
+            arXiv:1901.09335).
+    """
+
+    crop: Crop = centre
+    changes: tuple[Change, ...] = ()
+    repeats: int = 1
+
+
+def defaults() -> dict[str, Any]:
+    """Returns what a configuration may set: `crop`, `changes`, `repeats`, and under each name its options."""
+    options = {name: _options(function) for name, function in (CROPS | CHANGES).items()}
+    chosen = {"crop": "centre", "changes": (), "repeats": 1}
+    return chosen | {name: listed for name, listed in options.items() if listed}
+
+
+def create(chosen: Mapping[str, Any]) -> Augmentation:
+    """Returns the augmentation that a configuration describes.
+
+    Args:
+        chosen: As `defaults` gives it; what is missing has its default.
+
+    Raises:
+        DataError: A name that is in no registry, or no such option.
+    """
+    repeats = chosen.get("repeats", 1)
+    if repeats < 1:
+        raise DataError(f"augmentation.repeats is a whole number from 1, not {repeats}")
+    return Augmentation(
+        crop=_named("crop", chosen.get("crop", "centre"), CROPS, chosen),
+        changes=tuple(
+            _named("augmentation", name, CHANGES, chosen)
+            for name in _names(chosen.get("changes", ()))
+        ),
+        repeats=repeats,
+    )
+
+
+def _named(kind: str, name: str, registry: Mapping[str, Callable], chosen: Mapping) -> Callable:
+    if name not in registry:
+        raise unknown_name(kind, name, registry)
+    options = dict(chosen.get(name, {}))
+    known = _options(registry[name])
+    for option in options:
+        if option not in known:
+            raise unknown_name(f"option of {kind} {name!r}", option, known)
+    return functools.partial(registry[name], **options) if options else registry[name]
+
+
+def _names(changes: str | Sequence[str]) -> tuple[str, ...]:
+    return (changes,) if isinstance(changes, str) else tuple(changes)
+
+
+def _options(function: Callable) -> dict[str, Any]:
+    parameters = inspect.signature(function).parameters.values()
+    return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}

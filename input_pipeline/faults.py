@@ -1,0 +1,51 @@
+"""Examples that cannot be read: told once each, counted, and too many of them end the run."""
+
+import sys
+from collections.abc import Callable, Iterable
+
+from input_pipeline.errors import DataError
+
+DEFAULT_MAX_FRACTION = 0.001
+
+
+class Faults:
+    """The examples of one split that cannot be read, each counted once however often it comes up."""
+
+    def __init__(
+        self,
+        place: str,
+        num_examples: int,
+        reason: Callable[[int], str],
+        max_fraction: float = DEFAULT_MAX_FRACTION,
+    ):
+        """
+        Args:
+            place: The dataset and split, for messages.
+            num_examples: In the split.
+            reason: Says what is wrong with the example of an index.
+            max_fraction: Of the split's examples; above it, `add` raises.
+        """
+        self._place = place
+        self._num_examples = num_examples
+        self._reason = reason
+        self._max_fraction = max_fraction
+        self._indices: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def add(self, indices: Iterable[int]) -> None:
+        """Notes the examples of these indices and tells each new one on standard error.
+
+        Raises:
+            DataError: More than the allowed fraction cannot be read.
+        """
+        for index in sorted({int(each) for each in indices} - self._indices):
+            self._indices.add(index)
+            reason = self._reason(index)
+            if len(self._indices) > self._max_fraction * self._num_examples:
+                raise DataError(
+                    f"{len(self._indices)} of the {self._num_examples} examples of {self._place} cannot be read,"
+                    f" more than max_unreadable_fraction {self._max_fraction:g} allows; example {index}: {reason}"
+                )
+            print(f"{self._place}, example {index}: {reason}", file=sys.stderr, flush=True)
