@@ -1,86 +1,258 @@
-"""Downloads a TFDS dataset, or reads one from hand-fetched archives, and writes it as ArrayRecord.
+"""Writes a TFDS dataset as ArrayRecord, a copy with smaller pictures, or checks what is written.
 
-    python -m input_pipeline.prepare --dataset=cifar10
-    python -m input_pipeline.prepare --dataset=imagenet2012 --manual_dir=DIR
+    python -m input_pipeline.prepare --dataset=imagenette/320px-v2
+    python -m input_pipeline.prepare --dataset=imagenet2012 --manual_dir=DIR --data_dir=DIR
+    python -m input_pipeline.prepare --dataset=imagenet2012 --shorter_side=256 --data_dir=DIR
+    python -m input_pipeline.prepare --dataset=imagenet2012 --verify --data_dir=DIR
 
-ImageNet wants `ILSVRC2012_img_train.tar` and `ILSVRC2012_img_val.tar` in the manual directory.
-TFDS needs TensorFlow to prepare (`pip install 'isobudget[prepare]'`); reading needs none.
+TFDS needs TensorFlow to prepare (`pip install 'isobudget[prepare]'`); smaller copies, checks and
+reading need none. A command that was killed is given again: it clears away or takes up what is
+left. docs/data.md has more.
 """
 
+import contextlib
+import fcntl
 import importlib.util
+import io
+import os
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from input_pipeline import datasets, prepared
-from input_pipeline.errors import DataError
+from input_pipeline.errors import DataError, unknown_name
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 
-def prepare(dataset: str, data_dir: str | None = None, manual_dir: str | None = None) -> Path:
+def prepare(
+    dataset: str,
+    data_dir: str | None = None,
+    manual_dir: str | None = None,
+    shorter_side: int | None = None,
+) -> Path:
     """Returns the directory of the dataset, prepared now unless it already was.
 
     Args:
         dataset: `NAME[/CONFIG][:VERSION]` in TFDS's catalogue, or `digits`.
         data_dir: Where prepared datasets lie; TFDS's own directory unless given.
-        manual_dir: Where archives lie that TFDS may not download, such as ImageNet's.
+        manual_dir: Where archives lie that TFDS may not download, such as ImageNet's;
+            `downloads/manual` in the data directory unless given.
+        shorter_side: Makes a copy called `NAME_shorterN` whose pictures' shorter sides are at most
+            that many pixels, and returns its directory.
 
     Raises:
         DataError: There is no such dataset, TensorFlow is missing, or TFDS cannot prepare it.
     """
     if datasets.needs_no_preparation(dataset):
-        raise DataError(f"dataset {dataset!r} is read as it is and needs no preparation")
+        copies = "" if shorter_side is None else "; smaller copies are made of prepared datasets"
+        raise DataError(f"dataset {dataset!r} is read as it is and needs no preparation{copies}")
+    if shorter_side is not None and shorter_side < 1:
+        raise DataError(f"--shorter_side={shorter_side} is no size; give 1 or more pixels")
     directory = datasets.directory(data_dir)
-    request = prepared.parse(dataset)
+    original = _prepare_original(prepared.parse(dataset), directory, manual_dir)
+    if shorter_side is None:
+        return original
+    return _prepare_copy(original, directory, shorter_side)
+
+
+def _prepare_original(request: prepared.Request, data_dir: Path, manual_dir: str | None) -> Path:
     if request.name == "digits":
         from input_pipeline import digits
 
-        return digits.prepare(directory)
-    found = prepared.find_directory(request, directory)
+        return digits.prepare(data_dir)
+    found = prepared.find_directory(request, data_dir)
     if found is not None:
         prepared.read_builder(found)
         return found
-    return _prepare_with_tfds(request, directory, manual_dir)
+    return run_builder(_builder(request, data_dir), data_dir, manual_dir)
 
 
-def _prepare_with_tfds(request: prepared.Request, directory: Path, manual_dir: str | None) -> Path:
+def _prepare_copy(original: Path, data_dir: Path, shorter_side: int) -> Path:
+    from input_pipeline import shrink
+
+    name, *place = original.relative_to(data_dir).parts
+    copy_name = prepared.name_of_copy(name, shorter_side)
+    copy = data_dir.joinpath(copy_name, *place)
+    with _alone(data_dir, copy_name):
+        if not copy.exists():
+            try:
+                shrink.shrink(original, copy, copy_name, shorter_side)
+            except (OSError, RuntimeError) as error:  # the writers are C++
+                raise DataError(
+                    f"cannot write {str(copy)!r} ({prepared.first_line(error)})"
+                ) from error
+    prepared.read_builder(copy)
+    return copy
+
+
+def _builder(request: prepared.Request, data_dir: Path) -> "tfds.core.DatasetBuilder":
     import tensorflow_datasets as tfds
 
     name = str(request)
     if request.name not in tfds.list_builders(with_community_datasets=False):
-        raise prepared.not_prepared(request, directory, datasets.OWN_NAMES)
+        raise prepared.not_prepared(request, data_dir, datasets.OWN_NAMES)
     if importlib.util.find_spec("tensorflow") is None:
         raise DataError(
             f"TFDS needs TensorFlow to prepare {name!r}; run pip install 'isobudget[prepare]'"
         )
+    configs = list(tfds.builder_cls(request.name).builder_configs)
+    if request.config and request.config not in configs:
+        raise unknown_name(f"config of {request.name}", request.config, configs)
     try:
-        builder = tfds.builder(name, data_dir=str(directory), file_format="array_record")
-        builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(
-                manual_dir=str(Path(manual_dir).expanduser()) if manual_dir else None
-            )
-        )
+        return tfds.builder(name, data_dir=str(data_dir), file_format="array_record")
     except Exception as error:  # every dataset's own script fails in its own way
-        raise DataError(f"TFDS could not prepare {name!r}: {prepared.first_line(error)}") from error
-    return Path(builder.data_path)
+        reason = prepared.first_line(error)
+        raise DataError(f"TFDS cannot make a builder of {name!r}: {reason}") from error
+
+
+def run_builder(
+    builder: "tfds.core.DatasetBuilder", data_dir: Path, manual_dir: str | None = None
+) -> Path:
+    """Returns the directory that a builder of TFDS has written.
+
+    One process at a time writes a dataset; another one waits, and finds it prepared. What a killed
+    one left is cleared away first.
+
+    Raises:
+        DataError: Files that the user has to fetch are missing, or the builder fails.
+    """
+    import tensorflow_datasets as tfds
+
+    final = Path(builder.data_path)
+    with _alone(data_dir, builder.name):
+        _clear_leftovers(data_dir, builder.name)
+        if not final.exists():
+            manual = _manual_dir(builder, data_dir, manual_dir)
+            _say(f"preparing {builder.name} in {final}")
+            if not sys.stderr.isatty():
+                tfds.disable_progress_bar()
+            try:
+                with contextlib.redirect_stdout(io.StringIO()):  # TFDS's bars are on stderr
+                    builder.download_and_prepare(
+                        download_config=tfds.download.DownloadConfig(manual_dir=manual)
+                    )
+            except Exception as error:  # every dataset's own script fails in its own way
+                reason = prepared.first_line(error)
+                raise DataError(f"TFDS could not prepare {builder.name!r}: {reason}") from error
+    prepared.read_builder(final)
+    return final
+
+
+def _manual_dir(
+    builder: "tfds.core.DatasetBuilder", data_dir: Path, manual_dir: str | None
+) -> str | None:
+    """Returns the directory of files that the user has to fetch, None where there are none."""
+    instructions = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
+    if not instructions:
+        return manual_dir
+    given = Path(manual_dir).expanduser() if manual_dir else data_dir / "downloads" / "manual"
+    if not given.is_dir() or not any(given.iterdir()):
+        raise DataError(
+            f"{builder.name!r} is made of files that you have to fetch, and {str(given)!r} has"
+            f" none; give their directory as --manual_dir=DIR ({' '.join(instructions.split())})"
+        )
+    return str(given)
+
+
+def _clear_leftovers(data_dir: Path, name: str) -> None:
+    """Removes what killed preparations left: half-written records, downloads, extractions."""
+    downloads = data_dir / "downloads"
+    written = [path for path in (data_dir / name).glob("**/incomplete.*") if path.is_dir()]
+    fetched = [path for path in (downloads / name).glob("**/*.tmp.*") if path.is_dir()]
+    archives = tuple(path.name for path in (downloads / name).glob("**/*") if path.is_file())
+    extracted = [
+        path for path in downloads.glob("extracted/incomplete.*") if path.name.endswith(archives)
+    ]
+    for leftover in (*written, *fetched, *extracted):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _alone(data_dir: Path, name: str) -> Iterator[None]:
+    """Lets one process at a time write a dataset; the kernel ends the lock with its process."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = open(data_dir / f".{name}.lock", "a")  # noqa: SIM115
+    except OSError as error:
+        raise DataError(
+            f"cannot write into data_dir {str(data_dir)!r} ({error.strerror or error});"
+            " name a directory that can be written"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say(f"another process is preparing {name} in {data_dir}; waiting for it to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:
+            pass  # a file system without locks
+        yield
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _define_flags() -> None:
     flags.DEFINE_string("dataset", None, "NAME[/CONFIG][:VERSION] in TFDS's catalogue, or digits.")
     flags.DEFINE_string("data_dir", None, "Where prepared datasets lie (TFDS's own directory).")
-    flags.DEFINE_string("manual_dir", None, "Where archives lie that TFDS may not download.")
+    flags.DEFINE_string(
+        "manual_dir",
+        None,
+        "Where archives lie that TFDS may not download (downloads/manual in the data directory).",
+    )
+    flags.DEFINE_integer(
+        "shorter_side",
+        None,
+        "Also makes a copy NAME_shorterN with pictures of at most N pixels on the shorter side.",
+    )
+    flags.DEFINE_bool(
+        "verify",
+        False,
+        "Decodes every record of what is prepared, or of folder:PATH, and lists the bad ones;"
+        " exit status 1 if there are any.",
+    )
+
+
+def _verify(dataset: str, data_dir: str | None, shorter_side: int | None) -> int:
+    from input_pipeline import verify
+
+    if shorter_side is not None:
+        name = prepared.name_of_copy(dataset, shorter_side)
+        raise DataError(f"--verify takes a copy by its own name, such as --dataset={name}")
+    report = verify.verify(dataset, data_dir)
+    print(report)
+    return 1 if report.bad else 0
 
 
 def main(argv: list[str]) -> None:
-    """Prepares what the flags say; a mistake is one sentence and exit status 2."""
+    """Prepares or verifies what the flags say; a mistake is one sentence and exit status 2."""
+    options = flags.FLAGS
+    logging.set_verbosity(logging.ERROR)
+    # TensorFlow only writes files here: no word about processors, and no GPU's memory taken.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     try:
-        if len(argv) > 1 or not flags.FLAGS.dataset:
+        if len(argv) > 1 or not options.dataset:
             raise DataError("say which dataset to prepare: --dataset=NAME, such as cifar10")
-        found = prepare(flags.FLAGS.dataset, flags.FLAGS.data_dir, flags.FLAGS.manual_dir)
+        if options.verify:
+            sys.exit(_verify(options.dataset, options.data_dir, options.shorter_side))
+        found = prepare(options.dataset, options.data_dir, options.manual_dir, options.shorter_side)
+        info = prepared.read_builder(found).info
     except DataError as error:
-        print(error, file=sys.stderr)
+        _say(str(error))
         sys.exit(2)
-    print(f"{flags.FLAGS.dataset} is prepared in {found}")
+    except KeyboardInterrupt:
+        _say("stopped; the same command prepares it")
+        sys.exit(130)
+    sizes = ", ".join(f"{name} {split.num_examples}" for name, split in info.splits.items())
+    print(f"{info.full_name} is prepared in {found} ({sizes})")
 
 
 if __name__ == "__main__":

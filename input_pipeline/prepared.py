@@ -41,6 +41,11 @@ def parse(name: str) -> Request:
     return Request(*match.groups())
 
 
+def name_of_copy(name: str, shorter_side: int) -> str:
+    """Returns the name of the copy of `name` whose pictures' shorter sides are at most that."""
+    return f"{name}_shorter{shorter_side}"
+
+
 def find_directory(request: Request, data_dir: Path) -> Path | None:
     """Returns the directory of the prepared dataset, or None where it is not prepared.
 
@@ -134,6 +139,34 @@ def picture_and_label_keys(builder: "tfds.core.DatasetBuilder") -> tuple[str, st
     )
 
 
+def picture_key(builder: "tfds.core.DatasetBuilder") -> str:
+    """Returns the name of the picture among the features, whatever its labels are.
+
+    Raises:
+        DataError: The dataset is not one of pictures.
+    """
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    supervised = builder.info.supervised_keys
+    key = supervised[0] if supervised else "image"
+    if isinstance(key, str) and key in features and isinstance(features[key], tfds.features.Image):
+        return key
+    raise DataError(
+        f"dataset {builder.name!r} does not hold pictures (its features: {', '.join(features)})"
+    )
+
+
+def parse_example(record: bytes) -> Any:
+    """Returns the tf.train.Example that a record holds.
+
+    TFDS's own reading of a record costs several times the parsing.
+    """
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    return tf_example_pb2.Example.FromString(record)
+
+
 class ArrayRecordSource:
     """One split of a prepared dataset: `{"image": encoded bytes, "label": int}` by position."""
 
@@ -156,11 +189,8 @@ class ArrayRecordSource:
         return len(self._records)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        # The record is a tf.train.Example. TFDS's own reading of it costs several times the parsing.
-        from tensorflow_datasets.proto import tf_example_pb2
-
         try:
-            features = tf_example_pb2.Example.FromString(self._records[index]).features.feature
+            features = parse_example(self._records[index]).features.feature
             return {
                 "image": features[self._image_key].bytes_list.value[0],
                 "label": features[self._label_key].int64_list.value[0],
@@ -182,6 +212,10 @@ def not_prepared(request: Request, data_dir: Path, own_names: tuple[str, ...]) -
     """
     import tensorflow_datasets as tfds
 
+    copy = re.fullmatch(r"(\w+)_shorter(\d+)", request.name)
+    if copy:
+        original = request._replace(name=copy[1])
+        return _not_prepared(request, data_dir, f"--dataset={original} --shorter_side={copy[2]}")
     prepared = {path.name for path in data_dir.glob("*") if any(path.rglob("dataset_info.json"))}
     catalogue = set(tfds.list_builders(with_community_datasets=False))
     if request.name not in catalogue | prepared:
@@ -191,9 +225,13 @@ def not_prepared(request: Request, data_dir: Path, own_names: tuple[str, ...]) -
             catalogue | prepared | set(own_names),
             known_label=", ".join([*sorted({*own_names, *prepared}), "and TFDS's catalogue"]),
         )
+    return _not_prepared(request, data_dir, f"--dataset={request}")
+
+
+def _not_prepared(request: Request, data_dir: Path, options: str) -> DataError:
     return DataError(
         f"dataset {str(request)!r} is not prepared in {str(data_dir)!r};"
-        f" run python -m input_pipeline.prepare --dataset={request} --data_dir={data_dir}"
+        f" run python -m input_pipeline.prepare {options} --data_dir={data_dir}"
     )
 
 

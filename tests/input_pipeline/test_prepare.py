@@ -4,12 +4,131 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
+import tensorflow_datasets as tfds
 
 from input_pipeline import DataError, datasets, prepare
+
+# Prepares four pictures in argv[1], argv[2] seconds each, through a builder that needs no TensorFlow.
+SLOW_PREPARATION = """
+import io, sys, time
+from pathlib import Path
+import tensorflow_datasets as tfds
+from PIL import Image
+from input_pipeline import prepare
+
+class Slow(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = tfds.features.FeaturesDict({
+            "image": tfds.features.Image(shape=(None, None, 3)),
+            "label": tfds.features.ClassLabel(names=["a", "b"]),
+        })
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for index in range(4):
+            time.sleep(float(sys.argv[2]))
+            file = io.BytesIO()
+            Image.new("RGB", (8, 8), (60 * index, 0, 0)).save(file, "PNG")
+            yield index, {"image": file.getvalue(), "label": index % 2}
+
+builder = Slow(data_dir=sys.argv[1], file_format="array_record")
+print(prepare.run_builder(builder, Path(sys.argv[1])))
+"""
+
+
+@pytest.fixture
+def start_slow_preparation(tmp_path):
+    """Starts such a process; ends those that a failed test left."""
+    started = []
+
+    def start(seconds):
+        command = [sys.executable, "-c", SLOW_PREPARATION, str(tmp_path), str(seconds)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen(command, text=True, **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_half_written(process, data_dir):
+    while not (found := list(data_dir.glob("slow/incomplete.*"))):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+    return found
+
+
+def assert_prepared_without_leftovers(process, data_dir):
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert output.strip() == str(data_dir / "slow" / "1.0.0")
+    assert [path.name for path in (data_dir / "slow").iterdir()] == ["1.0.0"]
+    source = datasets.load("slow", str(data_dir)).source("train")
+    assert sorted(source[index]["label"] for index in range(4)) == [0, 0, 1, 1]
+    return errors
+
+
+def test_a_killed_preparation_is_started_again_without_leftovers(tmp_path, start_slow_preparation):
+    downloads = tmp_path / "downloads"
+    (downloads / "slow").mkdir(parents=True)
+    (downloads / "slow" / "pictures.tar").write_bytes(b"whole")
+    leftovers = [
+        downloads / "slow" / "labels.csv.tmp.0123",
+        downloads / "extracted" / "incomplete.0123_TAR.pictures.tar",
+    ]
+    others = [
+        downloads / "other" / "labels.csv.tmp.0123",
+        downloads / "extracted" / "incomplete.0123_TAR.others.tar",
+    ]
+    for directory in (*leftovers, *others):
+        directory.mkdir(parents=True)
+    killed = start_slow_preparation(seconds=60)
+    (half_written,) = wait_for_half_written(killed, tmp_path)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert half_written.exists()
+    errors = assert_prepared_without_leftovers(start_slow_preparation(seconds=0), tmp_path)
+    assert errors.splitlines() == [f"preparing slow in {tmp_path / 'slow' / '1.0.0'}"]
+    assert not any(directory.exists() for directory in leftovers)
+    assert all(directory.exists() for directory in others)
+    assert (downloads / "slow" / "pictures.tar").exists()
+
+
+def test_a_second_process_waits_and_takes_over_when_the_first_is_killed(
+    tmp_path, start_slow_preparation
+):
+    first = start_slow_preparation(seconds=60)
+    (half_written,) = wait_for_half_written(first, tmp_path)
+    second = start_slow_preparation(seconds=0)
+    assert "another process is preparing slow" in second.stderr.readline()
+    assert half_written.exists()
+    first.kill()
+    first.communicate()
+    assert_prepared_without_leftovers(second, tmp_path)
+
+
+def test_a_second_process_finds_what_the_first_prepared(tmp_path, start_slow_preparation):
+    first = start_slow_preparation(seconds=1)
+    wait_for_half_written(first, tmp_path)
+    second = start_slow_preparation(seconds=60)
+    assert_prepared_without_leftovers(first, tmp_path)
+    errors = assert_prepared_without_leftovers(second, tmp_path)
+    assert errors.splitlines() == [
+        f"another process is preparing slow in {tmp_path}; waiting for it to end"
+    ]
 
 
 def test_several_processes_may_prepare_at_once(tmp_path):
@@ -117,6 +236,38 @@ def test_what_cannot_be_prepared_is_one_sentence(tmp_path, monkeypatch, name, se
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(DataError, match=sentence):
         prepare.prepare(name, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("imagenette/320", "unknown config of imagenette '320', did you mean 320px"),
+        ("imagenet2012", r"--manual_dir=DIR \(.*ILSVRC2012_img_train\.tar"),
+    ],
+)
+def test_what_tfds_would_not_find_is_one_sentence(tmp_path, monkeypatch, name, sentence):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: True)
+    with pytest.raises(DataError, match=sentence) as caught:
+        prepare.prepare(name, str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_builder_that_fails_is_one_sentence_and_leaves_nothing(tmp_path):
+    class Failing(tfds.testing.DummyDataset, skip_registration=True):
+        def _generate_examples(self, range_=None):
+            raise ConnectionError("no network\nand many more lines")
+
+    builder = Failing(data_dir=str(tmp_path), file_format="array_record")
+    with pytest.raises(DataError, match=r"could not prepare 'failing': no network$"):
+        prepare.run_builder(builder, tmp_path)
+    assert list((tmp_path / "failing").iterdir()) == []
+
+
+def test_the_command_documents_every_flag():
+    command = [sys.executable, "-m", "input_pipeline.prepare", "--help"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    for flag in ("dataset", "data_dir", "manual_dir", "shorter_side", "[no]verify"):
+        assert f"--{flag}: " in said
 
 
 def test_the_command_ends_a_mistake_with_status_2():

@@ -1,0 +1,107 @@
+"""Passes over whole datasets: the files of a prepared one, threads, and a progress bar."""
+
+import contextlib
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from input_pipeline import prepared
+from input_pipeline.errors import DataError
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Shard(NamedTuple):
+    """One file of a split.
+
+    `first` is the position of its first record in the split, `num_records` how many records the
+    metadata gives it.
+    """
+
+    split: str
+    path: Path
+    first: int
+    num_records: int
+
+
+def shards(builder: "tfds.core.DatasetBuilder") -> list[Shard]:
+    """Returns the files of every split, in the order in which they are read."""
+    found = []
+    for split, info in builder.info.splits.items():
+        first = 0
+        for path, length in zip(info.filepaths, info.shard_lengths, strict=True):
+            found.append(Shard(split, Path(path), first, length))
+            first += length
+    return found
+
+
+def open_shard(shard: Shard) -> Sequence[bytes]:
+    """Returns the records of a file, which several threads may read at once.
+
+    Raises:
+        DataError: The file is missing or damaged, or holds another number of records than the
+            metadata says.
+    """
+    from array_record.python import array_record_data_source
+
+    advice = "remove its directory and prepare the dataset again"
+    if not shard.path.is_file():
+        raise DataError(f"{str(shard.path)!r} is missing; {advice}")
+    try:
+        records = array_record_data_source.ArrayRecordDataSource([str(shard.path)])
+    except Exception as error:  # the readers are C++ and raise what they like
+        raise DataError(
+            f"{str(shard.path)!r} cannot be read ({prepared.first_line(error)}); {advice}"
+        ) from error
+    if len(records) != shard.num_records:
+        raise DataError(
+            f"{str(shard.path)!r} holds {len(records)} records and not {shard.num_records}; {advice}"
+        )
+    return records
+
+
+def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yields `function` of each item in order, computed by a thread on each core.
+
+    Only a few results wait at any time, so that memory does not grow with the dataset.
+    """
+    threads = os.cpu_count() or 1
+    waiting: deque = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 4 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+@contextlib.contextmanager
+def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Shows a bar on a terminal and nothing elsewhere; yields what moves it on by some records."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn(description), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+    with bar:
+        task = bar.add_task(description, total=total)
+        yield lambda count: bar.advance(task, count)

@@ -1,0 +1,145 @@
+"""Reads and decodes every record of a dataset and lists the bad ones."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from input_pipeline import datasets, passes, prepared
+from input_pipeline.decoding import decode
+from input_pipeline.errors import DataError
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+
+class BadRecord(NamedTuple):
+    """A record that cannot be had; `index` is the first one where a whole file is bad."""
+
+    split: str
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    Attributes:
+        expected: Number of records in each split, by the metadata.
+        decoded: Number of records in each split that were read and decoded.
+        bad: What could not be, in reading order.
+    """
+
+    expected: Mapping[str, int]
+    decoded: Mapping[str, int]
+    bad: tuple[BadRecord, ...]
+
+    def __str__(self) -> str:
+        """Returns a line for each bad record or file, and one with the counts."""
+        lines = [f"bad: {split} {index}: {reason}" for split, index, reason in self.bad]
+        counts = ", ".join(
+            f"{split} {self.decoded[split]} of {expected}"
+            for split, expected in self.expected.items()
+        )
+        return "\n".join([*lines, f"records that decode: {counts}"])
+
+
+class _Record(NamedTuple):
+    split: str
+    index: int
+    read: Callable[[], bytes]
+    describe: Callable[[], str]
+
+
+def verify(dataset: str, data_dir: str | None = None) -> Report:
+    """Returns which records of a dataset can be read and decoded, and which cannot.
+
+    Args:
+        dataset: A prepared dataset, `digits` or `folder:PATH`.
+        data_dir: Where prepared datasets lie; TFDS's own directory unless given.
+
+    Raises:
+        DataError: There is no such dataset, or it is not prepared.
+    """
+    if dataset == "synthetic":
+        raise DataError("dataset 'synthetic' is made as it is read; there is nothing to verify")
+    bad: list[BadRecord] = []
+    if datasets.needs_no_preparation(dataset):
+        loaded = datasets.load(dataset, data_dir)
+        expected = dict(loaded.split_sizes)
+        records = _records_of_folder(loaded)
+    else:
+        builder = prepared.read_builder(_find(dataset, datasets.directory(data_dir)))
+        expected = {split: info.num_examples for split, info in builder.info.splits.items()}
+        records = _records_of_builder(builder, bad)
+    decoded = dict.fromkeys(expected, 0)
+    with passes.progress(f"verifying {dataset}", sum(expected.values())) as advance:
+        for record, reason in passes.in_threads(_check, records):
+            advance(1)
+            if reason is None:
+                decoded[record.split] += 1
+            else:
+                bad.append(BadRecord(record.split, record.index, reason))
+    order = list(expected)
+    bad.sort(key=lambda record: (order.index(record.split), record.index))
+    return Report(expected, decoded, tuple(bad))
+
+
+def _find(dataset: str, data_dir: Path) -> Path:
+    request = prepared.parse(dataset)
+    if request.name == "digits":
+        from input_pipeline import digits
+
+        digits.prepare(data_dir)
+    found = prepared.find_directory(request, data_dir)
+    if found is None:
+        raise prepared.not_prepared(request, data_dir, datasets.OWN_NAMES)
+    return found
+
+
+def _records_of_folder(loaded: datasets.Dataset) -> Iterator[_Record]:
+    for split, size in loaded.split_sizes.items():
+        source = loaded.source(split)
+        for index in range(size):
+            yield _Record(
+                split,
+                index,
+                lambda source=source, index=index: source[index]["image"],
+                functools.partial(source.describe, index),
+            )
+
+
+def _records_of_builder(
+    builder: "tfds.core.DatasetBuilder", bad: list[BadRecord]
+) -> Iterator[_Record]:
+    """Yields the records of every file that opens; adds each other file to `bad`."""
+    key = prepared.picture_key(builder)
+    for shard in passes.shards(builder):
+        try:
+            records = passes.open_shard(shard)
+        except DataError as error:
+            bad.append(BadRecord(shard.split, shard.first, str(error)))
+            continue
+        for position in range(shard.num_records):
+            yield _Record(
+                shard.split,
+                shard.first + position,
+                functools.partial(_read, records, position, key),
+                functools.partial("record {} of {}".format, position, shard.path),
+            )
+
+
+def _read(records: Sequence[bytes], position: int, key: str) -> bytes:
+    return prepared.parse_example(records[position]).features.feature[key].bytes_list.value[0]
+
+
+def _check(record: _Record) -> tuple[_Record, str | None]:
+    try:
+        decode(record.read(), record.describe)
+    except DataError as error:
+        return record, str(error)
+    except Exception as error:  # the readers are C++ and raise what they like
+        return record, f"{record.describe()} cannot be read ({prepared.first_line(error)})"
+    return record, None
