@@ -17,6 +17,7 @@ TASKS = ("single_label",)
 RECIPES = ("common",)
 DTYPES = ("float32", "bfloat16")
 SMALLEST = "smallest"
+PUBLISHED = "published"
 # With image_size "smallest", sides are multiples of this, so that every stage halves evenly.
 _SIZE_STEP = 32
 
@@ -36,7 +37,7 @@ def default_config() -> ConfigDict:
     config.train_split = "train"
     config.validation_split = "validation"
     config.test_split = "test"
-    # Pixels a side, or "smallest": the smallest multiple of 32 that the model accepts.
+    # Pixels a side; "smallest": the smallest multiple of 32 that the model accepts; "published": its authors' own.
     config.image_size = SMALLEST
     # Each channel's mean and deviation, of pixels scaled to 0..1; empty for the model's own, which its weights need.
     config.mean = ()
@@ -69,9 +70,10 @@ def default_config() -> ConfigDict:
             "name": "adamw",  # or sgd
             "learning_rate": 1e-3,  # the peak, where the next line does not name the model
             "model_learning_rates": ConfigDict(),  # by model name, chosen by equal tuning on the validation split
-            "schedule": "warmup_cosine",  # or constant
+            "schedule": "warmup_cosine",  # or step (a tenth at each third of the run), or constant
             "warmup_fraction": 0.1,  # of the steps
-            "weight_decay": 0.01,  # on kernels alone
+            "weight_decay": 0.01,
+            "decay_all": False,  # on kernels alone, or on biases and norms too
             "beta1": 0.9,  # AdamW
             "beta2": 0.999,
             "momentum": 0.9,  # SGD
@@ -174,6 +176,8 @@ def learning_rate(config: ConfigDict) -> float:
 
 def image_size(config: ConfigDict) -> int:
     """Returns the image side, in pixels, that the run's model is trained and evaluated at."""
+    if config.image_size == PUBLISHED:
+        return models.info(config.model).input_size
     if config.image_size == SMALLEST:
         smallest = models.info(config.model).min_size
         return max(1, math.ceil(smallest / _SIZE_STEP)) * _SIZE_STEP
@@ -181,7 +185,7 @@ def image_size(config: ConfigDict) -> int:
         return int(config.image_size)
     except ValueError:
         raise ConfigError(
-            f'config.image_size is a number of pixels or "{SMALLEST}", not {config.image_size!r}.'
+            f'config.image_size is a number of pixels, "{SMALLEST}" or "{PUBLISHED}", not {config.image_size!r}.'
         ) from None
 
 

@@ -47,8 +47,8 @@ def measure(
     augmentation: Augmentation,
     workers: Sequence[int] = (0, 1, 2),
     peers: Sequence[str] = (),
-    rounds: int = 3,
-    batches: int = 20,
+    rounds: int = 5,
+    batches: int = 30,
 ) -> list[InputSpeed]:
     """Measures each stage, the whole by number of workers, and each peer, in turns so that all meet the same noise.
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
@@ -23,21 +24,31 @@ def constant(peak: float, steps: int, warmup_steps: int) -> optax.Schedule:
     return optax.linear_schedule(peak if warmup_steps == 0 else 0.0, peak, max(warmup_steps, 1))
 
 
+def step(peak: float, steps: int, warmup_steps: int) -> optax.Schedule:
+    """Linear from 0 to `peak` over `warmup_steps`, then a tenth from a third of the steps on, a hundredth from two."""
+    drops = {round(steps / 3): 0.1, round(2 * steps / 3): 0.1}
+    steady = optax.piecewise_constant_schedule(peak, drops)
+    if not warmup_steps:
+        return steady
+    rising = optax.linear_schedule(0.0, peak, warmup_steps)
+    return lambda count: jnp.minimum(rising(count), steady(count))
+
+
 def adamw(config: ConfigDict, learning_rate: optax.Schedule) -> optax.GradientTransformation:
-    """AdamW (arXiv:1711.05101) with weight decay on kernels alone."""
+    """AdamW (arXiv:1711.05101)."""
     return optax.adamw(
         learning_rate,
         b1=config.beta1,
         b2=config.beta2,
         weight_decay=config.weight_decay,
-        mask=decayed,
+        mask=_decayed(config),
     )
 
 
 def sgd(config: ConfigDict, learning_rate: optax.Schedule) -> optax.GradientTransformation:
-    """SGD with momentum and L2 weight decay on kernels alone, in PyTorch's order: decay, momentum, learning rate."""
+    """SGD with momentum and L2 weight decay, in PyTorch's order: decay, momentum, learning rate."""
     return optax.chain(
-        optax.add_decayed_weights(config.weight_decay, mask=decayed),
+        optax.add_decayed_weights(config.weight_decay, mask=_decayed(config)),
         optax.sgd(learning_rate, momentum=config.momentum or None, nesterov=config.nesterov),
     )
 
@@ -46,6 +57,7 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {"adamw": a
 SCHEDULES: dict[str, Callable[..., optax.Schedule]] = {
     "warmup_cosine": warmup_cosine,
     "constant": constant,
+    "step": step,
 }
 
 
@@ -69,5 +81,10 @@ def create_optimizer(config: ConfigDict, peak: float, steps: int) -> optax.Gradi
 
 
 def decayed(params) -> dict:
-    """Returns the tree of which parameters weight decay applies to: kernels, but neither biases nor norm scales."""
+    """Returns the tree of which parameters are kernels, and neither biases nor norm scales."""
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
+
+def _decayed(config: ConfigDict) -> Callable | None:
+    """Returns which parameters weight decay applies to; None for all of them."""
+    return None if config.decay_all else decayed

@@ -13,7 +13,8 @@ from ml_collections import ConfigDict
 
 import models
 from benchmarks import config as config_lib
-from benchmarks import devices, optimizers, seeds, steps
+from benchmarks import devices, optimizers, steps
+from input_pipeline import seeds
 
 # The compute dtype of a model, by the name that configurations use.
 DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}

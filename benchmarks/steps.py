@@ -15,8 +15,7 @@ import optax
 from flax import nnx
 
 import models
-from benchmarks import seeds
-from input_pipeline import on_device
+from input_pipeline import on_device, seeds
 
 # What crosses `jax.jit`: params, batch_stats, opt_state and step.
 State = dict[str, Any]

@@ -27,12 +27,11 @@ from benchmarks import (
     program,
     progress,
     runs,
-    seeds,
 )
 from benchmarks import config as config_lib
 from benchmarks.clock import Clock
 from benchmarks.metric_files import MetricFiles
-from input_pipeline import augmentation, loader
+from input_pipeline import augmentation, loader, seeds
 from results import records
 
 

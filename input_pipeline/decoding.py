@@ -1,26 +1,20 @@
 """Encoded pictures of any mode to RGB uint8."""
 
+import contextlib
 import io
-import math
-import threading
 from collections.abc import Callable
 
 import cv2
 import numpy as np
-import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from input_pipeline import jpeg
 from input_pipeline.errors import DataError
 from input_pipeline.resizing import Box
 
-_JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
-_EXIF = b"Exif\x00\x00"
-_START_OF_SCAN = 0xDA
 _EXIF_ORIENTATION = 0x0112
-
-_thread = threading.local()
 
 
 def decode(data: bytes, describe: Callable[[], str] = lambda: "picture") -> np.ndarray:
@@ -55,9 +49,8 @@ def decode_part(
 ) -> tuple[np.ndarray, Box]:
     """Returns a decoded picture, and the part of it that `choose` takes, in pixels of what is returned.
 
-    The picture is valid until this thread's next call: pictures are decoded into the same memory, which stays in the
-    processor's cache. A JPEG of which the part is over twice as large as wanted is decoded at a half or less, which
-    takes a fraction of the time.
+    For training: a JPEG is decoded no further and no finer than the part needs, see `jpeg.decode_part`, and the picture
+    is valid until this thread's next call. What accuracy is measured on goes through `decode`.
 
     Args:
         data: As for `decode`.
@@ -68,22 +61,11 @@ def decode_part(
     Raises:
         DataError: As `decode`.
     """
-    header = _plain_jpeg_size(data)
-    if header is not None:
-        rows, columns = header
-        box = choose(rows, columns)
-        try:
-            picture = simplejpeg.decode_jpeg(
-                data,
-                "RGB",
-                min_height=math.ceil(rows * size / max(1.0, box.height)),
-                min_width=math.ceil(columns * size / max(1.0, box.width)),
-                min_factor=2,
-                buffer=_memory(rows * columns * 3),
-            )
-            return picture, box.scaled(picture.shape[0] / rows, picture.shape[1] / columns)
-        except ValueError:
-            pass  # Pillow shall judge
+    head = jpeg.header(data)
+    if head is not None:
+        box = choose(head.rows, head.columns)
+        with contextlib.suppress(ValueError):  # Pillow shall judge
+            return jpeg.decode_part(data, head, box, size)
     picture = decode(data, describe)
     return picture, choose(*picture.shape[:2])
 
@@ -99,46 +81,13 @@ def _what_is_wrong(data: bytes, error: Exception) -> str:
 
 def _decode_fast(data: bytes) -> np.ndarray | None:
     """Returns a plain JPEG or PNG decoded without Pillow; None where Pillow shall judge."""
-    if _plain_jpeg_size(data) is not None:
-        try:
-            return simplejpeg.decode_jpeg(data, "RGB")
-        except ValueError:
-            return None
+    if jpeg.header(data) is not None:
+        with contextlib.suppress(ValueError):
+            return jpeg.decode(data)
+        return None
     if data.startswith(_PNG) and _is_plain_png(data):
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     return None
-
-
-def _plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Returns the rows and columns of a grey or RGB JPEG that is not to be turned; None for anything else."""
-    if not data.startswith(_JPEG) or _has_exif(data):
-        return None
-    try:
-        rows, columns, colors, _ = simplejpeg.decode_jpeg_header(data)
-    except ValueError:
-        return None
-    return (rows, columns) if colors in ("Gray", "YCbCr", "RGB") else None
-
-
-def _has_exif(data: bytes) -> bool:
-    """Says whether one of a JPEG's segments before its pixels is EXIF data."""
-    position = 2
-    while data[position : position + 1] == b"\xff":
-        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4])
-        if marker == _START_OF_SCAN:
-            return False
-        if data.startswith(_EXIF, position + 4):
-            return True
-        position += 2 + length
-    return _EXIF in data  # padded or odd: to be sure
-
-
-def _memory(size: int) -> np.ndarray:
-    """Returns at least `size` bytes that belong to this thread, the same ones as far as they are enough."""
-    memory = getattr(_thread, "memory", None)
-    if memory is None or memory.size < size:
-        memory = _thread.memory = np.empty(size, np.uint8)
-    return memory
 
 
 def _is_plain_png(data: bytes) -> bool:

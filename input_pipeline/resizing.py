@@ -65,11 +65,19 @@ def resize_exactly(
     return np.asarray(resized)
 
 
-def resize_fast(picture: np.ndarray, box: Box, size: int) -> np.ndarray:
+def resize_fast(
+    picture: np.ndarray, box: Box, size: int, out: np.ndarray | None = None
+) -> np.ndarray:
     """Returns the box, moved to whole pixels, resized to [size, size, 3]: for training, where it is drawn by chance.
 
     Bilinear, as TensorFlow resizes, which is not antialiased; from half the size down it averages, so that detail never
     turns into noise.
+
+    Args:
+        picture: uint8 [rows, columns, 3].
+        box: The part to take.
+        size: Height and width of the result, in pixels.
+        out: Memory for the result, which may be left unused.
     """
     rows, columns, _ = picture.shape
     top, left = min(rows - 1, round(box.top)), min(columns - 1, round(box.left))
@@ -80,7 +88,7 @@ def resize_fast(picture: np.ndarray, box: Box, size: int) -> np.ndarray:
         return part
     halves = bottom - top >= 2 * size and right - left >= 2 * size
     method = cv2.INTER_AREA if halves else cv2.INTER_LINEAR
-    return cv2.resize(part, (size, size), interpolation=method)
+    return cv2.resize(part, (size, size), dst=out, interpolation=method)
 
 
 def evaluation_boxes(

@@ -3,6 +3,8 @@
 import itertools
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -263,26 +265,37 @@ def test_a_killed_worker_process_is_an_error_and_no_hang(digits):
         list(batches)
 
 
-def test_worker_processes_end_when_their_parent_is_killed(data_dir, digits):
+def shared_memory():
+    return {path.name for path in Path("/dev/shm").glob("psm_*")}
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="shared memory is not seen as files here")
+def test_a_killed_parent_leaves_no_worker_process_and_no_shared_memory(data_dir, digits):
     # Waiting in the middle of the iteration, the parent cannot tell its workers anything.
     script = (
         "import multiprocessing, time\n"
         "from input_pipeline import datasets, loader\n"
         "if __name__ == '__main__':\n"
         f"    dataset = datasets.load('digits', {data_dir!r})\n"
-        "    batches = loader.train_batches(dataset, 'train', image_size=8, batch_size=4,\n"
+        "    batches = loader.train_batches(dataset, 'train', image_size=64, batch_size=32,\n"
         "        num_steps=10**6, seed=0, num_workers=1)\n"
         "    next(batches)\n"
         "    print(multiprocessing.active_children()[0].pid, flush=True)\n"
         "    time.sleep(60)\n"
     )
+    before = shared_memory()
     parent = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     worker = psutil.Process(int(parent.stdout.readline()))
+    assert shared_memory() - before
     parent.kill()
     parent.wait()
     assert psutil.wait_procs([worker], timeout=20)[0] == [worker]
+    deadline = time.monotonic() + 20
+    while shared_memory() - before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not shared_memory() - before
 
 
 @pytest.mark.parametrize(

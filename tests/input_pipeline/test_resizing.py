@@ -107,7 +107,7 @@ def test_a_large_jpeg_is_decoded_smaller_when_a_small_picture_is_wanted(photogra
     box = Box(100, 200, 600, 600)
     picture, part = decoding.decode_part(data, lambda rows, columns: box, 96)
     assert picture.shape[0] <= 400
-    assert part.height / picture.shape[0] == pytest.approx(600 / 800)
+    assert part.width / picture.shape[1] == pytest.approx(600 / 1000)
     near = resizing.resize_fast(picture, part, 96).astype(int)
     expected = resizing.resize_fast(whole, box, 96)
     assert np.abs(near - expected).mean() < 2
@@ -116,8 +116,34 @@ def test_a_large_jpeg_is_decoded_smaller_when_a_small_picture_is_wanted(photogra
 def test_a_part_that_is_not_much_larger_is_decoded_in_full(photograph):
     data = jpeg(photograph(300, 400))
     picture, part = decoding.decode_part(data, lambda rows, columns: Box(0, 0, 200, 200), 128)
-    np.testing.assert_array_equal(picture, decoding.decode(data))
+    whole = decoding.decode(data)
+    assert picture.shape[1:] == whole.shape[1:]
     assert part == (0, 0, 200, 200)
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("bottom", [1, 100, 127, 128, 129, 290, 300])
+def test_leaving_out_rows_below_the_part_changes_nothing_in_it(bottom, subsampling, photograph):
+    file = io.BytesIO()
+    Image.fromarray(photograph(300, 200)).save(file, "JPEG", quality=90, subsampling=subsampling)
+    data = file.getvalue()
+    all_rows, _ = decoding.decode_part(data, lambda rows, columns: Box(0, 0, rows, columns), 300)
+    all_rows = all_rows.copy()
+    picture, part = decoding.decode_part(
+        data, lambda rows, columns: Box(bottom - 1, 0, 1, columns), 200
+    )
+    assert (picture.shape[0] < 300) == (bottom < 288 - 16)
+    assert part == (bottom - 1, 0, 1, 200)
+    np.testing.assert_array_equal(picture[:bottom], all_rows[:bottom])
+    exact = decoding.decode(data).astype(int)[:bottom]
+    assert np.abs(picture[:bottom] - exact).mean() < 2
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.9])
+def test_a_cut_file_is_told_from_a_whole_one(kept, photograph):
+    data = jpeg(photograph(300, 200))
+    with pytest.raises(DataError, match="cannot be decoded"):
+        decoding.decode_part(data[: int(kept * len(data))], lambda r, c: Box(0, 0, 50, 50), 32)
 
 
 def test_the_part_is_chosen_from_the_size_after_turning(photograph):

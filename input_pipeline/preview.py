@@ -1,0 +1,185 @@
+"""Draws what a model is really fed: a grid of pictures from a configuration's training batches, with their labels.
+
+    python -m input_pipeline.preview --config=benchmarks/configs/tiny_imagenet.py --out=preview.png
+
+Everything that chance does is in it, on the host and on the device, as in that step of that run.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import app, flags, logging
+from ml_collections import config_flags
+from PIL import Image, ImageDraw, ImageFont
+
+from input_pipeline import augmentation, datasets, loader, seeds
+from input_pipeline.errors import DataError
+
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_ON_DEVICE = ("random_erasing", "mixup", "cutmix")
+_TILE, _GAP, _LINE, _TITLE = 144, 10, 17, 30
+_BACKGROUND, _TEXT = (255, 255, 255), (20, 20, 20)
+
+
+def training_batch(
+    config: Mapping[str, Any], dataset: datasets.Dataset, image_size: int, step: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns pictures uint8 [batch, height, width, 3] and targets float32 [batch, classes] of one step of training.
+
+    Args:
+        config: The run's; see `benchmarks/config.py`.
+        dataset: What it names.
+        image_size: Height and width, in pixels.
+        step: Counted from 0.
+
+    Raises:
+        DataError: The split or an augmentation is unknown, or examples cannot be read.
+    """
+    batch = next(
+        loader.train_batches(
+            dataset,
+            config["train_split"],
+            image_size=image_size,
+            batch_size=config["batch_size"],
+            num_steps=step + 1,
+            start_step=step,
+            seed=seeds.derive(config["seed"], "data"),
+            augmentation=augmentation.create(config["augmentation"]),
+            max_unreadable_fraction=config["max_unreadable_fraction"],
+        )
+    )
+    return _on_device(config, batch, dataset.num_classes, step)
+
+
+def _on_device(
+    config: Mapping[str, Any], batch: Mapping[str, np.ndarray], num_classes: int, step: int
+) -> tuple[np.ndarray, np.ndarray]:
+    import jax
+
+    from input_pipeline import on_device
+
+    chosen = config["augmentation"]
+    # Erased pixels show as the mean.
+    mean = np.array(tuple(config["mean"]) or _IMAGENET_MEAN, np.float32) * 255
+    std = np.array(tuple(config["std"]) or _IMAGENET_STD, np.float32) * 255
+    images = (batch["image"].astype(np.float32) - mean) / std
+    targets = jax.nn.one_hot(batch["label"], num_classes)
+    if chosen["random_erasing"]:
+        key = jax.random.fold_in(seeds.key(config["seed"], "erasing"), step)
+        images = on_device.random_erasing(images, key, probability=chosen["random_erasing"])
+    key = jax.random.fold_in(seeds.key(config["seed"], "mixing"), step)
+    images, targets = on_device.mix(
+        images, targets, key, mixup_alpha=chosen["mixup"], cutmix_alpha=chosen["cutmix"]
+    )
+    pictures = np.clip(np.rint(np.asarray(images) * std + mean), 0, 255).astype(np.uint8)
+    return pictures, np.asarray(targets)
+
+
+def captions(targets: np.ndarray, class_names: Sequence[str]) -> list[str]:
+    """Returns a label for each row of targets [batch, classes]: the class, or the shares of two that were mixed."""
+    found = []
+    for row in targets:
+        shown = [index for index in np.argsort(-row)[:2] if row[index] > 0.005]
+        parts = [
+            class_names[index] + (f" {row[index]:.2f}" if len(shown) > 1 else "") for index in shown
+        ]
+        found.append(" + ".join(parts))
+    return found
+
+
+def grid(pictures: np.ndarray, labels: Sequence[str], title: str) -> Image.Image:
+    """Returns a picture of pictures, each enlarged or reduced to one width, with its label below."""
+    columns = min(len(pictures), 8)
+    rows = -(-len(pictures) // columns)
+    cell = (_TILE + _GAP, _TILE + 2 * _LINE + _GAP)
+    canvas = Image.new(
+        "RGB", (columns * cell[0] + _GAP, rows * cell[1] + _TITLE + _GAP), _BACKGROUND
+    )
+    draw = ImageDraw.Draw(canvas)
+    font = ImageFont.load_default(13)
+    draw.text((_GAP, _GAP), title, _TEXT, font=ImageFont.load_default(15))
+    for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+        left = _GAP + number % columns * cell[0]
+        top = _TITLE + _GAP + number // columns * cell[1]
+        method = Image.Resampling.NEAREST if len(picture) < _TILE else Image.Resampling.LANCZOS
+        canvas.paste(Image.fromarray(picture).resize((_TILE, _TILE), method), (left, top))
+        for line, text in enumerate(_lines(label, draw, font)):
+            draw.text((left, top + _TILE + 2 + line * _LINE), text, _TEXT, font=font)
+    return canvas
+
+
+def _lines(text: str, draw: ImageDraw.ImageDraw, font) -> list[str]:
+    """Returns the text broken at spaces into at most two lines that fit below a tile."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and draw.textlength(longer, font=font) > _TILE:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    kept = lines[:2]
+    for number, line in enumerate(kept):
+        cut = line
+        while draw.textlength(cut, font=font) > _TILE:
+            cut = cut[:-2] + "…"
+        kept[number] = cut
+    if len(lines) > 2:
+        kept[1] = kept[1].rstrip("…")[:-1] + "…"
+    return kept
+
+
+def _image_size(config: Mapping[str, Any], given: int | None) -> int:
+    if given:
+        return given
+    # A configuration may leave it to each model.
+    size = str(config["image_size"])
+    return int(size) if size.isdigit() else 64
+
+
+def _define_flags() -> None:
+    config_flags.DEFINE_config_file("config", None, "The configuration file.")
+    flags.DEFINE_string("out", "preview.png", "The picture to write.")
+    flags.DEFINE_integer("step", 0, "Which step's batch, counted from 0.", lower_bound=0)
+    flags.DEFINE_integer("pictures", 32, "How many to show, at most a batch.", lower_bound=1)
+    flags.DEFINE_integer(
+        "image_size",
+        None,
+        "Pixels a side; the configuration's, or 64 where it leaves it to models.",
+    )
+    flags.mark_flag_as_required("config")
+
+
+def main(argv: list[str]) -> None:
+    """Draws what the flags say; a mistake is one sentence and exit status 2."""
+    del argv
+    logging.set_verbosity(logging.ERROR)
+    given = flags.FLAGS
+    try:
+        config = given.config
+        config.keys()  # a file that is missing or broken shows only now
+    except (AttributeError, KeyError, TypeError, ValueError, OSError, SyntaxError) as error:
+        print(f"error: --config cannot be read: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    try:
+        dataset = datasets.load(config.dataset, config.data_dir or None)
+        size = _image_size(config, given.image_size)
+        pictures, targets = training_batch(config, dataset, size, given.step)
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    shown = min(given.pictures, len(pictures))
+    chosen = config.augmentation
+    mixing = [f"{each} {chosen[each]:g}" for each in _ON_DEVICE if chosen[each]]
+    changes = ", ".join([chosen.crop, *chosen.changes, *mixing])
+    title = f"{dataset.name} {config.train_split}, step {given.step}, {size} px: {changes}"
+    labels = captions(targets[:shown], dataset.class_names)
+    grid(pictures[:shown], labels, title).save(Path(given.out))
+    print(f"wrote {given.out}: {shown} of {len(pictures)} pictures of step {given.step}")
+
+
+if __name__ == "__main__":
+    _define_flags()
+    app.run(main)
