@@ -10,14 +10,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
-from benchmarks import devices, input_peers
+import models
+from benchmarks import config as config_lib
+from benchmarks import devices, input_peers, program
+from input_pipeline import augmentation as augmentation_lib
 from input_pipeline import decoding, loader, resizing
 from input_pipeline.augmentation import Augmentation
 from input_pipeline.datasets import Dataset
 
 _SAMPLE = 256  # pictures that single stages are measured on
 _WARM_UP_BATCHES = 4
+_WARM_UP_STEPS = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +92,63 @@ def measure(
         for key, make in whole.items():
             timings.setdefault(key, []).append(_images_per_second(make(), batch_size, batches))
     return [InputSpeed(*key, float(np.median(speeds))) for key, speeds in timings.items()]
+
+
+@dataclasses.dataclass(frozen=True)
+class Waiting:
+    """How long training a model on real data waits for it.
+
+    Attributes:
+      workers: processes that read; 0 for threads.
+      train_images_per_second: of the whole, waiting included.
+      input_wait_share: of the seconds of training.
+    """
+
+    model: str
+    batch_size: int
+    workers: int
+    train_images_per_second: float
+    input_wait_share: float
+
+
+def measure_waiting(config: ConfigDict, dataset: Dataset, steps: int = 20) -> Waiting:
+    """Trains the configuration's model for some steps on real data and measures how long it waits for it.
+
+    Raises:
+      ConfigError, ModelError, DataError: one sentence on what is wrong.
+    """
+    config_lib.validate(config)
+    mesh = devices.create_mesh()
+    compiled = program.compile_program(config, dataset.num_classes, steps, mesh)
+    state = program.initial_state(config, dataset.num_classes, steps, mesh)
+    batches = loader.train_batches(
+        dataset,
+        config.train_split,
+        image_size=config_lib.image_size(config),
+        batch_size=config.batch_size,
+        num_steps=steps + _WARM_UP_STEPS,
+        seed=0,
+        augmentation=augmentation_lib.create(config.augmentation),
+        num_workers=config.num_workers,
+    )
+    waited, start = 0.0, 0.0
+    for step in range(steps + _WARM_UP_STEPS):
+        if step == _WARM_UP_STEPS:
+            jax.block_until_ready(state)
+            waited, start = 0.0, time.perf_counter()
+        began = time.perf_counter()
+        batch = next(batches)
+        waited += time.perf_counter() - began
+        state, _ = compiled.train_step(state, devices.place_batch(batch, mesh))
+    jax.block_until_ready(state)
+    seconds = time.perf_counter() - start
+    return Waiting(
+        model=models.label(*models.parse(config.model)),
+        batch_size=config.batch_size,
+        workers=config.num_workers,
+        train_images_per_second=steps * config.batch_size / seconds,
+        input_wait_share=waited / seconds,
+    )
 
 
 def _single_stages(

@@ -5,8 +5,8 @@
 
 Prints, for each model, images per second in training and in inference, the milliseconds of one step, and the seconds to
 compile. With `--input`, images per second of each stage from the disk to the device, by number of worker processes,
-for random resized crop and flip. `--out` writes the same as CSV. Speed depends on the machine and on what else it does:
-compare rows of one run.
+for random resized crop and flip; with `--models` too, the share of its time that training each spends waiting for data.
+`--out` writes the same as CSV. Speed depends on the machine and on what else it does: compare rows of one run.
 """
 
 import csv
@@ -96,7 +96,9 @@ def measure(config: ConfigDict, num_classes: int = 1000) -> Speed:
     )
 
 
-def write_csv(speeds: Sequence[Speed | input_speed.InputSpeed], path: Path) -> None:
+def write_csv(
+    speeds: Sequence[Speed | input_speed.InputSpeed | input_speed.Waiting], path: Path
+) -> None:
     """Writes a row each, the header naming fields and units as their class does."""
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(speeds[0])])
@@ -143,20 +145,54 @@ def _input_table(speeds: Sequence[input_speed.InputSpeed]) -> Table:
     return table
 
 
-def _measure_input() -> list[input_speed.InputSpeed]:
+def _waiting_table(found: Sequence[input_speed.Waiting]) -> Table:
+    table = Table("model", "batch", "workers", "train img/s", "waiting for data")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for each in found:
+        table.add_row(
+            each.model,
+            str(each.batch_size),
+            str(each.workers) if each.workers else "threads",
+            f"{each.train_images_per_second:,.1f}",
+            f"{each.input_wait_share:.1%}",
+        )
+    return table
+
+
+def _measure_input() -> list[input_speed.InputSpeed] | list[input_speed.Waiting]:
+    """Prints the speed of reading; with models, how long training each of them waits for it instead."""
     given = flags.FLAGS
     size = given.image_size or "224"
     if not size.isdigit():
         raise ConfigError(f"--image_size is a number of pixels, not {size!r}.")
-    return input_speed.measure(
-        datasets.load(given.dataset, given.data_dir),
+    if not all(count.isdigit() for count in given.workers):
+        raise ConfigError(f"--workers is numbers of processes, not {','.join(given.workers)!r}.")
+    workers = [int(count) for count in given.workers]
+    dataset = datasets.load(given.dataset, given.data_dir)
+    config = config_lib.default_config()
+    config.dataset, config.train_split = given.dataset, given.split
+    config.image_size, config.dtype = size, given.dtype
+    config.batch_size = config.eval_batch_size = given.batch_size
+    config.augmentation.crop, config.augmentation.changes = "random_resized", ("flip",)
+    if given.models:
+        found = []
+        for config.model in config_lib.split_specs(given.models):
+            for config.num_workers in workers:
+                found.append(input_speed.measure_waiting(config, dataset))
+        Console().print(_waiting_table(found))
+        return found
+    speeds = input_speed.measure(
+        dataset,
         given.split,
         image_size=int(size),
         batch_size=given.batch_size,
-        augmentation=augmentation.create({"crop": "random_resized", "changes": ("flip",)}),
-        workers=[int(count) for count in given.workers],
+        augmentation=augmentation.create(config.augmentation),
+        workers=workers,
         peers=given.peers,
     )
+    Console().print(_input_table(speeds))
+    return speeds
 
 
 def define_flags() -> None:
@@ -166,7 +202,11 @@ def define_flags() -> None:
     flags.DEFINE_string("data_dir", None, "With --input: where prepared datasets lie.")
     flags.DEFINE_list("workers", ["0", "1", "2"], "With --input: worker processes; 0 for threads.")
     flags.DEFINE_list("peers", [], "With --input: what to measure beside it: tf_data, torch.")
-    flags.DEFINE_string("models", None, "Which models, with commas between them; all by default.")
+    flags.DEFINE_string(
+        "models",
+        None,
+        "Which models, with commas between them; all, or with --input none, by default.",
+    )
     flags.DEFINE_integer("batch_size", 32, "Images in a batch, over all devices.", lower_bound=1)
     flags.DEFINE_string("image_size", "", "Pixels a side, or smallest; the model's own by default.")
     flags.DEFINE_enum("dtype", "float32", config_lib.DTYPES, "Of the computation.")
@@ -178,7 +218,6 @@ def main() -> int:
     commands.use_compilation_cache()
     if flags.FLAGS.input:
         speeds = _measure_input()
-        Console().print(_input_table(speeds))
     else:
         speeds = _measure_models()
         Console().print(_table(speeds))

@@ -3,10 +3,10 @@
     python -m benchmarks.suite --config=benchmarks/configs/tiny_imagenet.py --workdir=runs/tiny_imagenet \
         --config.dataset=folder:PATH --seeds=0,1,2
 
-PATH holds `train/<class>/*.JPEG` and `validation/<class>/*.JPEG`. Every model sees 1,500,000 pictures (30 epochs of 100
-classes): random resized crop and flip, SGD with Nesterov momentum under a cosine, batch 256. A twentieth of the training
-split is the validation part; the test split is the folder's `validation`. The learning rates are customary ones, not
-tuned.
+PATH holds `train/<class>/*.JPEG` and `validation/<class>/*.JPEG`. Every model sees 1,500,000 pictures (30 epochs of
+100 classes): random resized crop and flip, SGD with Nesterov momentum under a cosine, batch 256. A twentieth of the
+training split is the validation part; the test split is the folder's `validation`. The learning rates are customary,
+not tuned.
 """
 
 from ml_collections import ConfigDict

@@ -1,0 +1,94 @@
+"""The preview shows what the model is fed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from input_pipeline import augmentation, loader, preview, seeds
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def config():
+    chosen = augmentation.defaults() | {"random_erasing": 0.0, "mixup": 0.0, "cutmix": 0.0}
+    return {
+        "train_split": "train",
+        "batch_size": 12,
+        "seed": 4,
+        "mean": (),
+        "std": (),
+        "max_unreadable_fraction": 0.0,
+        "augmentation": chosen | {"changes": ("shift",)},
+    }
+
+
+def test_pictures_are_those_of_the_runs_own_step(config, digits):
+    pictures, targets = preview.training_batch(config, digits, 16, step=2)
+    batches = loader.train_batches(
+        digits,
+        "train",
+        image_size=16,
+        batch_size=12,
+        num_steps=3,
+        seed=seeds.derive(4, "data"),
+        augmentation=augmentation.create({"changes": ("shift",)}),
+    )
+    *_, last = batches
+    np.testing.assert_array_equal(pictures, last["image"])
+    np.testing.assert_array_equal(targets.argmax(1), last["label"])
+    names = [digits.class_names[label] for label in last["label"]]
+    assert preview.captions(targets, digits.class_names) == names
+
+
+def test_what_the_device_does_is_shown_too(config, digits):
+    plain, _ = preview.training_batch(config, digits, 16)
+    config["augmentation"] |= {"mixup": 1.0}
+    mixed, targets = preview.training_batch(config, digits, 16)
+    own = targets.max(1, keepdims=True)[:, :, None, None]
+    partner = np.roll(plain, 1, 0)
+    shares = {own.flat[0], 1 - own.flat[0]}
+    nearest = min(np.abs(share * plain + (1 - share) * partner - mixed).mean() for share in shares)
+    assert nearest < 1
+    assert any("+" in caption for caption in preview.captions(targets, digits.class_names))
+
+
+def test_captions_give_the_shares_of_what_was_mixed():
+    targets = np.array([[0.0, 1.0, 0.0], [0.7, 0.0, 0.3]])
+    assert preview.captions(targets, ("ant", "bee", "cat")) == ["bee", "ant 0.70 + cat 0.30"]
+
+
+def test_a_grid_has_a_tile_for_each_picture_and_fits_long_names(photograph):
+    pictures = np.stack([photograph(32, 32, seed) for seed in range(10)])
+    names = ["a", "a very long name of a class that never ends and never fits anywhere"] * 5
+    one_row = preview.grid(pictures[:8], names[:8], "title")
+    two_rows = preview.grid(pictures, names, "title")
+    assert two_rows.width == one_row.width
+    assert two_rows.height > one_row.height * 1.7
+    # The tile's colours are there, enlarged without blur.
+    left, top = preview._GAP, preview._TITLE + preview._GAP
+    tile = np.asarray(two_rows)[top : top + preview._TILE, left : left + preview._TILE]
+    assert {*map(tuple, tile.reshape(-1, 3))} <= {*map(tuple, pictures[0].reshape(-1, 3))}
+
+
+def test_the_command_draws_a_configuration_and_tells_a_mistake_in_one_sentence(data_dir, tmp_path):
+    def run(*arguments):
+        command = [sys.executable, "-m", "input_pipeline.preview", *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    out = tmp_path / "preview.png"
+    config = ["--config=benchmarks/configs/digits.py", f"--config.data_dir={data_dir}"]
+    ended = run(*config, f"--out={out}", "--pictures=6")
+    assert ended.returncode == 0, ended.stderr
+    assert Image.open(out).size[0] > 800
+    wrong = run(*config, "--config.augmentation.crop=center")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "did you mean centre" in wrong.stderr
+    missing = run("--config=nowhere.py")
+    assert missing.returncode == 2
+    assert "nowhere.py" in missing.stderr
+    assert "Traceback" not in wrong.stderr + missing.stderr
