@@ -40,10 +40,20 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
 def place_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """Returns the global batch of which each process gives its part."""
     sharding = data_sharded(mesh)
+    on_cpu = mesh.devices.flat[0].platform == "cpu"
     return {
-        name: jax.make_array_from_process_local_data(sharding, array)
+        name: jax.make_array_from_process_local_data(sharding, _own(array) if on_cpu else array)
         for name, array in batch.items()
     }
+
+
+def _own(array: np.ndarray) -> np.ndarray:
+    """Returns the array in this process's own memory.
+
+    On the CPU, JAX goes on using the memory it is given, and lets go of it late; memory that is shared with a worker
+    process has to be given back.
+    """
+    return array if type(array) is np.ndarray else np.array(array)
 
 
 def placed(batches: Iterable[dict[str, np.ndarray]], mesh: Mesh) -> Iterator[dict[str, jax.Array]]:

@@ -8,6 +8,7 @@ Published weights are evaluated as their authors did: the model's own size, resi
 232). Prints the figures; `--out` writes them as JSON.
 """
 
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -150,11 +151,13 @@ def _evaluate(
     with reporter or progress.create("lines", config.model) as reporter:
         reporter.report(progress.Event("compiling"))
         eval_step = program.lower_eval_step(config, model, params, batch_stats, mesh).compile()
-        batches = devices.placed(evaluation.batches(config, dataset, split), mesh)
         reporter.report(progress.Event("evaluating"))
-        metrics = evaluation.evaluate(
-            eval_step, *devices.replicate((params, batch_stats), mesh), batches
-        )
+        with contextlib.closing(evaluation.batches(config, dataset, split)) as batches:
+            metrics = evaluation.evaluate(
+                eval_step,
+                *devices.replicate((params, batch_stats), mesh),
+                devices.placed(batches, mesh),
+            )
     return Evaluation(
         model=models.label(*models.parse(config.model)),
         weights=weights,

@@ -7,6 +7,7 @@ The same command resumes a run that was stopped. `WORKDIR/record.json` says how 
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import sys
 import traceback
@@ -93,20 +94,6 @@ def _execute(run: runs.Run, started: str, reporter: progress.Reporter) -> record
                 )
                 compiled = compiling.result()
         del restored
-        batches = loader.train_batches(
-            run.dataset,
-            config.train_split,
-            image_size=run.image_size,
-            batch_size=config.batch_size,
-            num_steps=num_steps,
-            seed=seeds.derive(config.seed, "data"),
-            start_step=start_step,
-            augmentation=augmentation.create(config.augmentation),
-            num_workers=config.num_workers,
-            shard_index=jax.process_index(),
-            shard_count=jax.process_count(),
-            max_unreadable_fraction=config.max_unreadable_fraction,
-        )
         schedule = loop.Schedule(
             start_step=start_step,
             num_steps=num_steps,
@@ -114,7 +101,10 @@ def _execute(run: runs.Run, started: str, reporter: progress.Reporter) -> record
             log_every_steps=config.log_every_steps,
             checkpoint_every_steps=config.checkpoint_every_steps,
         )
-        with MetricFiles(run.workdir, start_step) as files:
+        with (
+            contextlib.closing(_train_batches(run, start_step)) as batches,
+            MetricFiles(run.workdir, start_step) as files,
+        ):
             state = loop.train(
                 compiled,
                 state,
@@ -150,6 +140,25 @@ def _execute(run: runs.Run, started: str, reporter: progress.Reporter) -> record
     return record
 
 
+def _train_batches(run: runs.Run, start_step: int) -> loader.Batches:
+    """Returns this process's part of the batches from `start_step` to the end."""
+    config = run.config
+    return loader.train_batches(
+        run.dataset,
+        config.train_split,
+        image_size=run.image_size,
+        batch_size=config.batch_size,
+        num_steps=run.budget.steps,
+        seed=seeds.derive(config.seed, "data"),
+        start_step=start_step,
+        augmentation=augmentation.create(config.augmentation),
+        num_workers=config.num_workers,
+        shard_index=jax.process_index(),
+        shard_count=jax.process_count(),
+        max_unreadable_fraction=config.max_unreadable_fraction,
+    )
+
+
 def _evaluate(run: runs.Run, compiled: program.Program, params, batch_stats):
     """Returns, the test split being read last and once: metrics by split, images per second, unreadable examples by
     split."""
@@ -159,13 +168,13 @@ def _evaluate(run: runs.Run, compiled: program.Program, params, batch_stats):
     for name, split in splits.items():
         if not split:
             continue
-        batches = evaluation.batches(run.config, run.dataset, split)
-        placed = devices.placed(batches, compiled.mesh)
-        if first_batch is None:
-            first_batch = next(placed)
-            placed = _chain(first_batch, placed)
-        metrics[name] = evaluation.evaluate(compiled.eval_step, params, batch_stats, placed)
-        unreadable[name] = len(batches.faults)
+        with contextlib.closing(evaluation.batches(run.config, run.dataset, split)) as batches:
+            placed = devices.placed(batches, compiled.mesh)
+            if first_batch is None:
+                first_batch = next(placed)
+                placed = _chain(first_batch, placed)
+            metrics[name] = evaluation.evaluate(compiled.eval_step, params, batch_stats, placed)
+            unreadable[name] = len(batches.faults)
     speed = evaluation.images_per_second(compiled.eval_step, params, batch_stats, first_batch)
     return metrics, speed, unreadable
 

@@ -9,6 +9,7 @@ an example, several times what a small picture takes from disk to pixels.
 """
 
 import functools
+import gc
 import hashlib
 import os
 import threading
@@ -161,7 +162,7 @@ def eval_batches(
 
 
 class Batches(Iterator[Batch]):
-    """An iterator over batches, read ahead by threads here or by worker processes.
+    """An iterator over batches, read ahead by threads here or by worker processes, which `close` ends.
 
     Attributes:
         faults: The examples that could not be read so far.
@@ -171,6 +172,7 @@ class Batches(Iterator[Batch]):
         self, batches: "_BatchSource", start_step: int, num_workers: int, found: faults.Faults
     ):
         self.faults = found
+        self._num_workers = num_workers
         self._batches = _read(batches, start_step, num_workers)
 
     def __next__(self) -> Batch:
@@ -185,6 +187,16 @@ class Batches(Iterator[Batch]):
             ) from error
         self.faults.add(batch.pop(_UNREADABLE))
         return batch
+
+    def close(self) -> None:
+        """Ends what reads ahead; there is no next batch."""
+        batches, self._batches = self._batches, iter(())
+        if hasattr(batches, "close"):
+            batches.close()
+        if self._num_workers:
+            # Memory shared with the processes is given back when its arrays go; some are in cycles.
+            del batches
+            gc.collect()
 
 
 def training_picture(

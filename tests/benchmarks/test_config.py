@@ -19,7 +19,7 @@ from input_pipeline import DataError
         ("optimizer.name", "adamx", "config.optimizer.name is one of adamw, sgd"),
         ("optimizer.learning_rate", 0.0, "a learning rate is a number above 0"),
         ("batch_size", 0, "config.batch_size is a whole number from 1"),
-        ("image_size", "big", 'config.image_size is a number of pixels or "smallest"'),
+        ("image_size", "big", 'config.image_size is a number of pixels, "smallest" or "published"'),
         ("mean", (0.5,), "three numbers each"),
     ],
 )

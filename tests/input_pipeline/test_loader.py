@@ -1,6 +1,8 @@
 """Batches: order, resuming, sharding, padding."""
 
+import hashlib
 import itertools
+import os
 import subprocess
 import sys
 import time
@@ -133,7 +135,7 @@ def test_resuming_is_exact(digits, start_step):
     assert_same(rest, whole[start_step:])
 
 
-@pytest.mark.parametrize("shard_count", [2, 3])
+@pytest.mark.parametrize("shard_count", [2, 3, 4])
 def test_shards_together_make_the_batches_of_one_host(digits, shard_count):
     whole = list(loader.train_batches(digits, "train", **TRAIN))
     shards = [
@@ -145,7 +147,7 @@ def test_shards_together_make_the_batches_of_one_host(digits, shard_count):
             np.testing.assert_array_equal(np.concatenate([part[key] for part in parts]), value)
 
 
-@pytest.mark.parametrize("num_workers", [1, 2])
+@pytest.mark.parametrize("num_workers", [1, 2, 4])
 def test_worker_processes_change_nothing(digits, num_workers):
     here = loader.train_batches(digits, "train", **TRAIN, start_step=3)
     there = loader.train_batches(digits, "train", **TRAIN, start_step=3, num_workers=num_workers)
@@ -265,15 +267,16 @@ def test_a_killed_worker_process_is_an_error_and_no_hang(digits):
         list(batches)
 
 
-def shared_memory():
-    return {path.name for path in Path("/dev/shm").glob("psm_*")}
-
-
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="shared memory is not seen as files here")
-def test_a_killed_parent_leaves_no_worker_process_and_no_shared_memory(data_dir, digits):
-    # Waiting in the middle of the iteration, the parent cannot tell its workers anything.
-    script = (
+def test_a_killed_parent_leaves_no_worker_process_and_no_shared_memory(data_dir, digits, tmp_path):
+    # Waiting in the middle of the iteration, the parent cannot tell its workers anything. A file, so that its workers
+    # import it and name their memory as it does.
+    prefix = f"isobudget{os.getpid()}_"
+    script = tmp_path / "parent.py"
+    script.write_text(
         "import multiprocessing, time\n"
+        "from multiprocessing import shared_memory\n"
+        f"shared_memory._SHM_NAME_PREFIX = '/{prefix}'\n"
         "from input_pipeline import datasets, loader\n"
         "if __name__ == '__main__':\n"
         f"    dataset = datasets.load('digits', {data_dir!r})\n"
@@ -283,19 +286,26 @@ def test_a_killed_parent_leaves_no_worker_process_and_no_shared_memory(data_dir,
         "    print(multiprocessing.active_children()[0].pid, flush=True)\n"
         "    time.sleep(60)\n"
     )
-    before = shared_memory()
+
+    def shared_memory():
+        return list(Path("/dev/shm").glob(f"{prefix}*"))
+
     parent = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, script],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     worker = psutil.Process(int(parent.stdout.readline()))
-    assert shared_memory() - before
+    assert shared_memory()
     parent.kill()
     parent.wait()
     assert psutil.wait_procs([worker], timeout=20)[0] == [worker]
     deadline = time.monotonic() + 20
-    while shared_memory() - before and time.monotonic() < deadline:
+    while shared_memory() and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not shared_memory() - before
+    assert not shared_memory()
 
 
 @pytest.mark.parametrize(
@@ -310,3 +320,46 @@ def test_a_killed_parent_leaves_no_worker_process_and_no_shared_memory(data_dir,
 def test_numbers_that_do_not_fit_are_one_sentence(digits, change, sentence):
     with pytest.raises(DataError, match=sentence):
         loader.train_batches(digits, "train", **{**TRAIN, **change})
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_dataset_or_the_epoch():
+    """A million records and into a second epoch: the order is what is kept, 8 bytes a record of two epochs."""
+    size, batch_size = 10**6, 500
+    steps = int(1.3 * size / batch_size)
+    batches = loader.train_batches(
+        numbered(size), "train", image_size=1, batch_size=batch_size, num_steps=steps, seed=0
+    )
+    memory = []
+    for step, _ in enumerate(batches):
+        if step % 100 == 99:
+            memory.append(psutil.Process().memory_info().rss)
+    settled = len(memory) // 10
+    assert len(memory) == steps // 100
+    # Another epoch's order, and what sorting it takes.
+    assert max(memory[settled:]) - memory[settled] < 64 * 2**20
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_new_process_resumes_in_the_middle_of_an_epoch(num_workers, data_dir, digits):
+    script = (
+        "import hashlib\n"
+        "from input_pipeline import augmentation, datasets, loader\n"
+        "if __name__ == '__main__':\n"
+        f"    dataset = datasets.load('digits', {data_dir!r})\n"
+        "    shift = augmentation.create({'changes': ('shift',)})\n"
+        "    batches = loader.train_batches(dataset, 'train', image_size=8, batch_size=12,\n"
+        "        num_steps=10, seed=3, augmentation=shift, start_step=4,\n"
+        f"        num_workers={num_workers})\n"
+        "    digest = hashlib.sha256()\n"
+        "    for batch in batches:\n"
+        "        digest.update(batch['image'].tobytes() + batch['label'].tobytes())\n"
+        "    print(digest.hexdigest())\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    digest = hashlib.sha256()
+    for batch in list(loader.train_batches(digits, "train", **TRAIN))[4:]:
+        digest.update(batch["image"].tobytes() + batch["label"].tobytes())
+    assert ended.stdout.strip() == digest.hexdigest()
