@@ -271,7 +271,7 @@ def test_a_killed_worker_process_is_an_error_and_no_hang(digits):
 def test_a_killed_parent_leaves_no_worker_process_and_no_shared_memory(data_dir, digits, tmp_path):
     # Waiting in the middle of the iteration, the parent cannot tell its workers anything. A file, so that its workers
     # import it and name their memory as it does.
-    prefix = f"isobudget{os.getpid()}_"
+    prefix = f"i{os.getpid() % 10**6}_"  # a name has 14 letters at most
     script = tmp_path / "parent.py"
     script.write_text(
         "import multiprocessing, time\n"
