@@ -65,7 +65,8 @@ def train_and_evaluate(
         try:
             record = _execute(run, started, reporter)
         except Exception as error:
-            traceback.print_exc()
+            if not isinstance(error, commands.MISTAKES):
+                traceback.print_exc()
             record = runs.failed_record(run, started, error)
         records.write(record, run.workdir / "record.json")
         reporter.report(progress.Event("done" if record.status == "completed" else record.status))

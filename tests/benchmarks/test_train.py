@@ -5,6 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks import checkpoints, program, progress, train
 from benchmarks import config as config_lib
@@ -142,3 +143,33 @@ def test_a_record_is_a_configuration_to_run_again(config, tmp_path):
     loaded = config_lib.load(tmp_path / "a" / "record.json")
     again = train.train_and_evaluate(loaded, tmp_path / "b")
     assert again.weights_digest == first.weights_digest
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Pictures of two classes, of which one of the 40 to train on is no picture."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 20), ("test", 5)):
+        for name in ("one", "two"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for number in range(count):
+                picture = rng.integers(0, 256, (32, 32, 3), np.uint8)
+                Image.fromarray(picture).save(tmp_path / split / name / f"{number}.png")
+    (tmp_path / "train" / "one" / "7.png").write_bytes(b"junk")
+    return f"folder:{tmp_path}"
+
+
+def test_examples_that_cannot_be_read_are_counted_in_the_record(config, folder, tmp_path):
+    config.update({"dataset": folder, "validation_split": "", "max_unreadable_fraction": 0.05})
+    record = train.train_and_evaluate(config, tmp_path / "run")
+    assert record.status == "completed"
+    assert record.unreadable_examples == {"train": 1, "test": 0}
+
+
+def test_too_many_of_them_fail_the_run_in_one_sentence(config, folder, tmp_path, capfd):
+    config.update({"dataset": folder, "validation_split": ""})
+    record = train.train_and_evaluate(config, tmp_path / "run")
+    assert record.status == "failed"
+    assert "1 of the 40 examples of folder:" in record.error
+    assert "7.png is not a picture" in record.error
+    assert "Traceback" not in capfd.readouterr().err
