@@ -67,17 +67,24 @@ def default_config() -> ConfigDict:
     config.recipe = "common"
     config.optimizer = ConfigDict(
         {
-            "name": "adamw",  # or sgd
+            "name": "adamw",  # or sgd, rmsprop, lamb
             "learning_rate": 1e-3,  # the peak, where the next line does not name the model
             "model_learning_rates": ConfigDict(),  # by model name, chosen by equal tuning on the validation split
-            "schedule": "warmup_cosine",  # or step (a tenth at each third of the run), or constant
+            "schedule": "warmup_cosine",  # or linear, constant, step, exponential
             "warmup_fraction": 0.1,  # of the steps
+            "step_fractions": (1 / 3, 2 / 3),  # step: where in the run the rate drops
+            "step_factor": 0.1,  # and to how much of what it was
+            "exponential_rate": 0.94,  # exponential: what the rate is multiplied by
+            "exponential_every": 0.02,  # each time that so much of the run is over
             "weight_decay": 0.01,
             "decay_all": False,  # on kernels alone, or on biases and norms too
-            "beta1": 0.9,  # AdamW
+            "decay_depthwise": True,  # on the kernels of depthwise convolutions too
+            "beta1": 0.9,  # AdamW, LAMB
             "beta2": 0.999,
-            "momentum": 0.9,  # SGD
+            "momentum": 0.9,  # SGD, RMSProp
             "nesterov": False,
+            "rmsprop_decay": 0.9,
+            "rmsprop_epsilon": 1e-3,  # under the square root
             "clip_norm": 1.0,  # of the gradient's global norm; 0 for none
         }
     )
@@ -123,14 +130,13 @@ def validate(config: ConfigDict) -> None:
       ConfigError: a field's value.
       models.ModelError: the model, or an image size too small for it.
     """
-    from benchmarks.optimizers import OPTIMIZERS, SCHEDULES
+    from benchmarks import optimizers
 
     _one_of("task", config.task, TASKS)
     _one_of("recipe", config.recipe, RECIPES)
     _one_of("dtype", config.dtype, DTYPES)
     _one_of("budget.kind", config.budget.kind, BUDGET_KINDS)
-    _one_of("optimizer.name", config.optimizer.name, OPTIMIZERS)
-    _one_of("optimizer.schedule", config.optimizer.schedule, SCHEDULES)
+    optimizers.validate(config.optimizer)
     if len(config.mean) not in (0, 3) or len(config.std) != len(config.mean):
         raise ConfigError("config.mean and config.std are three numbers each, or both empty.")
     for field in ("batch_size", "eval_batch_size", "log_every_steps", "checkpoint_every_steps"):
@@ -154,10 +160,6 @@ def validate(config: ConfigDict) -> None:
             raise ConfigError(
                 f"config.augmentation.{field} is a number from 0, not {config.augmentation[field]}."
             )
-    if not 0 <= config.optimizer.warmup_fraction <= 1:
-        raise ConfigError(
-            f"config.optimizer.warmup_fraction is from 0 to 1, not {config.optimizer.warmup_fraction}."
-        )
     for name in config.optimizer.model_learning_rates:
         models.parse(name)
     rates = (config.optimizer.learning_rate, *config.optimizer.model_learning_rates.values())
