@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from results import spending
 from results.rows import Row
 from results.statistics import Estimate
 
@@ -167,4 +168,26 @@ COLUMNS = (
     Column("batch_size", "examples in a step", lambda r: r.group.batch_size),
     Column("device", "every device used", lambda r: " + ".join(r.devices)),
     Column("run_ids", "the runs behind the row", lambda r: " ".join(x.run_id for x in r.runs)),
+    Column(
+        "train_seconds_spent",
+        "seconds of training, as a budget of seconds counts them",
+        lambda r: r.speed(lambda run: run.budget.train_seconds_spent),
+    ),
+    Column(
+        "budget_deviation",
+        "(spent - allowed) / allowed, of the run furthest off",
+        lambda r: spending.worst_deviation(r.completed),
+    ),
+    Column("tuning_trials", "trials each model was tuned with", lambda r: r.group.tuning_trials),
+    Column(
+        "input_wait_share",
+        "fraction of train_seconds spent waiting for a batch",
+        lambda r: r.speed(spending.input_wait_share),
+    ),
+    Column(
+        "unreadable_examples",
+        "examples of all splits that could not be read",
+        lambda r: r.over_seeds(spending.unreadable_examples),
+    ),
+    Column("train_split", "the split that was trained on", lambda r: r.group.train_split),
 )

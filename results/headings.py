@@ -5,24 +5,33 @@ from collections.abc import Iterable
 from results.rows import Group, Row, Table, device, host
 from results.schema import RunRecord
 
-_UNITS = {"flops": "FLOPs", "train": "training"}
+_UNITS = {"flops": "training FLOPs", "seconds": "seconds of training"}
 _MOST_NAMED = 4
 
 
 def title(group: Group) -> str:
     """Returns the heading of a ranking: `digits 1.0.0 (test): 12,000 examples, batch size 64, ...`."""
     where = f" on {group.device}" if group.device else ""
+    tuned = "" if group.tuning_trials is None else f", {tuning(group)}"
     return (
         f"{group.dataset} {group.dataset_version} ({group.test_split}): {budget(group)}{where}, "
-        f"batch size {group.batch_size:,}, {group.recipe} recipe"
+        f"batch size {group.batch_size:,}, {group.recipe} recipe{tuned}"
     )
+
+
+def tuning(group: Group) -> str:
+    """Returns what each model was allowed to try: `8 tuning trials`."""
+    trials = group.tuning_trials
+    if trials is None:
+        return "tuning allowance not recorded"
+    return f"{trials:,} tuning trial{'' if trials == 1 else 's'}" if trials else "no tuning"
 
 
 def budget(group: Group) -> str:
     """Returns the budget with its unit: `12,000 examples`, `1e+15 training FLOPs`."""
     amount = group.budget_amount
     number = f"{amount:,.10g}" if amount < 1e9 else f"{amount:.4g}"
-    return " ".join([number, *(_UNITS.get(word, word) for word in group.budget_kind.split("_"))])
+    return f"{number} {_UNITS.get(group.budget_kind, group.budget_kind.replace('_', ' '))}"
 
 
 def description(table: Table) -> list[str]:
@@ -34,7 +43,8 @@ def description(table: Table) -> list[str]:
     return [
         f"Dataset: {group.dataset} {group.dataset_version}, {group.task}; "
         f"trained on {trained}, reported on {tested}",
-        f"Budget: {budget(group)} a run, batch size {group.batch_size:,}, {group.recipe} recipe",
+        f"Matched: {budget(group)} a run, batch size {group.batch_size:,}, "
+        f"{group.recipe} recipe, {tuning(group)}",
         f"Machine: {_distinct((machine(run) for run in runs), '; ') or 'unknown'}",
     ]
 
@@ -67,15 +77,15 @@ def intervals(table: Table) -> str:
 
 def failures(table: Table) -> list[tuple[str, str]]:
     """Returns the model and what happened for each row with a failed run."""
-    return [(row.model, _failure(row)) for row in table.rows if row.status != "completed"]
+    return [(row.model, _failure(row)) for row in table.rows if row.outcome != "completed"]
 
 
 def _failure(row: Row) -> str:
     if not row.errors:
-        return row.status
+        return row.outcome
     more = f" (and {len(row.errors) - 1} other errors)" if len(row.errors) > 1 else ""
     error = row.errors[0]
-    return f"{row.status}. {error if len(error) <= 200 else error[:197] + '...'}{more}"
+    return f"{row.outcome}. {error if len(error) <= 200 else error[:197] + '...'}{more}"
 
 
 def _split(name: str, examples: int | None) -> str:

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table as TerminalTable
 from rich.text import Text
 
-from results import RecordError, headings, records
+from results import RecordError, headings, records, spending
 from results.columns import COLUMNS, Column
 from results.files import write_atomically
 from results.rows import Row, Table, summarise
@@ -121,7 +121,7 @@ def _one_line(text: str) -> str:
 def _terminal_table(table: Table, width: int) -> TerminalTable:
     cells = {c.name: [_one_line(c.cell(row)) for row in table.rows] for c in _SHOWN}
     # The full story of a failure stands under the table, where it takes no width from the numbers.
-    cells["status"] = [text.partition(":")[0].replace("completed", "") for text in cells["status"]]
+    cells["status"] = [_short(row) for row in table.rows]
     columns = _fitting(cells, width)
     result = TerminalTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
@@ -133,6 +133,12 @@ def _terminal_table(table: Table, width: int) -> TerminalTable:
         style = "red" if row.rank is None else "yellow" if row.status != "completed" else ""
         result.add_row(*(escape(cells[column.name][i]) for column in columns), style=style)
     return result
+
+
+def _short(row: Row) -> str:
+    """Returns a row's status without `completed` and without how its runs failed."""
+    outcome = row.outcome.partition(":")[0].replace("completed", "")
+    return ", ".join(filter(None, (outcome, spending.remark(row.completed))))
 
 
 def _fitting(cells: dict[str, list[str]], width: int) -> list[Column]:

@@ -7,27 +7,36 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from results import spending
 from results.schema import RunRecord
 from results.statistics import Estimate, estimate, rank
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Group:
     """What two runs must have in common to share a ranking.
 
-    `device` is named only where the budget is seconds, which mean something on one device alone;
-    elsewhere runs on different machines compare, and `device` is empty.
+    `tuning_trials` is None where records do not say how many there were. `device` is named only
+    where the budget is seconds, which mean something on one device alone; elsewhere runs on
+    different machines compare, and `device` is empty.
     """
 
     dataset: str
     dataset_version: str
+    train_split: str
     test_split: str
     task: str
     budget_kind: str
     budget_amount: float
     recipe: str
+    tuning_trials: int | None
     batch_size: int
     device: str
+
+    @property
+    def order(self) -> tuple:
+        """What groups are sorted by."""
+        return tuple(-1 if value is None else value for value in dataclasses.astuple(self))
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,11 @@ class Row:
 
     @property
     def status(self) -> str:
+        """`completed`, or `1 of 3 failed: out of memory`; then how far off the budget: `, 7% over budget`."""
+        return ", ".join(filter(None, (self.outcome, spending.remark(self.completed))))
+
+    @property
+    def outcome(self) -> str:
         """`completed`, or how many runs failed and how: `1 of 3 failed: out of memory`."""
         failed = [run for run in self.runs if not _counts(run)]
         if not failed:
@@ -117,7 +131,7 @@ def summarise(records: Iterable[RunRecord]) -> list[Table]:
     runs = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=lambda run: (run.seed, run.run_id)):
         runs[group_of(record)][record.label, record.model.image_size].append(record)
-    return [_table(group, runs[group]) for group in sorted(runs)]
+    return [_table(group, runs[group]) for group in sorted(runs, key=lambda each: each.order)]
 
 
 def group_of(record: RunRecord) -> Group:
@@ -126,11 +140,13 @@ def group_of(record: RunRecord) -> Group:
     return Group(
         dataset=dataset.name,
         dataset_version=dataset.version,
+        train_split=dataset.train_split,
         test_split=dataset.test_split,
         task=dataset.task,
         budget_kind=budget.kind,
         budget_amount=budget.amount,
         recipe=record.recipe,
+        tuning_trials=spending.tuning_trials(record),
         batch_size=budget.batch_size,
         device=device(record) if "seconds" in budget.kind else "",
     )

@@ -38,3 +38,16 @@ def make_record(run_id="resnet18-0", **changes) -> RunRecord:
 def make() -> Callable[..., RunRecord]:
     """Returns a function from changed fields to a record of a completed run."""
     return make_record
+
+
+@pytest.fixture
+def run(make):
+    """Returns a function from a model's name, seed and test top-1 to the record of its run."""
+
+    def run(name, seed, top1=None, options=None, **changes):
+        changes.setdefault("metrics", Metrics({}, {"top1": top1, "top5": 1.0, "loss": 0.25}))
+        run_id = changes.pop("run_id", f"{name}-{seed}")
+        model = Model(name, options or {}, 32, 10, 1_234_567, 0, 37_000_000)
+        return make(run_id, model=model, seed=seed, **changes)
+
+    return run

@@ -22,19 +22,6 @@ OUT_OF_MEMORY = {"status": "out_of_memory", "metrics": Metrics(), "error": "No r
 
 
 @pytest.fixture
-def run(make):
-    """Returns a function from a model's name, seed and test top-1 to the record of its run."""
-
-    def run(name, seed, top1=None, options=None, **changes):
-        changes.setdefault("metrics", Metrics({}, {"top1": top1, "top5": 1.0, "loss": 0.25}))
-        run_id = changes.pop("run_id", f"{name}-{seed}")
-        model = Model(name, options or {}, 32, 10, 1_234_567, 0, 37_000_000)
-        return make(run_id, model=model, seed=seed, **changes)
-
-    return run
-
-
-@pytest.fixture
 def three(run):
     """A model that leads, one that cannot be told from it, and one that fails on every seed."""
     return [
@@ -164,40 +151,6 @@ def test_options_and_image_size_make_different_rows(run, make):
         ("a", "24"),
         ("a:width=0.5", "32"),
     }
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"dataset": {"name": "cifar10"}},
-        {"dataset": {"version": "2.0.0"}},
-        {"dataset": {"test_split": "validation"}},
-        {"dataset": {"task": "transfer"}},
-        {"budget": {"kind": "steps"}},
-        {"budget": {"amount": 24_000}},
-        {"budget": {"batch_size": 128}},
-        {"recipe": "paper"},
-    ],
-    ids=str,
-)
-def test_runs_that_are_not_matched_never_share_a_ranking(run, change):
-    other = run("other", 0, 0.9)
-    for name, value in change.items():
-        if isinstance(value, dict):
-            value = dataclasses.replace(getattr(other, name), **value)
-        other = dataclasses.replace(other, **{name: value})
-    runs = [run("a", 0, 0.95), other]
-    assert [row["rank"] for row in rows_of(runs)] == ["1", "1"]
-    assert leaderboard.to_markdown(leaderboard.summarise(runs)).count("\n## ") == 2
-
-
-def test_seconds_on_different_devices_never_share_a_ranking_and_examples_do(run):
-    def on(device, kind):
-        record = run(f"on_{device}", 0, 0.9, hardware={"platform": "gpu", "device_kind": device})
-        return dataclasses.replace(record, budget=dataclasses.replace(record.budget, kind=kind))
-
-    for kind, tables in [("train_seconds", 2), ("examples", 1)]:
-        assert len(leaderboard.summarise([on("H200", kind), on("T4", kind)])) == tables
 
 
 def test_a_speed_is_not_averaged_over_devices(run):
