@@ -1,12 +1,34 @@
 """Turns a budget into a number of steps before training starts, so that schedules end where the run does.
 
-A kind of budget is a function in `BUDGET_KINDS` from (amount, batch size) to steps.
+A kind of budget is a function in `BUDGET_KINDS` from (amount, what a step costs) to a number of steps.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.errors import BudgetError
+
+# A run whose spending is off by more than this from what was asked is marked.
+TOLERANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a run's steps cost.
+
+    Attributes:
+      batch_size: examples in a step, over all devices.
+      train_examples: in an epoch.
+      macs: multiply-accumulates of one example's forward pass in training, auxiliary heads included, on average where
+        the image size changes; None where no budget asks for it.
+      seconds_per_step: on this machine, waiting for input included; None before it is measured.
+    """
+
+    batch_size: int
+    train_examples: int
+    macs: int | None = None
+    seconds_per_step: float | None = None
 
 
 @dataclass(frozen=True)
@@ -14,40 +36,76 @@ class Budget:
     """What a run may spend.
 
     Attributes:
-      kind: `examples`.
-      amount: in the kind's unit.
-      batch_size: examples in a step, over all devices.
-      steps: what that comes to.
+      kind: a name in `BUDGET_KINDS`.
+      amount: in the kind's unit: examples, epochs, training FLOPs or seconds of training.
+      costs: what a step costs.
+      steps: what the amount comes to; None while a step's seconds are not measured.
     """
 
     kind: str
     amount: float
-    batch_size: int
-    steps: int
+    costs: Costs
+    steps: int | None
 
     @property
-    def examples(self) -> int:
+    def examples(self) -> int | None:
         """Training examples that all steps see, repeats counted."""
-        return self.steps * self.batch_size
+        return None if self.steps is None else self.steps * self.costs.batch_size
+
+    def spent(self, steps: int, seconds: float) -> float:
+        """Returns what so many steps and seconds are in the budget's unit."""
+        examples = steps * self.costs.batch_size
+        return {
+            "examples": examples,
+            "epochs": examples / self.costs.train_examples,
+            "flops": train_flops(self.costs.macs, examples),
+            "seconds": seconds,
+        }[self.kind]
 
 
-def _steps_for_examples(amount: float, batch_size: int) -> int:
-    return int(amount // batch_size)
+def _steps_for_examples(amount: float, costs: Costs) -> int:
+    return int(amount // costs.batch_size)
 
 
-BUDGET_KINDS: dict[str, Callable[[float, int], int]] = {"examples": _steps_for_examples}
+def _steps_for_epochs(amount: float, costs: Costs) -> int:
+    # A rounding error must not cost a step: 0.1 epochs of 1280 examples are 4 batches of 32.
+    return int(amount * costs.train_examples / costs.batch_size + 1e-9)
 
 
-def plan(kind: str, amount: float, batch_size: int) -> Budget:
-    """Returns the budget with its steps: as many whole batches as it buys, never more.
+def _steps_for_flops(amount: float, costs: Costs) -> int:
+    return int(amount // train_flops(costs.macs, costs.batch_size))
+
+
+def _steps_for_seconds(amount: float, costs: Costs) -> int | None:
+    return None if costs.seconds_per_step is None else round(amount / costs.seconds_per_step)
+
+
+BUDGET_KINDS: dict[str, Callable[[float, Costs], int | None]] = {
+    "examples": _steps_for_examples,
+    "epochs": _steps_for_epochs,
+    "flops": _steps_for_flops,
+    "seconds": _steps_for_seconds,
+}
+
+
+def plan(kind: str, amount: float, costs: Costs) -> Budget:
+    """Returns the budget with its steps: as many whole batches as it buys.
 
     Raises:
       BudgetError: it does not buy one.
     """
-    steps = BUDGET_KINDS[kind](amount, batch_size)
-    if steps < 1:
-        raise BudgetError(f"a budget of {amount:g} {kind} is less than one batch of {batch_size}.")
-    return Budget(kind, amount, batch_size, steps)
+    steps = BUDGET_KINDS[kind](amount, costs)
+    if steps is not None and steps < 1:
+        raise BudgetError(
+            f"a budget of {amount:g} {kind} is less than one batch of {costs.batch_size}."
+        )
+    return Budget(kind, amount, costs, steps)
+
+
+def calibrated(budget: Budget, seconds_per_step: float) -> Budget:
+    """Returns the budget with the steps that it comes to at this speed."""
+    costs = dataclasses.replace(budget.costs, seconds_per_step=seconds_per_step)
+    return plan(budget.kind, budget.amount, costs)
 
 
 def train_flops(macs: int, examples: int) -> int:

@@ -16,6 +16,7 @@ from input_pipeline import augmentation
 TASKS = ("single_label",)
 RECIPES = ("common",)
 DTYPES = ("float32", "bfloat16")
+BATCH_NORM_SCOPES = ("global", "device")
 SMALLEST = "smallest"
 PUBLISHED = "published"
 # With image_size "smallest", sides are multiples of this, so that every stage halves evenly.
@@ -58,10 +59,22 @@ def default_config() -> ConfigDict:
         augmentation.defaults() | {"random_erasing": 0.0, "mixup": 0.0, "cutmix": 0.0}
     )
 
-    # The budget, the same for every model: so many training `examples`, repeats counted.
+    # The budget, the same for every model: training `examples` (repeats counted), `epochs`, training `flops`, or
+    # `seconds` of training on this machine, which a short calibration turns into steps.
     config.budget = ConfigDict({"kind": "examples", "amount": 4096.0})
     config.batch_size = 32  # over all devices
     config.eval_batch_size = 64
+    config.eval_image_size = ""  # pixels a side; that of training if empty
+    # Pixels a side of the run's first parts, all parts being as long; the last part has image_size.
+    config.progressive_sizes = ()
+    config.accumulation = (
+        1  # parts in which a batch is worked on, one after another, to save memory
+    )
+    config.remat = False  # compute the stages' insides again for the gradients, to save memory
+    config.batch_norm_scope = "global"  # statistics over the whole batch, or each "device"'s part
+    config.ema_decay = (
+        0.0  # of moving averages of the weights, which are then evaluated; 0 is without
+    )
 
     # The recipe: `common` is one optimiser and one schedule shape for all.
     config.recipe = "common"
@@ -139,6 +152,17 @@ def validate(config: ConfigDict) -> None:
     optimizers.validate(config.optimizer)
     if len(config.mean) not in (0, 3) or len(config.std) != len(config.mean):
         raise ConfigError("config.mean and config.std are three numbers each, or both empty.")
+    _one_of("batch_norm_scope", config.batch_norm_scope, BATCH_NORM_SCOPES)
+    if not 0 <= config.ema_decay < 1:
+        raise ConfigError(f"config.ema_decay is from 0 to below 1, not {config.ema_decay}.")
+    if config.eval_image_size and not str(config.eval_image_size).isdigit():
+        raise ConfigError(
+            f"config.eval_image_size is a number of pixels or empty, not {config.eval_image_size!r}."
+        )
+    if config.accumulation < 1 or config.batch_size % config.accumulation:
+        raise ConfigError(
+            f"config.accumulation cuts a batch of {config.batch_size} in equal parts, not {config.accumulation}."
+        )
     for field in ("batch_size", "eval_batch_size", "log_every_steps", "checkpoint_every_steps"):
         if config[field] < 1:
             raise ConfigError(f"config.{field} is a whole number from 1, not {config[field]}.")
@@ -167,7 +191,8 @@ def validate(config: ConfigDict) -> None:
         raise ConfigError(f"a learning rate is a number above 0, not {min(rates)}.")
     if config.seed < 0:
         raise ConfigError(f"config.seed is a whole number from 0, not {config.seed}.")
-    models.check_image_size(config.model, image_size(config))
+    for side in (*train_sizes(config), eval_image_size(config)):
+        models.check_image_size(config.model, side)
 
 
 def learning_rate(config: ConfigDict) -> float:
@@ -189,6 +214,16 @@ def image_size(config: ConfigDict) -> int:
         raise ConfigError(
             f'config.image_size is a number of pixels, "{SMALLEST}" or "{PUBLISHED}", not {config.image_size!r}.'
         ) from None
+
+
+def train_sizes(config: ConfigDict) -> tuple[int, ...]:
+    """Returns the image side, in pixels, of each part of the run; all parts are as long."""
+    return (*map(int, config.progressive_sizes), image_size(config))
+
+
+def eval_image_size(config: ConfigDict) -> int:
+    """Returns the image side, in pixels, of evaluation."""
+    return int(config.eval_image_size) if config.eval_image_size else image_size(config)
 
 
 def to_plain(config: ConfigDict) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def batches(config: ConfigDict, dataset: datasets.Dataset, split: str) -> loader
     return loader.eval_batches(
         dataset,
         split,
-        image_size=config_lib.image_size(config),
+        image_size=config_lib.eval_image_size(config),
         batch_size=program.eval_batch_size(config),
         crop_fraction=config.crop_fraction,
         interpolation=config.interpolation,

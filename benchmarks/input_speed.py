@@ -119,12 +119,13 @@ def measure_waiting(config: ConfigDict, dataset: Dataset, steps: int = 20) -> Wa
     """
     config_lib.validate(config)
     mesh = devices.create_mesh()
-    compiled = program.compile_program(config, dataset.num_classes, steps, mesh)
+    compiled = program.compile_program(config, dataset.num_classes, mesh)
+    side = config_lib.image_size(config)
     state = program.initial_state(config, dataset.num_classes, steps, mesh)
     batches = loader.train_batches(
         dataset,
         config.train_split,
-        image_size=config_lib.image_size(config),
+        image_size=side,
         batch_size=config.batch_size,
         num_steps=steps + _WARM_UP_STEPS,
         seed=0,
@@ -139,7 +140,7 @@ def measure_waiting(config: ConfigDict, dataset: Dataset, steps: int = 20) -> Wa
         began = time.perf_counter()
         batch = next(batches)
         waited += time.perf_counter() - began
-        state, _ = compiled.train_step(state, devices.place_batch(batch, mesh))
+        state, _ = compiled.train_steps[side](state, devices.place_batch(batch, mesh))
     jax.block_until_ready(state)
     seconds = time.perf_counter() - start
     return Waiting(

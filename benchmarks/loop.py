@@ -3,10 +3,12 @@
 The device never waits for the host: metrics are fetched one logging interval late, when they have long been computed.
 """
 
+import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -15,6 +17,7 @@ from benchmarks import devices
 from benchmarks.checkpoints import Checkpoints
 from benchmarks.clock import Clock
 from benchmarks.metric_files import MetricFiles
+from benchmarks.preemption import Notice, PreemptedError
 from benchmarks.program import Program
 from benchmarks.progress import Event, Reporter
 from benchmarks.steps import State
@@ -38,53 +41,127 @@ class DivergedError(ArithmeticError):
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """Where the loop ends and what it does on the way, in steps."""
+    """Where the loop ends and what it does on the way, in steps.
+
+    Attributes:
+      start_step, num_steps: where it begins and where the run ends.
+      part_ends: where each part of the run ends, by image size, in order.
+      batch_size: over all devices.
+      log_every_steps, checkpoint_every_steps: how often.
+      profile_steps: from which step to which a profiler's trace is taken, into `profile_dir`.
+    """
 
     start_step: int
     num_steps: int
+    part_ends: tuple[tuple[int, int], ...]
     batch_size: int
     log_every_steps: int
     checkpoint_every_steps: int
+    profile_steps: tuple[int, int] | None = None
+    profile_dir: Path | None = None
+
+
+def part_ends(sizes: Sequence[int], num_steps: int) -> tuple[tuple[int, int], ...]:
+    """Returns (last step, image size) of each part of a run that is cut into parts of equal length."""
+    return tuple(
+        (round((index + 1) * num_steps / len(sizes)), size) for index, size in enumerate(sizes)
+    )
 
 
 def train(
     program: Program,
     state: State,
-    batches: Iterator[dict[str, np.ndarray]],
+    read: Callable[[int, int, int], Iterator[dict[str, np.ndarray]]],
     schedule: Schedule,
     *,
     clock: Clock,
     files: MetricFiles,
     checkpoints: Checkpoints,
     reporter: Reporter,
+    notice: Notice,
 ) -> State:
     """Returns the state after the last step, finished on the device.
 
     `clock` gets the seconds of training: from here on, waiting for input included, checkpoints excluded.
 
+    Args:
+      program: the compiled steps.
+      state: after `schedule.start_step` steps; consumed.
+      read: gives the batches of (first step, last step, image size); closed at their end.
+      schedule: what is done when.
+      clock: the run's.
+      files: get the metrics.
+      checkpoints: get the state now and then.
+      reporter: is told where the run is.
+      notice: says when the run is to save itself and stop.
+
     Raises:
       DivergedError: a loss or gradient norm is not finite.
+      PreemptedError: the run was told to stop, and is saved.
+      CheckpointError: a checkpoint cannot be written.
     """
     stopwatch = _Stopwatch(clock)
     metrics = _Metrics(schedule, stopwatch, files, reporter)
-    for step in range(schedule.start_step + 1, schedule.num_steps + 1):
-        with clock.measure("input_wait"):
-            batch = next(batches)
-        state, values = program.train_step(state, devices.place_batch(batch, program.mesh))
-        metrics.add(step, values)
-        last = step == schedule.num_steps
-        if step % schedule.log_every_steps == 0 and not last:
-            metrics.log_interval()
-        if step % schedule.checkpoint_every_steps == 0 and not last:
-            jax.block_until_ready(state)
-            stopwatch.lap()
-            metrics.log_rest()
-            checkpoints.save(step, state, clock.seconds())
-            stopwatch.restart()
+    profiler = _Profiler(schedule)
+
+    def save(step: int) -> None:
+        jax.block_until_ready(state)
+        stopwatch.lap()
+        metrics.log_rest()
+        checkpoints.save(step, state, clock.seconds())
+        stopwatch.restart()
+
+    first = schedule.start_step
+    for end, size in schedule.part_ends:
+        if end <= first:
+            continue
+        with contextlib.closing(read(first, end, size)) as batches:
+            for step in range(first + 1, end + 1):
+                profiler.before(step)
+                with clock.measure("input_wait"):
+                    batch = next(batches)
+                placed = devices.place_batch(batch, program.mesh)
+                state, values = program.train_steps[size](state, placed)
+                metrics.add(step, values)
+                last = step == schedule.num_steps
+                if step % schedule.log_every_steps == 0 and not last:
+                    metrics.log_interval()
+                told = notice.given(step) and not last
+                if (told or step % schedule.checkpoint_every_steps == 0) and not last:
+                    save(step)
+                if told:
+                    raise PreemptedError(step)
+        first = end
     jax.block_until_ready(state)
     stopwatch.lap()
+    profiler.end()
     metrics.log_rest()
     return state
+
+
+class _Profiler:
+    """A profiler's trace of the steps that the schedule asks for."""
+
+    def __init__(self, schedule: Schedule):
+        self._schedule = schedule
+        self._running = False
+
+    def before(self, step: int) -> None:
+        """Starts or stops where it is time."""
+        if self._schedule.profile_steps is None:
+            return
+        start, stop = self._schedule.profile_steps
+        if step == start:
+            jax.profiler.start_trace(self._schedule.profile_dir)
+            self._running = True
+        elif step == stop:
+            self.end()
+
+    def end(self) -> None:
+        """Writes what was traced."""
+        if self._running:
+            jax.profiler.stop_trace()
+        self._running = False
 
 
 class _Stopwatch:

@@ -2,11 +2,11 @@
 
 import concurrent.futures
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import nnx
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -26,16 +26,12 @@ class Program:
 
     Attributes:
       mesh: the devices.
-      model: the pure functions.
-      optimizer: the transformation of gradients.
-      train_step: compiled; (state, batch) -> (state, metrics), consuming the state.
+      train_steps: compiled, by image size; (state, batch) -> (state, metrics), consuming the state.
       eval_step: compiled; (params, batch_stats, batch) -> sums.
     """
 
     mesh: Mesh
-    model: steps.PureModel
-    optimizer: optax.GradientTransformation
-    train_step: Any
+    train_steps: Mapping[int, Any]
     eval_step: Any
 
 
@@ -49,19 +45,23 @@ def initial_state(config: ConfigDict, num_classes: int, num_steps: int, mesh: Me
     rngs = nnx.Rngs(params=seeds.key(config.seed, "initialisation"))
     model = models.create(config.model, num_classes, rngs=rngs, dtype=DTYPES[config.dtype])
     _, params, batch_stats = split(config, model)
-    optimizer = _optimizer(config, num_steps)
-    return devices.replicate(steps.initial_state(params, batch_stats, optimizer), mesh)
+    return devices.replicate(_state(config, params, batch_stats, num_steps), mesh)
 
 
-def abstract_state(config: ConfigDict, num_classes: int, num_steps: int, mesh: Mesh) -> steps.State:
+def abstract_state(config: ConfigDict, num_classes: int, mesh: Mesh) -> steps.State:
     """Returns the shapes, types and shardings of a run's state; nothing is allocated."""
     _, params, batch_stats = abstract_model(config, num_classes)
-    optimizer = _optimizer(config, num_steps)
     state = jax.eval_shape(
-        lambda params, batch_stats: steps.initial_state(params, batch_stats, optimizer),
+        lambda params, batch_stats: _state(config, params, batch_stats, 1),
         *shapes((params, batch_stats)),
     )
     return shapes(state, devices.replicated(mesh))
+
+
+def _state(config: ConfigDict, params: dict, batch_stats: dict, num_steps: int) -> steps.State:
+    optimizer = optimizers.create_optimizer(config.optimizer)
+    with_ema = config.ema_decay > 0
+    return steps.initial_state(params, batch_stats, optimizer, num_steps, with_ema)
 
 
 def abstract_model(config: ConfigDict, num_classes: int) -> tuple[steps.PureModel, dict, dict]:
@@ -71,31 +71,51 @@ def abstract_model(config: ConfigDict, num_classes: int) -> tuple[steps.PureMode
     )
 
 
-def compile_program(config: ConfigDict, num_classes: int, num_steps: int, mesh: Mesh) -> Program:
-    """Compiles a run's two steps for the mesh; what they need is shapes alone."""
+def compile_program(
+    config: ConfigDict, num_classes: int, mesh: Mesh, accumulation: int | None = None
+) -> Program:
+    """Compiles a run's steps for the mesh; what they need is shapes alone.
+
+    Args:
+      config: the run's.
+      num_classes: the number of logits.
+      mesh: the devices.
+      accumulation: in how many parts a batch is worked on; `config.accumulation` unless given.
+    """
     model, _, _ = abstract_model(config, num_classes)
-    optimizer = _optimizer(config, num_steps)
-    state = abstract_state(config, num_classes, num_steps, mesh)
-    side = config_lib.image_size(config)
+    state = abstract_state(config, num_classes, mesh)
     everywhere, sharded = devices.replicated(mesh), devices.data_sharded(mesh)
     train_step = steps.make_train_step(
         model,
-        optimizer,
+        optimizers.create_optimizer(config.optimizer),
+        _settings(config, mesh, accumulation or config.accumulation),
+    )
+    train = jax.jit(train_step, donate_argnums=0, out_shardings=everywhere)
+    sizes = sorted(set(config_lib.train_sizes(config)))
+    lowered = [
+        train.lower(state, _abstract_batch(config.batch_size, side, sharded)) for side in sizes
+    ]
+    lowered.append(lower_eval_step(config, model, state["params"], state["batch_stats"], mesh))
+    # Much of XLA's compiler runs on one core, so two programs at once are done sooner.
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        *train_steps, eval_step = pool.map(lambda each: each.compile(), lowered)
+    return Program(mesh, dict(zip(sizes, train_steps, strict=True)), eval_step)
+
+
+def _settings(config: ConfigDict, mesh: Mesh, accumulation: int) -> steps.Settings:
+    peak = config_lib.learning_rate(config)
+    return steps.Settings(
+        learning_rate=lambda progress: optimizers.learning_rate(config.optimizer, progress, peak),
         label_smoothing=config.label_smoothing,
         seed=config.seed,
         random_erasing=config.augmentation.random_erasing,
         mixup=config.augmentation.mixup,
         cutmix=config.augmentation.cutmix,
+        ema_decay=config.ema_decay,
+        accumulation=accumulation,
+        remat=config.remat,
+        mesh=mesh if config.batch_norm_scope == "device" else None,
     )
-    train = jax.jit(train_step, donate_argnums=0, out_shardings=everywhere)
-    lowered = (
-        train.lower(state, _abstract_batch(config.batch_size, side, sharded)),
-        lower_eval_step(config, model, state["params"], state["batch_stats"], mesh),
-    )
-    # Much of XLA's compiler runs on one core, so two programs at once are done sooner.
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        compiled_train, compiled_evaluate = pool.map(lambda each: each.compile(), lowered)
-    return Program(mesh, model, optimizer, compiled_train, compiled_evaluate)
 
 
 def lower_eval_step(
@@ -104,7 +124,7 @@ def lower_eval_step(
     """Traces the evaluation step for the mesh; of `params` and `batch_stats` the shapes are taken."""
     everywhere, sharded = devices.replicated(mesh), devices.data_sharded(mesh)
     batch = _abstract_batch(
-        eval_batch_size(config), config_lib.image_size(config), sharded, config.eval_crops
+        eval_batch_size(config), config_lib.eval_image_size(config), sharded, config.eval_crops
     )
     return jax.jit(steps.make_eval_step(model), out_shardings=everywhere).lower(
         *shapes((params, batch_stats), everywhere), batch
@@ -115,11 +135,6 @@ def split(config: ConfigDict, model: models.Classifier) -> tuple[steps.PureModel
     """Returns (pure model, params, batch_stats) with the normalisation that `config` asks for."""
     info = models.info(config.model)
     return steps.split(model, config.mean or info.mean, config.std or info.std)
-
-
-def _optimizer(config: ConfigDict, num_steps: int) -> optax.GradientTransformation:
-    peak = config_lib.learning_rate(config)
-    return optimizers.create_optimizer(config.optimizer, peak, num_steps)
 
 
 def _abstract_batch(

@@ -5,13 +5,14 @@ import dataclasses
 import datetime
 from pathlib import Path
 
+import jax
 from ml_collections import ConfigDict
 
 import models
 from benchmarks import budget, environment
 from benchmarks import config as config_lib
 from benchmarks.loop import DivergedError
-from input_pipeline import datasets
+from input_pipeline import augmentation, datasets, loader, seeds
 from results import records
 
 # A record is all that is needed to run it again, wherever it lies.
@@ -47,11 +48,46 @@ def prepare(
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
     """
     config_lib.validate(config)
-    plan = budget.plan(config.budget.kind, config.budget.amount, config.batch_size)
     dataset = dataset or datasets.load(config.dataset, config.data_dir or None)
     for split in filter(None, (config.train_split, config.validation_split, config.test_split)):
         dataset.num_examples(split)
+    plan = budget.plan(config.budget.kind, config.budget.amount, _costs(config, dataset))
     return Run(config, Path(workdir), dataset, plan, config_lib.image_size(config))
+
+
+def _costs(config: ConfigDict, dataset: datasets.Dataset) -> budget.Costs:
+    by_flops = config.budget.kind == "flops"
+    return budget.Costs(
+        batch_size=config.batch_size,
+        train_examples=dataset.num_examples(config.train_split),
+        macs=train_macs(config, dataset.num_classes) if by_flops else None,
+    )
+
+
+def train_macs(config: ConfigDict, num_classes: int) -> int:
+    """Returns the multiply-accumulates of one example's forward pass in training, on average over the run's parts."""
+    model = models.create_abstract(config.model, num_classes)
+    sizes = config_lib.train_sizes(config)
+    return round(sum(models.count_macs(model, side, train=True) for side in sizes) / len(sizes))
+
+
+def train_batches(run: Run, first: int, end: int, image_size: int) -> loader.Batches:
+    """Returns this process's part of the training batches of steps `first` to `end` (exclusive), counted from 0."""
+    config = run.config
+    return loader.train_batches(
+        run.dataset,
+        config.train_split,
+        image_size=image_size,
+        batch_size=config.batch_size,
+        num_steps=end,
+        seed=seeds.derive(config.seed, "data"),
+        start_step=first,
+        augmentation=augmentation.create(config.augmentation),
+        num_workers=config.num_workers,
+        shard_index=jax.process_index(),
+        shard_count=jax.process_count(),
+        max_unreadable_fraction=config.max_unreadable_fraction,
+    )
 
 
 def finished_record(workdir: Path) -> records.RunRecord | None:
@@ -82,7 +118,7 @@ def planned_record(run: Run, started: str, status: str) -> records.RunRecord:
             test_examples=run.dataset.num_examples(config.test_split),
         ),
         budget=records.Budget(
-            run.budget.kind, run.budget.amount, run.budget.batch_size, run.budget.steps
+            run.budget.kind, run.budget.amount, config.batch_size, run.budget.steps
         ),
         recipe=config.recipe,
         seed=config.seed,
@@ -109,14 +145,18 @@ def with_facts(record: records.RunRecord, run: Run) -> records.RunRecord:
     return dataclasses.replace(record, model=model, hardware=environment.hardware())
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Says whether an exception is about memory, the host's or a device's."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
 def failed_record(run: Run, started: str, error: Exception) -> records.RunRecord:
     """The record of a run that ended with an exception."""
     if isinstance(error, DivergedError):
         status = "diverged"
         failure = records.Failure(error.step, error.loss, error.gradient_norm)
     else:
-        out_of_memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
-        status, failure = ("out_of_memory" if out_of_memory else "failed"), None
+        status, failure = ("out_of_memory" if out_of_memory(error) else "failed"), None
     first_line = (str(error).strip().splitlines() or [""])[0]
     sentence = first_line if status == "diverged" else f"{type(error).__name__}: {first_line}"
     record = planned_record(run, started, status)

@@ -13,11 +13,12 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from jax.sharding import Mesh, PartitionSpec
 
 import models
 from input_pipeline import on_device, seeds
 
-# What crosses `jax.jit`: params, batch_stats, opt_state and step.
+# What crosses `jax.jit`: params, batch_stats, opt_state, step, num_steps; ema (params and batch_stats) where asked for.
 State = dict[str, Any]
 # image uint8 [batch, height, width, 3], label int32 [batch], mask float32 [batch] (0 marks padding).
 Batch = dict[str, jax.Array]
@@ -31,6 +32,7 @@ class PureModel:
       graph: the modules' structure.
       mean, std: of each channel, for images scaled to 0..1.
       num_classes: the number of logits.
+      stage_names: what the stages' outputs are called in the jaxpr.
       auxiliary_weight: what each auxiliary loss is multiplied by.
     """
 
@@ -38,6 +40,7 @@ class PureModel:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     num_classes: int
+    stage_names: tuple[str, ...]
     auxiliary_weight: float
 
     def merge(self, params: dict, batch_stats: dict) -> models.Classifier:
@@ -74,89 +77,216 @@ def split(
       mean, std: of each channel, for images scaled to 0..1.
     """
     graph, params, batch_stats = nnx.split(model, nnx.Param, nnx.BatchStat)
-    pure = PureModel(graph, tuple(mean), tuple(std), model.num_classes, model.auxiliary_weight)
+    pure = PureModel(
+        graph=graph,
+        mean=tuple(mean),
+        std=tuple(std),
+        num_classes=model.num_classes,
+        stage_names=tuple(f"stage:{name}" for name in model.stages()),
+        auxiliary_weight=model.auxiliary_weight,
+    )
     return pure, nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats)
 
 
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a training step does beside the model and the optimiser.
+
+    Attributes:
+      learning_rate: from the share of the run that is done, a float32 scalar from 0 to below 1.
+      label_smoothing: the share of each target that is spread over all classes.
+      seed: the run's; dropout and each augmentation here derive their own keys from it and the step.
+      random_erasing, mixup, cutmix: see `input_pipeline.on_device`; 0 is without.
+      ema_decay: of the exponential moving average of parameters and batch statistics; 0 is without.
+      accumulation: the batch is worked on in so many parts, whose gradients are averaged.
+      remat: keep the stages' outputs alone and compute the rest again for the gradients.
+      mesh: for batch statistics of each device alone; None for those of the global batch.
+    """
+
+    learning_rate: Callable[[jax.Array], jax.Array]
+    label_smoothing: float = 0.0
+    seed: int = 0
+    random_erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    ema_decay: float = 0.0
+    accumulation: int = 1
+    remat: bool = False
+    mesh: Mesh | None = None
+
+
 def initial_state(
-    params: dict, batch_stats: dict, optimizer: optax.GradientTransformation
+    params: dict,
+    batch_stats: dict,
+    optimizer: optax.GradientTransformation,
+    num_steps: int,
+    with_ema: bool = False,
 ) -> State:
     """Returns the state of a run before its first step."""
-    return {
+    state = {
         "params": params,
         "batch_stats": batch_stats,
         "opt_state": optimizer.init(params),
         "step": jnp.zeros((), jnp.int32),
+        "num_steps": jnp.asarray(num_steps, jnp.int32),
     }
+    if with_ema:
+        # Copies: every array of a state is given to the step that replaces it.
+        weights = {"params": params, "batch_stats": batch_stats}
+        state["ema"] = jax.tree.map(jnp.array, weights)
+    return state
+
+
+def final_weights(state: State) -> tuple[dict, dict]:
+    """Returns (params, batch_stats) that a run is evaluated with: their averages where it has them."""
+    weights = state.get("ema", state)
+    return weights["params"], weights["batch_stats"]
 
 
 def make_train_step(
-    model: PureModel,
-    optimizer: optax.GradientTransformation,
-    *,
-    label_smoothing: float,
-    seed: int,
-    random_erasing: float = 0.0,
-    mixup: float = 0.0,
-    cutmix: float = 0.0,
+    model: PureModel, optimizer: optax.GradientTransformationExtraArgs, settings: Settings
 ) -> Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]:
     """Returns the function (state, batch) -> (state, metrics) of one optimisation step, to be compiled.
 
-    Args:
-      model: the pure functions.
-      optimizer: the transformation of gradients.
-      label_smoothing: the share of each target that is spread over all classes.
-      seed: the run's; dropout and each augmentation here derive their own keys from it and the step.
-      random_erasing, mixup, cutmix: see `input_pipeline.on_device`; 0 is without.
-
-    The metrics are scalars: loss (auxiliary losses included), top1 (on the training batch) and gradient_norm (before
-    clipping).
+    The metrics are scalars: loss (auxiliary losses included), top1 (on the training batch), gradient_norm (before
+    clipping) and learning_rate.
     """
+    differentiate = _make_gradients(model, settings)
 
     def train_step(state: State, batch: Batch):
-        images = model.normalise(batch["image"])
-
         def key(purpose: str) -> jax.Array:
-            return jax.random.fold_in(seeds.key(seed, purpose), state["step"])
+            return jax.random.fold_in(seeds.key(settings.seed, purpose), state["step"])
 
+        images = model.normalise(batch["image"])
         targets = jax.nn.one_hot(batch["label"], model.num_classes)
-        targets = optax.smooth_labels(targets, label_smoothing)
-        if random_erasing:
-            images = on_device.random_erasing(images, key("erasing"), probability=random_erasing)
-        images, targets = on_device.mix(
-            images, targets, key("mixing"), mixup_alpha=mixup, cutmix_alpha=cutmix
-        )
-
-        def loss_and_outputs(params):
-            module = model.merge(params, state["batch_stats"])
-            logits, auxiliary = module.logits_and_auxiliary(
-                images, train=True, rngs=nnx.Rngs(dropout=key("dropout"))
+        targets = optax.smooth_labels(targets, settings.label_smoothing)
+        if settings.random_erasing:
+            images = on_device.random_erasing(
+                images, key("erasing"), probability=settings.random_erasing
             )
-            losses = [
-                _weighted_mean(optax.softmax_cross_entropy(each, targets), batch["mask"])
-                for each in (logits, *auxiliary)
-            ]
-            loss = losses[0] + model.auxiliary_weight * sum(losses[1:])
-            return loss, (logits, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat)))
-
-        (loss, (logits, batch_stats)), gradients = jax.value_and_grad(
-            loss_and_outputs, has_aux=True
-        )(state["params"])
-        updates, opt_state = optimizer.update(gradients, state["opt_state"], state["params"])
-        metrics = {
-            "loss": loss,
-            "top1": _weighted_mean(_correct(logits, batch["label"], 1), batch["mask"]),
-            "gradient_norm": optax.tree.norm(gradients),
+        images, targets = on_device.mix(
+            images,
+            targets,
+            key("mixing"),
+            mixup_alpha=settings.mixup,
+            cutmix_alpha=settings.cutmix,
+        )
+        examples = {
+            "image": images,
+            "target": targets,
+            "label": batch["label"],
+            "mask": batch["mask"],
         }
-        state = {
+        gradients, batch_stats, metrics = differentiate(
+            state["params"], state["batch_stats"], examples, key("dropout")
+        )
+        progress = state["step"].astype(jnp.float32) / state["num_steps"].astype(jnp.float32)
+        learning_rate = settings.learning_rate(progress)
+        updates, opt_state = optimizer.update(
+            gradients, state["opt_state"], state["params"], learning_rate=learning_rate
+        )
+        metrics |= {
+            "gradient_norm": optax.tree.norm(gradients),
+            "learning_rate": learning_rate,
+        }
+        after = {
             "params": optax.apply_updates(state["params"], updates),
             "batch_stats": batch_stats,
             "opt_state": opt_state,
             "step": state["step"] + 1,
+            "num_steps": state["num_steps"],
         }
-        return state, metrics
+        if "ema" in state:
+            after["ema"] = _averaged(state, after, settings.ema_decay)
+        return after, metrics
 
     return train_step
+
+
+def _averaged(before: State, after: State, decay: float) -> dict:
+    """Returns the moving averages; in the first steps they follow faster, as TensorFlow's do with a step count."""
+    count = before["step"].astype(jnp.float32)
+    decay = jnp.minimum(decay, (1 + count) / (10 + count))
+    weights = {"params": after["params"], "batch_stats": after["batch_stats"]}
+    return jax.tree.map(
+        lambda average, new: decay * average + (1 - decay) * new, before["ema"], weights
+    )
+
+
+def _make_gradients(model: PureModel, settings: Settings) -> Callable:
+    """Returns (params, batch_stats, examples, key) -> (gradients, batch statistics, metrics) of a batch."""
+
+    def loss_and_outputs(params, batch_stats, examples, key):
+        module = model.merge(params, batch_stats)
+        logits, auxiliary = module.logits_and_auxiliary(
+            examples["image"], train=True, rngs=nnx.Rngs(dropout=key)
+        )
+        losses = [
+            _weighted_mean(optax.softmax_cross_entropy(each, examples["target"]), examples["mask"])
+            for each in (logits, *auxiliary)
+        ]
+        loss = losses[0] + model.auxiliary_weight * sum(losses[1:])
+        top1 = _weighted_mean(_correct(logits, examples["label"], 1), examples["mask"])
+        batch_stats = nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
+        return loss, (batch_stats, {"loss": loss, "top1": top1})
+
+    if settings.remat:
+        # Every stage names its output (models/classifier.py).
+        keep = jax.checkpoint_policies.save_only_these_names(*model.stage_names)
+        loss_and_outputs = jax.checkpoint(loss_and_outputs, policy=keep)
+
+    def whole(params, batch_stats, examples, key):
+        (_, (batch_stats, metrics)), gradients = jax.value_and_grad(loss_and_outputs, has_aux=True)(
+            params, batch_stats, examples, key
+        )
+        return gradients, batch_stats, metrics
+
+    parts = settings.accumulation
+
+    def in_parts(params, batch_stats, examples, key):
+        # Every part takes each parts-th example, so that each device works on its own ones.
+        cut = jax.tree.map(
+            lambda each: each.reshape(-1, parts, *each.shape[1:]).swapaxes(0, 1), examples
+        )
+
+        def add(carry, part):
+            sums, batch_stats = carry
+            index, examples = part
+            gradients, batch_stats, metrics = whole(
+                params, batch_stats, examples, jax.random.fold_in(key, index)
+            )
+            return (jax.tree.map(jnp.add, sums, (gradients, metrics)), batch_stats), None
+
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        nothing = {"loss": jnp.zeros(()), "top1": jnp.zeros(())}
+        (sums, batch_stats), _ = jax.lax.scan(
+            add, ((zeros, nothing), batch_stats), (jnp.arange(parts), cut)
+        )
+        gradients, metrics = jax.tree.map(lambda each: each / parts, sums)
+        return gradients, batch_stats, metrics
+
+    differentiate = whole if parts == 1 else in_parts
+    if settings.mesh is None:
+        return differentiate
+    return _on_each_device(differentiate, settings.mesh)
+
+
+def _on_each_device(differentiate: Callable, mesh: Mesh) -> Callable:
+    """Runs each device's part of the batch on its own, as `jax.pmap` did, and averages what comes out."""
+    (axis,) = mesh.axis_names
+
+    def part(params, batch_stats, examples, key):
+        key = jax.random.fold_in(key, jax.lax.axis_index(axis))
+        return jax.lax.pmean(differentiate(params, batch_stats, examples, key), axis)
+
+    everywhere, sharded = PartitionSpec(), PartitionSpec(axis)
+    return jax.shard_map(
+        part,
+        mesh=mesh,
+        in_specs=(everywhere, everywhere, sharded, everywhere),
+        out_specs=everywhere,
+        check_vma=False,
+    )
 
 
 def make_eval_step(model: PureModel) -> Callable[[dict, dict, Batch], dict[str, jax.Array]]:

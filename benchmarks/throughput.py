@@ -63,17 +63,18 @@ def measure(config: ConfigDict, num_classes: int = 1000) -> Speed:
     config_lib.validate(config)
     mesh = devices.create_mesh()
     start = time.perf_counter()
-    compiled = program.compile_program(config, num_classes, num_steps=100, mesh=mesh)
+    compiled = program.compile_program(config, num_classes, mesh)
     compile_seconds = time.perf_counter() - start
     state = program.initial_state(config, num_classes, num_steps=100, mesh=mesh)
     side = config_lib.image_size(config)
     batch = _random_batch(config.batch_size, side, num_classes, mesh)
     seconds: list[float] = []
-    state, _ = compiled.train_step(state, batch)
+    train_step = compiled.train_steps[side]
+    state, _ = train_step(state, batch)
     jax.block_until_ready(state)
     while len(seconds) < _STEPS or sum(seconds) < _SECONDS:
         start = time.perf_counter()
-        state, _ = compiled.train_step(state, batch)
+        state, _ = train_step(state, batch)
         jax.block_until_ready(state)
         seconds.append(time.perf_counter() - start)
     step = float(np.median(seconds))

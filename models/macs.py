@@ -21,9 +21,10 @@ def count_macs(
     image_size: int | tuple[int, int] | None = None,
     *,
     num_classes: int = 1000,
+    train: bool = False,
     **options,
 ) -> int:
-    """Returns the MACs of one image's forward pass in evaluation mode; auxiliary heads are not run, so not counted.
+    """Returns the MACs of one image's forward pass; auxiliary heads run in training only, and count there.
 
     Nothing is allocated or compiled.
 
@@ -32,6 +33,7 @@ def count_macs(
       image_size: the image's side in pixels, or its height and width; the model's own if `model` is a name and this is
         not given.
       num_classes: the number of logits, if `model` is a name.
+      train: count the pass in training mode.
       **options: the model's options, if `model` is a name.
 
     Raises:
@@ -43,21 +45,28 @@ def count_macs(
         model = create_abstract(model, num_classes, **options)
     if image_size is None:
         raise TypeError("a model that is not given by its name needs an image_size")
-    equations = walk(trace(model, image_size).jaxpr)
+    equations = walk(trace(model, image_size, train=train).jaxpr)
     return sum(times * equation_macs(equation) for equation, times in equations)
 
 
-def trace(model: Classifier, image_size: int | tuple[int, int]) -> core.ClosedJaxpr:
-    """Returns the jaxpr of (state, images [1, height, width, 3]) -> logits in evaluation mode.
+def trace(
+    model: Classifier, image_size: int | tuple[int, int], *, train: bool = False
+) -> core.ClosedJaxpr:
+    """Returns the jaxpr of (state, images [1, height, width, 3]) -> logits, in training auxiliary logits too.
 
     Its last input is the images.
     """
     graph, state = nnx.split(model)
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
     images = jax.ShapeDtypeStruct((1, *_sides(image_size), 3), jnp.float32)
-    return jax.make_jaxpr(lambda state, images: nnx.merge(graph, state, copy=True)(images))(
-        state, images
-    )
+
+    def forward(state, images):
+        model = nnx.merge(graph, state, copy=True)
+        if not train:
+            return model(images)
+        return model.logits_and_auxiliary(images, train=True, rngs=nnx.Rngs(dropout=0))
+
+    return jax.make_jaxpr(forward)(state, images)
 
 
 def walk(jaxpr: core.Jaxpr, times: int = 1) -> Iterator[tuple[core.JaxprEqn, int]]:

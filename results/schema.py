@@ -161,6 +161,8 @@ class RunRecord:
       failure: where it diverged, if it did.
       unreadable_examples: how many of each split's examples could not be read: replaced in
         training, left out in evaluation; null in records before version 2.
+      accumulation: in how many parts each batch was worked on: the configuration's, or more where
+        memory ran out; null in records before version 2.
       weights_digest: SHA-256 (hex) over the final parameters and batch statistics; two runs are
         the same run if these agree.
     """
@@ -186,6 +188,7 @@ class RunRecord:
     failure: Failure | None = None
     weights_digest: str | None = None
     unreadable_examples: Mapping[str, int] | None = None
+    accumulation: int | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

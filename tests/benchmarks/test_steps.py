@@ -4,17 +4,25 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from ml_collections import ConfigDict
 
 import models
-from benchmarks import evaluation, steps
+from benchmarks import evaluation, optimizers, steps
+from benchmarks.config import default_config
 
 
 @pytest.fixture
 def pure_and_state():
     model = models.create("tiny", 10, rngs=nnx.Rngs(params=1))
     pure, params, batch_stats = steps.split(model, (0.5,) * 3, (0.25,) * 3)
-    optimizer = optax.adam(1e-3)
-    return pure, steps.initial_state(params, batch_stats, optimizer), optimizer
+    # A fixed rate: the one that the step gives is passed over.
+    optimizer = optax.with_extra_args_support(optax.adam(1e-3))
+    return pure, steps.initial_state(params, batch_stats, optimizer, num_steps=100), optimizer
+
+
+def make_step(pure, optimizer, **settings):
+    constant = {"learning_rate": lambda progress: jnp.float32(1.0)}
+    return steps.make_train_step(pure, optimizer, steps.Settings(**(constant | settings)))
 
 
 def _batch(size, seed=0):
@@ -40,7 +48,7 @@ def test_only_plain_dicts_and_optax_tuples_cross_jit(pure_and_state):
 
 def test_a_step_lowers_the_loss_on_its_own_batch_and_moves_batch_statistics(pure_and_state):
     pure, state, optimizer = pure_and_state
-    step = jax.jit(steps.make_train_step(pure, optimizer, label_smoothing=0.0, seed=0))
+    step = jax.jit(make_step(pure, optimizer))
     before = jax.tree.leaves(state["batch_stats"])
     batch, losses = _batch(16), []
     for _ in range(20):
@@ -56,7 +64,7 @@ def test_dropout_depends_on_the_seed_and_the_step_alone(pure_and_state):
     pure, state, optimizer = pure_and_state
 
     def loss(seed, at):
-        step = steps.make_train_step(pure, optimizer, label_smoothing=0.0, seed=seed)
+        step = make_step(pure, optimizer, seed=seed)
         return float(step(state | {"step": jnp.int32(at)}, _batch(8))[1]["loss"])
 
     assert loss(0, 3) == loss(0, 3)
@@ -120,10 +128,10 @@ def test_equal_logits_are_won_by_the_lowest_class_alone():
 def test_auxiliary_losses_are_weighted_as_the_paper_says():
     model = models.create("googlenet", 10, rngs=nnx.Rngs(params=0))
     pure, params, batch_stats = steps.split(model, (0.5,) * 3, (0.25,) * 3)
-    optimizer = optax.sgd(0.0)
-    state = steps.initial_state(params, batch_stats, optimizer)
+    optimizer = optax.with_extra_args_support(optax.sgd(0.0))
+    state = steps.initial_state(params, batch_stats, optimizer, num_steps=1)
     batch = _batch(4)
-    step = steps.make_train_step(pure, optimizer, label_smoothing=0.0, seed=0)
+    step = make_step(pure, optimizer)
     key = jax.random.fold_in(steps.seeds.key(0, "dropout"), 0)
 
     @jax.jit
@@ -145,7 +153,7 @@ def test_mixing_and_erasing_change_the_loss_and_depend_on_the_seed_and_the_step(
     pure, state, optimizer = pure_and_state
 
     def loss(seed=0, at=0, **options):
-        step = steps.make_train_step(pure, optimizer, label_smoothing=0.0, seed=seed, **options)
+        step = make_step(pure, optimizer, seed=seed, **options)
         return float(step(state | {"step": jnp.int32(at)}, _batch(8))[1]["loss"])
 
     plain = loss()
@@ -162,3 +170,69 @@ def test_several_crops_of_an_example_are_averaged_by_their_softmax(pure_and_stat
     together = pure.logits(*weights, crops.reshape(2, 3, 32, 32, 3))
     apart = jax.nn.softmax(pure.logits(*weights, crops)).reshape(2, 3, 10).mean(1)
     np.testing.assert_allclose(jax.nn.softmax(together), apart, rtol=1e-5)
+
+
+@pytest.fixture
+def plain():
+    """(pure model, state, SGD at the given rate) of a network without batch norm or dropout."""
+    model = models.create("squeezenet1_1:dropout=0.0", 10, rngs=nnx.Rngs(params=1))
+    pure, params, batch_stats = steps.split(model, (0.5,) * 3, (0.25,) * 3)
+    optimizer = optimizers.create_optimizer(
+        ConfigDict(
+            default_config().optimizer.to_dict()
+            | {"name": "sgd", "weight_decay": 0.0, "clip_norm": 0.0}
+        )
+    )
+    return pure, steps.initial_state(params, batch_stats, optimizer, num_steps=10), optimizer
+
+
+def assert_close(left, right, rtol):
+    for one, other in zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True):
+        scale = np.abs(other).max() + 1e-12
+        assert np.abs(np.asarray(one) - np.asarray(other)).max() / scale < rtol
+
+
+@pytest.mark.parametrize("option", [{"accumulation": 4}, {"remat": True}])
+def test_saving_memory_gives_the_step_of_the_whole_batch(plain, option):
+    pure, state, optimizer = plain
+    batch = _batch(8)
+    whole, metrics = jax.jit(make_step(pure, optimizer))(state, batch)
+    saved, also = jax.jit(make_step(pure, optimizer, **option))(state, batch)
+    assert_close(saved["params"], whole["params"], 1e-5)
+    assert float(also["loss"]) == pytest.approx(float(metrics["loss"]), rel=1e-5)
+    assert float(also["gradient_norm"]) == pytest.approx(float(metrics["gradient_norm"]), rel=1e-4)
+
+
+def test_rematerialising_keeps_less_for_the_gradients(plain):
+    pure, state, optimizer = plain
+
+    def kept(**options):
+        step = make_step(pure, optimizer, **options)
+        return str(jax.make_jaxpr(step)(state, _batch(4))).count("conv_general_dilated")
+
+    # The stages' insides are computed a second time.
+    assert kept(remat=True) > kept()
+
+
+def test_the_learning_rate_is_that_of_the_share_of_the_run_that_is_done(plain):
+    pure, state, optimizer = plain
+    step = make_step(pure, optimizer, learning_rate=lambda progress: 0.5 * (1 - progress))
+    _, metrics = step(state | {"step": jnp.int32(4)}, _batch(4))
+    assert float(metrics["learning_rate"]) == pytest.approx(0.5 * (1 - 4 / 10))
+
+
+def test_moving_averages_follow_the_weights_and_are_what_is_evaluated(pure_and_state):
+    pure, state, optimizer = pure_and_state
+    state = steps.initial_state(state["params"], state["batch_stats"], optimizer, 10, with_ema=True)
+    step = jax.jit(make_step(pure, optimizer, ema_decay=0.99))
+    first = jax.tree.leaves(state["params"])[0]
+    state, _ = step(state, _batch(8))
+    moved = jax.tree.leaves(state["params"])[0]
+    # In the first step the decay is 1 / 10.
+    expected = 0.1 * np.asarray(first) + 0.9 * np.asarray(moved)
+    np.testing.assert_allclose(jax.tree.leaves(state["ema"]["params"])[0], expected, rtol=1e-5)
+    params, batch_stats = steps.final_weights(state)
+    assert params is state["ema"]["params"]
+    assert batch_stats is state["ema"]["batch_stats"]
+    plain_weights = steps.final_weights({"params": 1, "batch_stats": 2})
+    assert plain_weights == (1, 2)

@@ -1,13 +1,16 @@
 """One run from configuration to record, in this process."""
 
 import json
+import os
+import signal
 
 import jax
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import checkpoints, program, progress, train
+import models
+from benchmarks import checkpoints, preemption, program, progress, train
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from results import records
@@ -26,6 +29,11 @@ class StopsAt(progress.JsonLines):
     def report(self, event):
         if event.phase == "training" and event.step >= self.step:
             raise Stop
+
+
+def checkpointed(workdir) -> list[int]:
+    """The steps of the checkpoints that are whole and sealed."""
+    return sorted(int(path.stem) for path in (workdir / "checkpoint_digests").glob("*.json"))
 
 
 def test_a_run_ends_in_a_record_that_says_what_was_spent_and_reached(config, tmp_path):
@@ -57,7 +65,7 @@ def test_metrics_are_written_for_every_interval_with_the_step(config, tmp_path):
 def test_the_saved_weights_are_those_of_the_digest(config, tmp_path):
     record = train.train_and_evaluate(config, tmp_path)
     mesh = program.devices.create_mesh()
-    state = program.abstract_state(config, 10, 12, mesh)
+    state = program.abstract_state(config, 10, mesh)
     weights = checkpoints.load_weights(tmp_path, state["params"], state["batch_stats"])
     assert checkpoints.weights_digest(*weights) == record.weights_digest
     assert not (tmp_path / "checkpoints").exists()
@@ -78,8 +86,7 @@ def test_a_stopped_run_resumes_to_the_same_bits(config, tmp_path):
     with pytest.raises(Stop):
         train.train_and_evaluate(config, tmp_path / "stopped", reporter=StopsAt(8))
     assert not (tmp_path / "stopped" / "record.json").exists()
-    with checkpoints.Checkpoints(tmp_path / "stopped") as saved:
-        assert saved.latest_step() == 5
+    assert checkpointed(tmp_path / "stopped") == [5]
     resumed = train.train_and_evaluate(config, tmp_path / "stopped")
     assert resumed.weights_digest == whole.weights_digest
     assert resumed.metrics == whole.metrics
@@ -125,10 +132,10 @@ def test_running_out_of_memory_is_told_from_other_failures(config, tmp_path):
 def test_bfloat16_computes_in_it_and_keeps_weights_in_float32(config, tmp_path):
     config.dtype = "bfloat16"
     mesh = program.devices.create_mesh()
-    state = program.abstract_state(config, 10, 12, mesh)
+    state = program.abstract_state(config, 10, mesh)
     assert {leaf.dtype for leaf in jax.tree.leaves(state["params"])} == {np.dtype("float32")}
-    compiled = program.compile_program(config, 10, 12, mesh)
-    assert "bf16" in compiled.train_step.as_text()
+    compiled = program.compile_program(config, 10, mesh)
+    assert "bf16" in compiled.train_steps[32].as_text()
     record = train.train_and_evaluate(config, tmp_path)
     assert record.metrics.test["top1"] > 0.5
 
@@ -173,3 +180,134 @@ def test_too_many_of_them_fail_the_run_in_one_sentence(config, folder, tmp_path,
     assert "1 of the 40 examples of folder:" in record.error
     assert "7.png is not a picture" in record.error
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_where_memory_runs_out_the_batch_is_worked_on_in_parts(config, tmp_path):
+    config.model = "tiny:fault=memory_above_8"
+    record = train.train_and_evaluate(config, tmp_path)
+    assert record.status == "completed"
+    assert record.accumulation == 4  # 32 in parts of 8
+    assert record.budget.examples_spent == 384
+
+
+@pytest.mark.parametrize(
+    ("kind", "amount", "steps"), [("epochs", 0.255, 10), ("flops", None, 7), ("examples", 384, 12)]
+)
+def test_a_budget_of_any_kind_is_spent_and_told(config, tmp_path, kind, amount, steps):
+    # One step of tiny is 6 FLOPs for each of its multiply-accumulates and each of 32 images.
+    a_step = 6 * 32 * (8 * 8 * 9 * 3 * 8 + 8 * 8 * 8 * 10)
+    config.budget.kind, config.budget.amount = kind, float(amount or 7.5 * a_step)
+    record = train.train_and_evaluate(config, tmp_path)
+    assert (record.budget.kind, record.budget.steps) == (kind, steps)
+    assert record.budget.examples_spent == 32 * steps
+    assert record.budget.train_flops_spent == steps * a_step
+
+
+def test_seconds_become_steps_by_a_calibration_that_a_resumed_run_keeps(config, tmp_path):
+    config.budget.kind, config.budget.amount = "seconds", 0.5
+    config.checkpoint_every_steps = 5
+    with pytest.raises(Stop):
+        train.train_and_evaluate(config, tmp_path, reporter=StopsAt(8))
+    kept = json.loads((tmp_path / "calibration.json").read_text())
+    record = train.train_and_evaluate(config, tmp_path)
+    assert record.budget.steps == round(0.5 / kept["seconds_per_step"])
+    assert json.loads((tmp_path / "calibration.json").read_text()) == kept
+    assert record.budget.train_seconds_spent > 0
+
+
+def test_a_damaged_checkpoint_is_left_for_the_one_before_it(config, tmp_path, capfd):
+    whole = train.train_and_evaluate(config, tmp_path / "whole")
+    with pytest.raises(Stop):
+        train.train_and_evaluate(config, tmp_path / "run", reporter=StopsAt(12))
+    assert checkpointed(tmp_path / "run") == [5, 10]
+    # The largest file of the newest one: one byte flipped.
+    folder = tmp_path / "run" / "checkpoints" / "10"
+    victim = max(
+        (each for each in folder.rglob("*") if each.is_file()), key=lambda f: f.stat().st_size
+    )
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 1
+    victim.write_bytes(data)
+    capfd.readouterr()
+    record = train.train_and_evaluate(config, tmp_path / "run")
+    assert "warning: the checkpoint of step 10 is damaged" in capfd.readouterr().err
+    assert record.weights_digest == whole.weights_digest
+
+
+def test_a_truncated_or_unsealed_checkpoint_is_left_too(config, tmp_path, capfd):
+    whole = train.train_and_evaluate(config, tmp_path / "whole")
+    with pytest.raises(Stop):
+        train.train_and_evaluate(config, tmp_path / "run", reporter=StopsAt(12))
+    folder = tmp_path / "run" / "checkpoints" / "10"
+    victim = max(
+        (each for each in folder.rglob("*") if each.is_file()), key=lambda f: f.stat().st_size
+    )
+    victim.write_bytes(victim.read_bytes()[:-7])
+    (tmp_path / "run" / "checkpoint_digests" / "5.json").unlink()
+    record = train.train_and_evaluate(config, tmp_path / "run")
+    told = capfd.readouterr().err
+    assert "step 10 is damaged" in told
+    assert "step 5 was not finished" in told
+    assert record.weights_digest == whole.weights_digest
+
+
+def test_no_room_for_a_checkpoint_is_told_and_the_last_one_stays(config, tmp_path, monkeypatch):
+    save = checkpoints.ocp.CheckpointManager.save
+    saves = []
+
+    def full(manager, step, **options):
+        saves.append(step)
+        if len(saves) > 1:
+            raise OSError(28, "No space left on device")
+        return save(manager, step, **options)
+
+    monkeypatch.setattr(checkpoints.ocp.CheckpointManager, "save", full)
+    record = train.train_and_evaluate(config, tmp_path)
+    assert record.status == "failed"
+    assert "a checkpoint cannot be written" in record.error
+    assert "No space left on device" in record.error
+    assert checkpointed(tmp_path) == [5]
+    monkeypatch.undo()
+    assert train.train_and_evaluate(config, tmp_path).status == "completed"
+
+
+def test_told_to_go_a_run_saves_at_once_and_says_that_it_will_go_on(config, tmp_path):
+    whole = train.train_and_evaluate(config, tmp_path / "whole")
+
+    class Terminates(progress.JsonLines):
+        def report(self, event):
+            if event.phase == "training" and event.step >= 6:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(preemption.PreemptedError) as stopped:
+        train.train_and_evaluate(config, tmp_path / "run", reporter=Terminates())
+    assert stopped.value.step not in (5, 10)
+    assert stopped.value.step in checkpointed(tmp_path / "run")
+    record = train.train_and_evaluate(config, tmp_path / "run")
+    assert record.weights_digest == whole.weights_digest
+
+
+def test_nothing_is_moved_between_host_and_device_unasked(config, tmp_path, monkeypatch):
+    loop_train = train.loop.train
+
+    def guarded(*arguments, **options):
+        with jax.transfer_guard("disallow"):
+            return loop_train(*arguments, **options)
+
+    monkeypatch.setattr(train.loop, "train", guarded)
+    assert train.train_and_evaluate(config, tmp_path).status == "completed"
+
+
+def test_sizes_may_grow_in_the_course_of_a_run(config, tmp_path):
+    config.model, config.image_size = "squeezenet1_1", "48"
+    config.progressive_sizes = (32,)
+    config.eval_image_size = "64"
+    record = train.train_and_evaluate(config, tmp_path)
+    assert record.status == "completed"
+    macs = [models.count_macs("squeezenet1_1", side, num_classes=10) for side in (32, 48)]
+    assert record.budget.train_flops_spent == 6 * 384 * round(sum(macs) / 2)
+
+
+def test_a_profile_is_written_where_it_is_asked_for(config, tmp_path):
+    train.train_and_evaluate(config, tmp_path, profile_steps=(3, 5))
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))

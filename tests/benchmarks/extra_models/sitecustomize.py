@@ -34,6 +34,8 @@ class Tiny(Classifier):
             raise RuntimeError("this model always raises")
         if mode.train and self.fault == "memory":
             raise MemoryError("RESOURCE_EXHAUSTED: out of memory")
+        if mode.train and self.fault == "memory_above_8" and features.shape[0] > 8:
+            raise MemoryError("RESOURCE_EXHAUSTED: out of memory")
         if mode.train and self.fault == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         x = self.dropout(features.reshape(features.shape[0], -1), mode)

@@ -1,0 +1,95 @@
+"""What a step takes on this machine, measured once, so that a budget in seconds becomes a number of steps."""
+
+import dataclasses
+import json
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import budget, devices, program, runs
+from benchmarks import config as config_lib
+from benchmarks.program import Program
+from benchmarks.steps import State
+from results import files
+
+_WARM_UP_STEPS = 3
+_MIN_STEPS = 10
+_MIN_SECONDS = 3.0
+# Of the budget, at most, that measuring may take.
+_MAX_FRACTION = 0.2
+
+
+def calibrate(
+    run: runs.Run, compiled: Program, state: State, start_step: int
+) -> tuple[runs.Run, State]:
+    """Returns the run with its number of steps, and its state, told of it.
+
+    What was measured is kept in `workdir/calibration.json`, so that a run that is stopped at any moment ends where it
+    would have.
+
+    Args:
+      run: whose budget is in seconds.
+      compiled: its program.
+      state: after `start_step` steps; consumed.
+      start_step: above 0 where the run is resumed.
+    """
+    if start_step:
+        num_steps = int(state["num_steps"])
+        return dataclasses.replace(run, budget=dataclasses.replace(run.budget, steps=num_steps)), state
+    path = run.workdir / "calibration.json"
+    if path.exists():
+        seconds_per_step = json.loads(path.read_text())["seconds_per_step"]
+    else:
+        sizes = config_lib.train_sizes(run.config)
+        seconds = []
+        for size in sizes:
+            state, measured = _seconds_per_step(run, compiled, state, size)
+            seconds.append(measured)
+        seconds_per_step = _agreed(float(np.mean(seconds)))
+        if jax.process_index() == 0:
+            content = json.dumps({"seconds_per_step": seconds_per_step}) + "\n"
+            files.write_atomically(path, content)
+        # What was trained on the way is thrown away.
+        del state
+        state = program.initial_state(
+            run.config, run.dataset.num_classes, num_steps=1, mesh=compiled.mesh
+        )
+    planned = budget.calibrated(run.budget, seconds_per_step)
+    num_steps = devices.replicate(jnp.asarray(planned.steps, jnp.int32), compiled.mesh)
+    return dataclasses.replace(run, budget=planned), state | {"num_steps": num_steps}
+
+
+def _seconds_per_step(
+    run: runs.Run, compiled: Program, state: State, size: int
+) -> tuple[State, float]:
+    """Trains on real batches for a while; returns the state and the seconds of a step, waiting for input included."""
+    limit = min(_MIN_SECONDS, _MAX_FRACTION * run.budget.amount)
+    batches = runs.train_batches(run, 0, 10**9, size)
+    train_step = compiled.train_steps[size]
+    steps, start = 0, time.perf_counter()
+    try:
+        while True:
+            state, metrics = train_step(state, devices.place_batch(next(batches), compiled.mesh))
+            steps += 1
+            if steps == _WARM_UP_STEPS:
+                jax.block_until_ready(state)
+                start = time.perf_counter()
+            if steps >= _WARM_UP_STEPS + _MIN_STEPS:
+                jax.block_until_ready(metrics)
+                if time.perf_counter() - start >= limit:
+                    break
+    finally:
+        batches.close()
+    jax.block_until_ready(state)
+    return state, (time.perf_counter() - start) / (steps - _WARM_UP_STEPS)
+
+
+def _agreed(seconds: float) -> float:
+    """Returns the slowest process's seconds, on every process."""
+    if jax.process_count() == 1:
+        return seconds
+    from jax.experimental import multihost_utils
+
+    return float(np.max(multihost_utils.process_allgather(np.float64(seconds))))
