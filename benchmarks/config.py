@@ -14,7 +14,7 @@ from benchmarks.errors import ConfigError
 from input_pipeline import augmentation
 
 TASKS = ("single_label",)
-RECIPES = ("common",)
+RECIPES = ("common", "paper")
 DTYPES = ("float32", "bfloat16")
 BATCH_NORM_SCOPES = ("global", "device")
 SMALLEST = "smallest"
@@ -76,7 +76,9 @@ def default_config() -> ConfigDict:
         0.0  # of moving averages of the weights, which are then evaluated; 0 is without
     )
 
-    # The recipe: `common` is one optimiser and one schedule shape for all.
+    # The recipe: `common` is one optimiser and one schedule shape for all; `paper` is what each model's paper trained
+    # with (benchmarks/recipes.py), which sets the batch size, the optimiser, the augmentation, label smoothing and the
+    # averaging of weights, whatever is written here.
     config.recipe = "common"
     config.optimizer = ConfigDict(
         {
@@ -106,6 +108,13 @@ def default_config() -> ConfigDict:
         "float32"  # of the computation; parameters, batch statistics and logits are float32
     )
 
+    # Equal tuning (docs/tuning.md): from where to where each tuned field is searched, under the field's own name; the
+    # file with what was found; and, written by the harness, how many trials chose this run's values.
+    config.tuning = ConfigDict()  # such as {"optimizer": {"learning_rate": (1e-4, 1e-1)}}
+    config.tuned = ""
+    config.tuning_trials = 0
+    config.resolved = False  # written by the harness: recipe and tuned values are in their fields
+
     # What is written, and when.
     config.log_every_steps = 10
     config.checkpoint_every_steps = 1000
@@ -113,15 +122,34 @@ def default_config() -> ConfigDict:
 
 
 def for_run(config: ConfigDict, spec: str, seed: int) -> ConfigDict:
-    """Returns the configuration of one run of a suite.
+    """Returns the configuration of one run of a suite, its recipe and tuned values in it.
 
     Raises:
       models.ModelError: no such model or option.
+      ConfigError: as `resolved`.
     """
     run = ConfigDict(to_plain(config))
     run.model = models.label(*models.parse(spec))
     run.seed = seed
     run.suite = ConfigDict({"models": (run.model,), "seeds": (seed,)})
+    return resolved(run)
+
+
+def resolved(config: ConfigDict) -> ConfigDict:
+    """Returns the configuration of one run with its recipe's and then its tuned values in their fields.
+
+    That of an earlier run, which has them, is returned as it is, so that a record runs again as it ran.
+
+    Raises:
+      models.ModelError: no such model or option.
+      ConfigError: no recipe for this model, or nothing tuned for it.
+    """
+    from benchmarks import recipes, tuning
+
+    if config.resolved:
+        return config
+    run = tuning.apply(recipes.apply(config.copy_and_resolve_references()))
+    run.resolved = True
     return run
 
 
@@ -143,13 +171,14 @@ def validate(config: ConfigDict) -> None:
       ConfigError: a field's value.
       models.ModelError: the model, or an image size too small for it.
     """
-    from benchmarks import optimizers
+    from benchmarks import optimizers, tuning
 
     _one_of("task", config.task, TASKS)
     _one_of("recipe", config.recipe, RECIPES)
     _one_of("dtype", config.dtype, DTYPES)
     _one_of("budget.kind", config.budget.kind, BUDGET_KINDS)
     optimizers.validate(config.optimizer)
+    tuning.validate(config)
     if len(config.mean) not in (0, 3) or len(config.std) != len(config.mean):
         raise ConfigError("config.mean and config.std are three numbers each, or both empty.")
     _one_of("batch_norm_scope", config.batch_norm_scope, BATCH_NORM_SCOPES)

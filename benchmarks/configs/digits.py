@@ -56,4 +56,5 @@ def get_config(variant: str = "tuned") -> ConfigDict:
     config.optimizer.learning_rate = 1e-3
     if variant == "tuned":
         config.optimizer.model_learning_rates.update(_LEARNING_RATES)
+    config.tuning = ConfigDict({"optimizer": {"learning_rate": (1e-4, 1e-1)}})
     return config

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from benchmarks.config import PUBLISHED, default_config
 
 _TRAINING_EXAMPLES = 1_281_167 - 10_000
-_EPOCHS = 90
+EPOCHS = 90
 _WITHOUT_BATCH_NORM = (
     "alexnet",
     "vgg11",
@@ -49,7 +49,7 @@ def get_config() -> ConfigDict:
     config.num_workers = 8
 
     config.budget.kind = "examples"
-    config.budget.amount = float(_EPOCHS * _TRAINING_EXAMPLES)
+    config.budget.amount = float(EPOCHS * _TRAINING_EXAMPLES)
     config.batch_size = 256
     config.eval_batch_size = 256
     config.dtype = "bfloat16"
@@ -64,4 +64,5 @@ def get_config() -> ConfigDict:
     config.optimizer.clip_norm = 0.0
     config.log_every_steps = 100
     config.checkpoint_every_steps = 5000
+    config.tuning = ConfigDict({"optimizer": {"learning_rate": (1e-3, 1.0)}})
     return config

@@ -53,4 +53,5 @@ def get_config() -> ConfigDict:
     config.optimizer.weight_decay = 5e-4
     config.log_every_steps = 50
     config.checkpoint_every_steps = 1000
+    config.tuning = ConfigDict({"optimizer": {"learning_rate": (1e-3, 1.0)}})
     return config
