@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks import devices
 from benchmarks.checkpoints import Checkpoints
 from benchmarks.clock import Clock
-from benchmarks.metric_files import MetricFiles
+from benchmarks.metric_files import MetricFiles, NoFiles
 from benchmarks.preemption import Notice, PreemptedError
 from benchmarks.program import Program
 from benchmarks.progress import Event, Reporter
@@ -75,7 +75,7 @@ def train(
     schedule: Schedule,
     *,
     clock: Clock,
-    files: MetricFiles,
+    files: MetricFiles | NoFiles,
     checkpoints: Checkpoints,
     reporter: Reporter,
     notice: Notice,
@@ -187,7 +187,11 @@ class _Metrics:
     """The metrics of steps that are still on the device, fetched an interval at a time."""
 
     def __init__(
-        self, schedule: Schedule, stopwatch: _Stopwatch, files: MetricFiles, reporter: Reporter
+        self,
+        schedule: Schedule,
+        stopwatch: _Stopwatch,
+        files: MetricFiles | NoFiles,
+        reporter: Reporter,
     ):
         self._schedule = schedule
         self._stopwatch = stopwatch

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
+from results import files
+
 
 class MetricFiles:
     """Appends scalars by step to both files; a context manager.
@@ -16,8 +18,8 @@ class MetricFiles:
     def __init__(self, workdir: Path, resumed_step: int):
         self._path = Path(workdir) / "metrics.jsonl"
         kept = [line for line in self._lines() if json.loads(line)["step"] <= resumed_step]
-        self._file = self._path.open("w")
-        self._file.writelines(f"{line}\n" for line in kept)
+        files.write_atomically(self._path, "".join(f"{line}\n" for line in kept))
+        self._file = self._path.open("a")
         self._tensorboard = SummaryWriter(
             str(Path(workdir) / "tensorboard"), purge_step=resumed_step + 1
         )
@@ -44,6 +46,19 @@ class MetricFiles:
             return []
         text = self._path.read_text()
         return text[: text.rfind("\n") + 1].splitlines()
+
+
+class NoFiles:
+    """Takes the metrics of a process that is not the one to write them; a context manager."""
+
+    def __enter__(self) -> "NoFiles":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        pass
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes nothing."""
 
 
 def _finite(value: float) -> bool:

@@ -27,6 +27,7 @@ from benchmarks import (
     evaluation,
     loop,
     preemption,
+    processes,
     program,
     progress,
     runs,
@@ -35,7 +36,7 @@ from benchmarks import (
 from benchmarks import config as config_lib
 from benchmarks.clock import Clock
 from benchmarks.errors import ConfigError
-from benchmarks.metric_files import MetricFiles
+from benchmarks.metric_files import MetricFiles, NoFiles
 from input_pipeline import loader
 from results import records
 
@@ -149,7 +150,7 @@ def _execute(
             readers.append(runs.train_batches(run, first, end, size))
             return readers[-1]
 
-        with MetricFiles(run.workdir, start_step) as files:
+        with _metric_files(run.workdir, start_step) as files:
             state = loop.train(
                 compiled,
                 state,
@@ -188,6 +189,10 @@ def _execute(
         record = _with_spending(record, run, clock)
         saved.delete_all()
     return record
+
+
+def _metric_files(workdir: Path, start_step: int) -> MetricFiles | NoFiles:
+    return MetricFiles(workdir, start_step) if jax.process_index() == 0 else NoFiles()
 
 
 def _evaluate(run: runs.Run, compiled: program.Program, params, batch_stats):
@@ -244,6 +249,7 @@ def define_flags() -> None:
         "How to tell progress: a bar, lines for a log, or JSON lines.",
     )
 
+    processes.define_flags()
     flags.DEFINE_list("profile_steps", [], "FIRST,LAST: traces these steps into WORKDIR/profile.")
 
 
@@ -258,6 +264,7 @@ def _profile_steps(given: list[str]) -> tuple[int, int] | None:
 def main() -> int:
     commands.restart_with_allocator()
     commands.use_compilation_cache()
+    processes.join()
     config = flags.FLAGS.config
     title = models.label(*models.parse(config.model))
     try:

@@ -1,33 +1,171 @@
-"""The same run on one device and on several."""
+"""The same run on one device, on several, and on two processes."""
 
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
+RUN = (
+    "benchmarks.train",
+    "--config=benchmarks/configs/digits.py",
+    "--config.model=tiny",
+    "--config.budget.amount=384",
+    "--config.log_every_steps=1",
+)
 
-def _losses(directory):
+
+def devices(count):
+    return f"--xla_force_host_platform_device_count={count}"
+
+
+def finish(process):
+    """Waits for a process that is to end well."""
+    _, told = process.communicate(timeout=300)
+    assert process.returncode == 0, told[-3000:]
+
+
+def losses(directory):
     lines = [json.loads(line) for line in (directory / "metrics.jsonl").open()]
     return [line["train/loss"] for line in lines if "train/loss" in line]
 
 
-def test_four_devices_give_the_losses_of_one(command, tmp_path):
-    arguments = (
-        "benchmarks.train",
-        "--config=benchmarks/configs/digits.py",
-        "--config.model=tiny",
-        "--config.budget.amount=384",
-        "--config.log_every_steps=1",
-    )
-    for count in (1, 4):
-        done = command(
-            *arguments,
-            f"--workdir={tmp_path / str(count)}",
-            XLA_FLAGS=f"--xla_force_host_platform_device_count={count}",
+def record(directory):
+    return json.loads((directory / "record.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def start(data_dir):
+    """Starts `python -m ...` with the tests' models registered and does not wait for it."""
+    extra = Path(__file__).parent / "extra_models"
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(extra), str(ROOT)]),
+        "TFDS_DATA_DIR": data_dir,
+        "JAX_PLATFORMS": "cpu",
+    }
+
+    def begin(*arguments, **more):
+        return subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            env=environment | more,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        assert done.returncode == 0, done.stderr
-    record = json.loads((tmp_path / "4" / "record.json").read_text())
-    assert record["hardware"]["device_count"] == 4
-    assert record["metrics"]["test"]["examples"] == 360
-    one, four = _losses(tmp_path / "1"), _losses(tmp_path / "4")
-    assert len(one) == 12
-    assert four == pytest.approx(one, rel=1e-5)
+
+    return begin
+
+
+@pytest.fixture(scope="module")
+def one(start, tmp_path_factory):
+    """The folder of the run on one device."""
+    folder = tmp_path_factory.mktemp("one")
+    finish(start(*RUN, f"--workdir={folder}", XLA_FLAGS=devices(1)))
+    return folder
+
+
+@pytest.mark.parametrize("count", [4, 8])
+def test_several_devices_give_the_losses_of_one(count, one, start, tmp_path):
+    finish(start(*RUN, f"--workdir={tmp_path}", XLA_FLAGS=devices(count)))
+    assert record(tmp_path)["hardware"]["device_count"] == count
+    assert record(tmp_path)["metrics"]["test"]["examples"] == 360
+    assert len(losses(one)) == 12
+    assert losses(tmp_path) == pytest.approx(losses(one), rel=1e-5)
+
+
+def test_two_processes_give_the_losses_of_one(one, start, tmp_path):
+    with socket.socket() as server:
+        server.bind(("localhost", 0))
+        address = f"localhost:{server.getsockname()[1]}"
+    hosts = [
+        start(
+            *RUN,
+            f"--workdir={tmp_path}",
+            *(f"--coordinator={address}", "--processes=2", f"--process={index}"),
+            XLA_FLAGS=devices(1),
+        )
+        for index in range(2)
+    ]
+    told = [host.communicate(timeout=300)[1] for host in hosts]
+    assert [host.returncode for host in hosts] == [0, 0], told[0][-2000:] + told[1][-2000:]
+    assert record(tmp_path)["hardware"]["process_count"] == 2
+    assert record(tmp_path)["metrics"]["test"]["examples"] == 360
+    assert losses(tmp_path) == pytest.approx(losses(one), rel=1e-5)
+
+
+@pytest.mark.parametrize(("first", "then"), [(1, 4), (4, 1)])
+def test_a_run_goes_on_with_another_number_of_devices(first, then, start, tmp_path):
+    run = [*RUN, "--config.budget.amount=9600", "--config.checkpoint_every_steps=7"]
+    stopped = start(*run, f"--workdir={tmp_path}", XLA_FLAGS=devices(first))
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "checkpoint_digests").glob("*.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    stopped.send_signal(signal.SIGTERM)
+    told = stopped.communicate(timeout=120)[1]
+    assert stopped.returncode == 75, told
+    assert "the same command goes on" in told
+    before = losses(tmp_path)
+    assert 0 < len(before) < 300
+    finish(start(*run, f"--workdir={tmp_path}", XLA_FLAGS=devices(then)))
+    assert record(tmp_path)["status"] == "completed"
+    assert losses(tmp_path)[: len(before)] == before
+    steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").open()]
+    assert steps == sorted(steps)
+
+
+SCOPES = """
+import jax, jax.numpy as jnp, numpy as np, optax
+from flax import nnx
+import models
+from benchmarks import devices, steps
+model = models.create("tiny", 10, rngs=nnx.Rngs(params=1))
+model.dropout.rate = 0.0
+pure, params, batch_stats = steps.split(model, (0.5,) * 3, (0.25,) * 3)
+optimizer = optax.with_extra_args_support(optax.sgd(1.0))
+state = steps.initial_state(params, batch_stats, optimizer, 1)
+rng = np.random.default_rng(0)
+batch = {"image": rng.integers(0, 256, (16, 32, 32, 3), np.uint8),
+         "label": rng.integers(0, 10, 16, np.int32), "mask": np.ones(16, np.float32)}
+mesh = devices.create_mesh()
+def step(mesh=None):
+    return steps.make_train_step(pure, optimizer, steps.Settings(lambda progress: 1.0, mesh=mesh))
+after, metrics = jax.jit(step(mesh))(devices.replicate(state, mesh), devices.place_batch(batch, mesh))
+parts = [jax.jit(step())(state, {k: v[i * 4:(i + 1) * 4] for k, v in batch.items()}) for i in range(4)]
+mean = jax.tree.map(lambda *each: sum(each) / 4, *[part[0] for part in parts])
+np.testing.assert_allclose(metrics["loss"], np.mean([m["loss"] for _, m in parts]), rtol=1e-5)
+for name in ("params", "batch_stats"):
+    for ours, theirs in zip(jax.tree.leaves(after[name]), jax.tree.leaves(mean[name])):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+whole = jax.jit(step())(state, batch)[1]["loss"]
+assert abs(float(whole) - float(metrics["loss"])) > 1e-4
+print("statistics of each device")
+"""
+
+
+def test_batch_norm_of_scope_device_takes_each_devices_own_statistics(start, tmp_path):
+    script = tmp_path / "scopes.py"
+    script.write_text(SCOPES)
+    extra = Path(__file__).parent / "extra_models"
+    done = subprocess.run(
+        [sys.executable, script],
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join([str(extra), str(ROOT)]), "XLA_FLAGS": devices(4)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "statistics of each device", done.stderr[-3000:]
+
+
+def test_flags_that_name_no_cluster_are_one_sentence(command):
+    ended = command(*RUN, "--workdir=nowhere", "--processes=2")
+    assert ended.returncode == 2
+    assert "--coordinator, --processes and --process go together" in ended.stderr

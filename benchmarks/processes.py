@@ -1,0 +1,41 @@
+"""Joining the processes of one run: a process for each host of a pod slice or a cluster."""
+
+import jax
+from absl import flags
+
+from benchmarks.errors import ConfigError
+
+
+def define_flags() -> None:
+    flags.DEFINE_bool(
+        "distributed",
+        False,
+        "This is one of several processes of the run, which a TPU pod, Slurm or Open MPI tells apart.",
+    )
+    flags.DEFINE_string("coordinator", None, "Elsewhere: HOST:PORT of the first of the processes,")
+    flags.DEFINE_integer("processes", None, "how many they are,", lower_bound=1)
+    flags.DEFINE_integer("process", None, "and which of them this is, from 0.", lower_bound=0)
+
+
+def join() -> None:
+    """Joins the other processes as the flags say; to be called before anything touches a device.
+
+    Raises:
+      ConfigError: the flags do not fit together, or nothing tells the processes apart.
+    """
+    given = flags.FLAGS
+    by_hand = (given.coordinator, given.processes, given.process)
+    if any(each is not None for each in by_hand):
+        if any(each is None for each in by_hand):
+            raise ConfigError("--coordinator, --processes and --process go together.")
+        if given.process >= given.processes:
+            raise ConfigError(f"--process is below {given.processes}, not {given.process}.")
+        jax.distributed.initialize(*by_hand)
+    elif given.distributed:
+        try:
+            jax.distributed.initialize()
+        except ValueError as error:
+            raise ConfigError(
+                "--distributed finds no cluster here; say --coordinator=HOST:PORT --processes=N --process=I"
+                f" ({str(error).splitlines()[0]})"
+            ) from error
