@@ -5,7 +5,11 @@ A run reports `Event`s; a `Reporter` shows them.
 
 import dataclasses
 import json
+import os
+import select
+import signal
 import sys
+import threading
 import time
 from typing import IO, Protocol
 
@@ -95,16 +99,35 @@ class Lines:
 
 
 class JsonLines:
-    """Each event as a line of JSON on standard output: what the suite reads."""
+    """Each event as a line of JSON on standard output: what the suite reads.
+
+    When nobody can read them any more, because the suite was killed, the process ends at once: what it writes would be
+    in the way of whoever does its run again.
+    """
 
     def __enter__(self) -> "JsonLines":
+        self._ended = threading.Event()
+        threading.Thread(target=self._end_with_reader, daemon=True).start()
         return self
 
     def __exit__(self, *exception) -> None:
-        pass
+        self._ended.set()
 
     def report(self, event: Event) -> None:
-        print(json.dumps(dataclasses.asdict(event)), flush=True)
+        try:
+            print(json.dumps(dataclasses.asdict(event)), flush=True)
+        except BrokenPipeError:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _end_with_reader(self) -> None:
+        try:
+            pipe = select.poll()
+            pipe.register(sys.stdout.fileno(), 0)
+        except (OSError, ValueError):
+            return  # a stream of Python's own
+        while not self._ended.is_set():
+            if any(event & select.POLLERR for _, event in pipe.poll(1000)):
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 def create(kind: str, title: str) -> Reporter:

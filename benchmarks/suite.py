@@ -4,27 +4,27 @@
 
 Each run is a process of its own in `WORKDIR/runs/<run id>`, so that a crash takes only itself. The same command goes
 on where an earlier one was stopped: completed runs are kept, the others are resumed. `leaderboard.md` and
-`leaderboard.csv` are made from the records of the runs alone. The exit status is 1 if a run failed.
+`leaderboard.csv` are made from the records of the runs alone. The exit status is 1 if a run failed, and 75 if the suite
+was told to stop (SIGTERM) and is to be started again.
+
+Workers on machines that share WORKDIR divide the runs: each begins with its own shard (`--shard=i/n`, or what the
+environment of a Slurm array or a Kubernetes indexed job says), then takes up what nobody is at, and ends when its
+shard is done. No two do the same run (`benchmarks/claims.py`), and a run whose worker died is another's.
 """
 
-import dataclasses
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 from ml_collections import ConfigDict
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
-from rich.text import Text
 
 import models
-from benchmarks import commands, progress, runs
+from benchmarks import claims, commands, preemption, runs, shards, worker
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
+from benchmarks.suite_display import Display
 from input_pipeline import datasets
 from results import leaderboard, records
 
@@ -35,6 +35,7 @@ def run(
     *,
     model_specs: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
+    shard: shards.Shard | None = None,
 ) -> list[records.RunRecord]:
     """Trains every model with every seed, writes the leaderboard, and returns the records, failed runs included.
 
@@ -43,9 +44,12 @@ def run(
       workdir: gets `runs/<run id>/record.json`, `leaderboard.md` and `leaderboard.csv`.
       model_specs: `config.suite.models` unless given.
       seeds: `config.suite.seeds` unless given.
+      shard: which runs this worker begins with; all unless given. The records are of these, and of the other runs
+        that it took up.
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
+      worker.StoppedError: on SIGTERM.
     """
     workdir = Path(workdir)
     planned = plan(config, workdir, model_specs or config.suite.models, seeds or config.suite.seeds)
@@ -53,15 +57,23 @@ def run(
     for own in ("model", "seed"):
         shared.pop(own, None)
     commands.claim_directory(workdir, "suite.json", shared)
-    with _Display(len(planned)) as display:
-        for each in planned:
-            display.begin(_title(each.config))
-            record = runs.finished_record(each.workdir) or _run_in_process(each, display.update)
-            display.end(record)
-    made = [records.read(each.workdir / "record.json") for each in planned]
-    everything, _ = records.load_all([workdir])
-    leaderboard.write_tables(everything, workdir)
-    return made
+    mine, others = (shard or shards.Shard(0, 1)).split(planned)
+    with Display(len(mine)) as display, worker.stopped_by_sigterm():
+        made = worker.work(mine, others, claims.now(workdir), display)
+    _write_tables(workdir)
+    return [made[each.workdir] for each in planned if each.workdir in made]
+
+
+def _write_tables(workdir: Path) -> None:
+    """Writes the tables, and again where records came meanwhile, so that the last worker's hold all."""
+    written = None
+    while True:
+        everything, _ = records.load_all([workdir])
+        found = [(record.run_id, record.finished_at) for record in everything]
+        if found == written or not found:
+            return
+        leaderboard.write_tables(everything, workdir)
+        written = found
 
 
 def plan(
@@ -92,117 +104,6 @@ def run_id(config: ConfigDict) -> str:
     return f"{spec.replace(':', '-').replace(',', '-')}-seed{config.seed}"
 
 
-def _title(config: ConfigDict) -> str:
-    return f"{models.label(*models.parse(config.model))} seed {config.seed}"
-
-
-def _run_in_process(each: runs.Run, update: Callable[[progress.Event], None]) -> records.RunRecord:
-    """Trains one run in a process of its own and returns its record, or one that says how the process died."""
-    started = runs.now()
-    commands.claim_directory(each.workdir, "config.json", config_lib.to_plain(each.config))
-    path = each.workdir / "record.json"
-    path.unlink(missing_ok=True)
-    from_json = Path(__file__).parent / "configs" / "from_json.py"
-    arguments = [
-        *(sys.executable, "-m", "benchmarks.train", "--progress=json"),
-        f"--config={from_json}:{each.workdir / 'config.json'}",
-        f"--workdir={each.workdir}",
-    ]
-    environment = commands.with_allocator(dict(os.environ))
-    with (each.workdir / "log.txt").open("a") as log:
-        process = subprocess.Popen(
-            arguments, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
-        )
-        try:
-            for line in process.stdout:
-                event = progress.parse(line)
-                if event:
-                    update(event)
-            status = process.wait()
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
-    if path.exists():
-        return records.read(path)
-    how = f"by signal {-status}" if status < 0 else f"with exit status {status}"
-    record = dataclasses.replace(
-        runs.planned_record(each, started, "crashed"),
-        error=f"The process ended {how}; see {each.workdir.name}/log.txt.",
-    )
-    records.write(record, path)
-    return record
-
-
-class _TimeLeft(ProgressColumn):
-    """What is left if the rest is as fast as the runs so far; rich's own column looks at the last seconds alone."""
-
-    def render(self, task) -> Text:
-        if not task.completed or task.elapsed is None:
-            return Text("left -:--:--", style="progress.remaining")
-        seconds = int(task.elapsed * (task.total - task.completed) / task.completed)
-        return Text(
-            f"left {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}",
-            style="progress.remaining",
-        )
-
-
-class _Display:
-    """The suite's bar above the run's; without a terminal, a line for each run and its phases."""
-
-    def __init__(self, runs: int):
-        self._console = Console(stderr=True)
-        self._runs = runs
-        self._done = 0
-        self._lines: progress.Lines | None = None
-        self._suite = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[detail]}"),
-            TimeElapsedColumn(),
-            _TimeLeft(),
-            console=self._console,
-        )
-        self._suite_task = self._suite.add_task("suite", total=runs, detail=f"0/{runs} runs")
-        self._run = progress.run_bar(self._console)
-        self._run_task = self._run.add_task("", total=1, detail="")
-        self._live = Live(Group(self._suite, self._run), console=self._console, transient=True)
-
-    def __enter__(self) -> "_Display":
-        if self._console.is_terminal:
-            self._live.start()
-        return self
-
-    def __exit__(self, *exception) -> None:
-        if self._console.is_terminal:
-            self._live.stop()
-
-    def begin(self, title: str) -> None:
-        self._lines = progress.Lines(f"[{self._done + 1}/{self._runs}] {title}")
-        self._run.reset(self._run_task, description=title, detail="starting", total=1)
-
-    def update(self, event: progress.Event) -> None:
-        if not self._console.is_terminal:
-            self._lines.report(event)
-            return
-        progress.show(self._run, self._run_task, event)
-        fraction = event.step / event.steps if event.steps else 0.0
-        self._suite.update(self._suite_task, completed=self._done + fraction)
-
-    def end(self, record: records.RunRecord) -> None:
-        """Moves the suite's bar to the next run and leaves a line about this one."""
-        self._done += 1
-        self._suite.update(
-            self._suite_task, completed=self._done, detail=f"{self._done}/{self._runs} runs"
-        )
-        top1 = record.metrics.test.get("top1")
-        outcome = f"top-1 {top1:.2%}" if top1 is not None else f"{record.status}: {record.error}"
-        self._console.print(
-            f"[{self._done}/{self._runs}] {record.label} seed {record.seed}: {outcome}",
-            markup=False,
-        )
-
-
 def _seeds(texts: list[str] | None) -> list[int] | None:
     try:
         return None if texts is None else [int(text) for text in texts]
@@ -220,19 +121,59 @@ def define_flags() -> None:
         "Which models, with commas between them, such as resnet50,mobilenet_v1:width=0.5.",
     )
     flags.DEFINE_list("seeds", None, "Which seeds, such as 0,1,2.")
+    flags.DEFINE_string(
+        "shard",
+        None,
+        "i/n, i from 0: the runs that this one of n workers on the same folder begins with. By default what the "
+        "environment of a Slurm array or a Kubernetes indexed job (with ISOBUDGET_SHARDS=n) says, else all.",
+    )
+    flags.DEFINE_bool(
+        "dry_run",
+        False,
+        "Print the plan (runs, steps, examples, training FLOPs, parameters) and write nothing into --workdir.",
+    )
+    flags.DEFINE_bool(
+        "estimate",
+        False,
+        "With --dry_run: also compile each model and time a few steps of it, to tell seconds on this machine.",
+    )
 
 
 def main() -> int:
-    models_flag = flags.FLAGS.models
-    made = run(
-        flags.FLAGS.config,
-        flags.FLAGS.workdir,
-        model_specs=models_flag and config_lib.split_specs(models_flag),
-        seeds=_seeds(flags.FLAGS.seeds),
-    )
-    leaderboard.print_table(made)
-    print(f"Tables: {Path(flags.FLAGS.workdir) / 'leaderboard.md'} and leaderboard.csv")
+    given = flags.FLAGS
+    workdir = Path(given.workdir)
+    specs = given.models and config_lib.split_specs(given.models)
+    shard = shards.parse(given.shard) if given.shard else shards.from_environment(os.environ)
+    if given.estimate and not given.dry_run:
+        raise ConfigError("--estimate goes with --dry_run.")
+    if given.dry_run:
+        return _dry_run(given.config, workdir, specs, _seeds(given.seeds), given.estimate)
+    try:
+        made = run(given.config, workdir, model_specs=specs, seeds=_seeds(given.seeds), shard=shard)
+    except worker.StoppedError:
+        print("told to stop; the same command goes on", file=sys.stderr)
+        return preemption.AGAIN_STATUS
+    everything, _ = records.load_all([workdir])
+    leaderboard.print_table(everything)
+    print(f"Tables: {workdir / 'leaderboard.md'} and leaderboard.csv")
     return int(any(record.status != "completed" for record in made))
+
+
+def _dry_run(
+    config: ConfigDict,
+    workdir: Path,
+    model_specs: Sequence[str] | None,
+    seeds: Sequence[int] | None,
+    estimate: bool,
+) -> int:
+    from benchmarks import dry_run
+
+    if estimate:
+        commands.restart_with_allocator()
+        commands.use_compilation_cache()
+    planned = plan(config, workdir, model_specs or config.suite.models, seeds or config.suite.seeds)
+    dry_run.show(planned, estimate)
+    return 0
 
 
 if __name__ == "__main__":

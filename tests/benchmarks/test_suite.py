@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import suite
+from benchmarks import dry_run, suite
 from benchmarks.errors import ConfigError
 from results import records
 
@@ -59,6 +59,11 @@ def test_the_same_command_keeps_what_is_done_and_tables_come_from_records_alone(
     assert command("results.leaderboard", str(workdir), f"--out={again}").returncode == 0
     assert (again / "leaderboard.csv").read_bytes() == first
     assert _rows(again)["tiny"]["seeds"] == "2"
+    # Runs of different budgets in one folder would be rankings of their own; they are refused.
+    other = command(*arguments, "--config.budget.amount=768")
+    assert (other.returncode, other.stderr.count("\n")) == (2, 1)
+    assert "belongs to another configuration: budget.amount is 384" in other.stderr
+    assert (workdir / "leaderboard.csv").read_bytes() == first
 
 
 @pytest.mark.parametrize(
@@ -70,6 +75,7 @@ def test_the_same_command_keeps_what_is_done_and_tables_come_from_records_alone(
         (["--config.budget.amount=-5"], "config.budget.amount is a number above 0, not -5"),
         (["--config.batchsize=5"], "batchsize"),
         (["--config.batch_size=many"], "batch_size"),
+        (["--shard=2/2"], "--shard is i/n with i from 0 to n-1, such as 0/4, not '2/2'"),
         (["--seeds=one"], "--seeds are whole numbers"),
         (["--modles=resnet50"], "modles"),
         (["--config=nowhere.py"], "nowhere.py"),
@@ -86,6 +92,26 @@ def test_a_mistake_is_one_sentence_and_status_2(command, tmp_path, arguments, sa
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.strip().splitlines()) == 1
     assert not workdir.exists()
+
+
+def test_a_dry_run_tells_the_plan_and_writes_nothing(command, tmp_path):
+    workdir = tmp_path / "suite"
+    arguments = ("benchmarks.suite", _DIGITS, f"--workdir={workdir}", "--dry_run", "--seeds=0,1,2")
+    done = command(*arguments, "--models=tiny,tiny:width=4", _SHORT, "--estimate", COLUMNS="120")
+    assert done.returncode == 0, done.stderr
+    tiny = next(line for line in done.stdout.splitlines() if line.split()[:1] == ["tiny"])
+    # 5,370 parameters; 3x3x3x8 multiply-accumulates at 8x8 places and 512x10 are 18,944, 6 FLOPs each, 384 examples.
+    assert tiny.split()[1:-1] == ["32", "5.37k", "3", "3", "12", "384", "4.36e+07"]
+    assert "6 runs, 6 left to do; 2,304 examples" in done.stdout
+    assert "about" in done.stdout.splitlines()[-1]
+    assert not workdir.exists()
+
+
+def test_a_dry_run_knows_no_steps_of_seconds(config, tmp_path):
+    config.budget.kind, config.budget.amount = "seconds", 5.0
+    (line,) = dry_run.lines(suite.plan(config, tmp_path, ["tiny"], [0]), estimate=False)
+    assert (line.steps, line.examples, line.train_flops) == (None, None, None)
+    dry_run.show(suite.plan(config, tmp_path, ["tiny"], [0]), estimate=False)
 
 
 def test_a_folder_of_another_configuration_is_refused_and_left_alone(config, tmp_path):
