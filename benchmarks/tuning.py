@@ -87,7 +87,9 @@ def read(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"there are no tuned values at {path}.") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read as JSON: {error}.") from None
-    if not isinstance(content, dict) or not {"dataset", "recipe", "models"} <= content.keys():
+    if not _holds(content, "dataset", "recipe", "models") or not all(
+        _holds(entry, "best", "trials") for entry in content["models"].values()
+    ):
         raise ConfigError(f"{path} holds no tuned values.")
     return content
 
@@ -111,6 +113,10 @@ def validate(config: ConfigDict) -> None:
             raise ConfigError(
                 f"config.tuning.{field} is two numbers above 0, the lower one first, not {limits}."
             )
+
+
+def _holds(content: Any, *names: str) -> bool:
+    return isinstance(content, dict) and set(names) <= content.keys()
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = ""):
