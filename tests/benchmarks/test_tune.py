@@ -93,6 +93,7 @@ def test_every_model_tries_the_same_points_and_the_best_on_validation_is_kept(
     assert tried == {model: expected for model in _BOTH}
     assert json.loads((tmp_path / "tuned.json").read_text()) == json.loads(json.dumps(tuned))
     # Of 3.2e-3, 5.6e-4, 1.8e-2 and 2.4e-4 the third diverges, the fourth has the lowest loss at a lower top-1.
+    assert list(tuned["models"]) == list(_BOTH)
     for entry in tuned["models"].values():
         assert (entry["best"], entry["trial"]) == ({"optimizer.learning_rate": 0.003162}, 0)
         assert (entry["trials"], entry["examples_spent"]) == (4, 4 * 256)
