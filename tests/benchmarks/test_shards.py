@@ -181,13 +181,14 @@ def test_of_many_processes_one_alone_succeeds_to_a_stale_claim(tmp_path):
 
 @pytest.mark.parametrize("flags", [("--shard=0/2", "--shard=1/2"), ("--shard=0/1", "--shard=0/1")])
 def test_two_workers_never_do_a_run_twice(flags, data_dir, tmp_path):
-    arguments = ("--models=tiny", "--seeds=0,1", "--config.budget.amount=384")
+    # Of three runs, the last is begun by one worker while the other has nothing else to do.
+    arguments = ("--models=tiny", "--seeds=0,1,2", "--config.budget.amount=384")
     workers = [worker(tmp_path, data_dir, *arguments, flag) for flag in flags]
     outputs = [each.communicate(timeout=300) for each in workers]
     assert [each.returncode for each in workers] == [0, 0], outputs
-    assert times_trained(tmp_path) == {"tiny-seed0": 1, "tiny-seed1": 1}
+    assert times_trained(tmp_path) == {"tiny-seed0": 1, "tiny-seed1": 1, "tiny-seed2": 1}
     table = (tmp_path / "leaderboard.csv").read_text()
-    assert "tiny-seed0 tiny-seed1" in table
+    assert "tiny-seed0 tiny-seed1 tiny-seed2" in table
     assert not list(tmp_path.glob("runs/*/claim-*"))
 
 
