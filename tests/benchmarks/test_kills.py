@@ -62,7 +62,7 @@ def live(workdir, data_dir, kill_after: float | None = None) -> Life:
 
 
 def kill_and_resume(workdir, data_dir, kills: int, seed: int) -> collections.Counter:
-    """Kills runs at random moments of an undisturbed run's life until there were so many kills, resuming each time.
+    """Kills runs at so many random moments of an undisturbed run's life, resuming each time; some end before theirs.
 
     Every run must end as the undisturbed one. Returns how many kills fell in each phase.
     """
