@@ -37,7 +37,9 @@ def calibrate(
     """
     if start_step:
         num_steps = int(state["num_steps"])
-        return dataclasses.replace(run, budget=dataclasses.replace(run.budget, steps=num_steps)), state
+        return dataclasses.replace(
+            run, budget=dataclasses.replace(run.budget, steps=num_steps)
+        ), state
     path = run.workdir / "calibration.json"
     if path.exists():
         seconds_per_step = json.loads(path.read_text())["seconds_per_step"]

@@ -22,6 +22,7 @@ from benchmarks.errors import CheckpointError
 from benchmarks.steps import State
 from results import files
 
+_CHECKPOINTS, _SEALS = "checkpoints", "checkpoint_digests"
 _KEPT = 2
 _POLL_SECONDS = 0.02
 
@@ -33,8 +34,8 @@ class Checkpoints:
     """The checkpoints in `workdir/checkpoints`; a context manager that waits for the last save at its end."""
 
     def __init__(self, workdir: Path):
-        self._directory = Path(workdir).absolute() / "checkpoints"
-        self._seals = Path(workdir).absolute() / "checkpoint_digests"
+        self._directory = Path(workdir).absolute() / _CHECKPOINTS
+        self._seals = Path(workdir).absolute() / _SEALS
         self._manager = ocp.CheckpointManager(
             self._directory,
             options=ocp.CheckpointManagerOptions(
@@ -103,13 +104,6 @@ class Checkpoints:
                 self._manager.delete(step)
         return None
 
-    def delete_all(self) -> None:
-        """Removes every checkpoint: of a run that has ended the weights are enough."""
-        self.close()
-        if jax.process_index() == 0:
-            shutil.rmtree(self._directory, ignore_errors=True)
-            shutil.rmtree(self._seals, ignore_errors=True)
-
     def _restore(self, step: int, target: State) -> tuple[State, dict[str, float]]:
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, target)
         items = ocp.args.Composite(
@@ -152,6 +146,12 @@ class Checkpoints:
         return CheckpointError(
             f"a checkpoint cannot be written in {self._directory}: {_first_line(error)}"
         )
+
+
+def delete_all(workdir: Path) -> None:
+    """Removes every checkpoint: of a run that has ended the weights are enough."""
+    for name in (_CHECKPOINTS, _SEALS):
+        shutil.rmtree(Path(workdir) / name, ignore_errors=True)
 
 
 def _file_digests(folder: Path) -> dict[str, str]:

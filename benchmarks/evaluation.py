@@ -46,7 +46,13 @@ def evaluate(
       batch_stats: the batch statistics.
       batches: on the mesh, padded and masked.
     """
-    per_batch = [eval_step(params, batch_stats, batch) for batch in batches]
+    per_batch = []
+    # Processes on the CPU would mix up what two steps under way at once exchange; accelerators keep order.
+    one_at_a_time = jax.process_count() > 1 and jax.default_backend() == "cpu"
+    for batch in batches:
+        per_batch.append(eval_step(params, batch_stats, batch))
+        if one_at_a_time:
+            jax.block_until_ready(per_batch[-1])
     fetched = jax.device_get(per_batch)
     totals = {name: float(np.sum([each[name] for each in fetched])) for name in fetched[0]}
     examples = totals.pop("examples")

@@ -48,3 +48,5 @@ class Notice:
 
     def _hear(self, *_) -> None:
         self._told = True
+        # Told again, a run that hangs ends as any process does.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

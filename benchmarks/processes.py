@@ -39,3 +39,9 @@ def join() -> None:
                 "--distributed finds no cluster here; say --coordinator=HOST:PORT --processes=N --process=I"
                 f" ({str(error).splitlines()[0]})"
             ) from error
+    else:
+        return
+    # On the CPU a program that one process finds in the cache and another compiles may exchange gradients in another
+    # order, which ends both.
+    if jax.default_backend() == "cpu":
+        jax.config.update("jax_enable_compilation_cache", False)

@@ -115,7 +115,9 @@ def planned_record(run: Run, started: str, status: str) -> records.RunRecord:
             test_split=config.test_split,
             train_examples=run.dataset.num_examples(config.train_split),
             validation_examples=run.dataset.num_examples(validation) if validation else None,
-            test_examples=run.dataset.num_examples(config.test_split),
+            test_examples=run.dataset.num_examples(config.test_split)
+            if config.test_split
+            else None,
         ),
         budget=records.Budget(
             run.budget.kind, run.budget.amount, config.batch_size, run.budget.steps

@@ -74,8 +74,11 @@ class Display:
         self._suite.update(
             self._suite_task, completed=self._done, detail=f"{self._done}/{self._runs} runs"
         )
-        top1 = record.metrics.test.get("top1")
-        outcome = f"top-1 {top1:.2%}" if top1 is not None else f"{record.status}: {record.error}"
+        split = "test" if record.metrics.test else "validation"
+        top1 = getattr(record.metrics, split).get("top1")
+        outcome = f"{record.status}: {record.error}"
+        if top1 is not None:
+            outcome = f"{split} top-1 {top1:.2%}"
         self._console.print(
             f"[{self._done}/{self._runs}] {record.label} seed {record.seed}: {outcome}",
             markup=False,

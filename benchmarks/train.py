@@ -63,11 +63,13 @@ def train_and_evaluate(
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
       PreemptedError: the run was told to stop (SIGTERM) and saved; another call goes on.
     """
-    run = runs.prepare(config, workdir)
+    run = runs.prepare(config_lib.resolved(config), workdir)
+    config = run.config
     if jax.process_index() == 0:
         commands.claim_directory(run.workdir, "config.json", config_lib.to_plain(config))
     finished = runs.finished_record(run.workdir)
     if finished:
+        checkpoints.delete_all(run.workdir)
         return finished
     started = runs.now()
     with (
@@ -97,6 +99,8 @@ def train_and_evaluate(
                 break
         if jax.process_index() == 0:
             records.write(record, run.workdir / "record.json")
+            if record.status == "completed":
+                checkpoints.delete_all(run.workdir)
         reporter.report(progress.Event("done" if record.status == "completed" else record.status))
     return record
 
@@ -187,7 +191,6 @@ def _execute(
             accumulation=accumulation,
         )
         record = _with_spending(record, run, clock)
-        saved.delete_all()
     return record
 
 

@@ -165,7 +165,7 @@ COLUMNS = (
     Column("budget_kind", "what is counted", lambda r: r.group.budget_kind),
     Column("budget_amount", "in the unit of budget_kind", lambda r: r.group.budget_amount),
     Column("recipe", "name", lambda r: r.group.recipe),
-    Column("batch_size", "examples in a step", lambda r: r.group.batch_size),
+    Column("batch_size", "examples in a step", lambda r: r.runs[0].budget.batch_size),
     Column("device", "every device used", lambda r: " + ".join(r.devices)),
     Column("run_ids", "the runs behind the row", lambda r: " ".join(x.run_id for x in r.runs)),
     Column(

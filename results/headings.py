@@ -15,8 +15,15 @@ def title(group: Group) -> str:
     tuned = "" if group.tuning_trials is None else f", {tuning(group)}"
     return (
         f"{group.dataset} {group.dataset_version} ({group.test_split}): {budget(group)}{where}, "
-        f"batch size {group.batch_size:,}, {group.recipe} recipe{tuned}"
+        f"{batch_size(group)}, {group.recipe} recipe{tuned}"
     )
+
+
+def batch_size(group: Group) -> str:
+    """Returns the batch size in words: `batch size 64`."""
+    if group.batch_size is None:
+        return "each paper's batch size"
+    return f"batch size {group.batch_size:,}"
 
 
 def tuning(group: Group) -> str:
@@ -43,7 +50,7 @@ def description(table: Table) -> list[str]:
     return [
         f"Dataset: {group.dataset} {group.dataset_version}, {group.task}; "
         f"trained on {trained}, reported on {tested}",
-        f"Matched: {budget(group)} a run, batch size {group.batch_size:,}, "
+        f"Matched: {budget(group)} a run, {batch_size(group)}, "
         f"{group.recipe} recipe, {tuning(group)}",
         f"Machine: {_distinct((machine(run) for run in runs), '; ') or 'unknown'}",
     ]

@@ -16,7 +16,8 @@ from results.statistics import Estimate, estimate, rank
 class Group:
     """What two runs must have in common to share a ranking.
 
-    `tuning_trials` is None where records do not say how many there were. `device` is named only
+    `tuning_trials` is None where records do not say how many there were, `batch_size` where each
+    model has its own. `device` is named only
     where the budget is seconds, which mean something on one device alone; elsewhere runs on
     different machines compare, and `device` is empty.
     """
@@ -30,7 +31,7 @@ class Group:
     budget_amount: float
     recipe: str
     tuning_trials: int | None
-    batch_size: int
+    batch_size: int | None
     device: str
 
     @property
@@ -147,7 +148,8 @@ def group_of(record: RunRecord) -> Group:
         budget_amount=budget.amount,
         recipe=record.recipe,
         tuning_trials=spending.tuning_trials(record),
-        batch_size=budget.batch_size,
+        # By its paper's recipe, a model has its paper's batch size.
+        batch_size=None if record.recipe == "paper" else budget.batch_size,
         device=device(record) if "seconds" in budget.kind else "",
     )
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from results import RecordError, leaderboard, records
+from results import RecordError, headings, leaderboard, records, rows
 from results.records import Failure, Metrics, Model, Throughput, Timings
 
 FIRST_COLUMNS = (
@@ -298,3 +298,10 @@ def test_wrong_arguments_have_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         leaderboard.main(arguments)
     assert caught.value.code == 2
+
+
+def test_papers_recipes_share_a_ranking_whatever_their_batch_sizes(make):
+    one, other = make("a", recipe="paper"), make("b", recipe="paper")
+    other = dataclasses.replace(other, budget=dataclasses.replace(other.budget, batch_size=7))
+    (table,) = rows.summarise([one, other])
+    assert "each paper's batch size" in headings.title(table.group)
