@@ -16,6 +16,7 @@ import models
 from benchmarks import config as config_lib
 from benchmarks import devices, input_peers, program
 from input_pipeline import augmentation as augmentation_lib
+from input_pipeline import batches as batches_lib
 from input_pipeline import decoding, loader, resizing
 from input_pipeline.augmentation import Augmentation
 from input_pipeline.datasets import Dataset
@@ -157,7 +158,7 @@ def _single_stages(
 ) -> dict[str, Callable[[], object]]:
     """Returns what does each stage alone, in one thread, to `_SAMPLE` pictures."""
     source = dataset.source(split)
-    order = loader.epoch_order(0, 0, len(source))
+    order = batches_lib.epoch_order(0, 0, len(source))
     indices = [int(order[number % len(source)]) for number in range(_SAMPLE)]
     encoded = [source[index]["image"] for index in indices]
 

@@ -1,7 +1,4 @@
-"""Splits to batches: the examples of a step are a pure function of the seed and the step.
-
-A batch is a plain dict: `image` uint8 [batch, height, width, 3], `label` int32 [batch] and `mask`
-float32 [batch], 1 where the example counts and 0 where it only fills the batch.
+"""Splits to batches, read ahead: `batches.py` says what is in them.
 
 The unit handed to Grain, which reads ahead in threads or worker processes, is a whole batch.
 Grain's own shuffle, random_map and batch give the same guarantees and cost over 100 microseconds
@@ -10,29 +7,22 @@ an example, several times what a small picture takes from disk to pixels.
 
 import functools
 import gc
-import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator
 
-import numpy as np
 from absl import flags
 
 from input_pipeline import decoding, faults, resizing
 from input_pipeline.augmentation import Augmentation
+from input_pipeline.batches import UNREADABLE, Batch, BatchSource, EvalBatches, TrainBatches
 from input_pipeline.datasets import Dataset
 from input_pipeline.errors import DataError, unknown_name
 from input_pipeline.splits import Source
 
-Batch = dict[str, np.ndarray]
-
 _MAX_THREADS = 16
 _WORKER_BUFFER = 2  # batches that each worker process keeps ready
-_MAX_REPLACEMENTS = 100
-_UNREADABLE = "unreadable"
 
 
 def train_batches(
@@ -84,7 +74,7 @@ def train_batches(
     if not 0 <= start_step <= num_steps:
         raise DataError(f"start_step {start_step} is not between 0 and num_steps {num_steps}")
     source = dataset.source(split)
-    batches = _TrainBatches(
+    batches = TrainBatches(
         source=source,
         num_steps=num_steps,
         batch_size=batch_size,
@@ -143,7 +133,7 @@ def eval_batches(
     if crops not in (1, 10):
         raise DataError(f"crops is 1 or 10, not {crops}")
     source = dataset.source(split)
-    batches = _EvalBatches(
+    batches = EvalBatches(
         source=source,
         shard_batch_size=-(-batch_size // shard_count),
         image_size=image_size,
@@ -169,7 +159,7 @@ class Batches(Iterator[Batch]):
     """
 
     def __init__(
-        self, batches: "_BatchSource", start_step: int, num_workers: int, found: faults.Faults
+        self, batches: BatchSource, start_step: int, num_workers: int, found: faults.Faults
     ):
         self.faults = found
         self._num_workers = num_workers
@@ -185,7 +175,7 @@ class Batches(Iterator[Batch]):
                 "a worker process that prepares batches ended unexpectedly, killed or out of memory;"
                 " use fewer (num_workers) or free some memory"
             ) from error
-        self.faults.add(batch.pop(_UNREADABLE))
+        self.faults.add(batch.pop(UNREADABLE))
         return batch
 
     def close(self) -> None:
@@ -199,149 +189,11 @@ class Batches(Iterator[Batch]):
             gc.collect()
 
 
-def training_picture(
-    data: bytes,
-    augmentation: Augmentation,
-    image_size: int,
-    rng: np.random.Generator,
-    describe: Callable[[], str] = lambda: "picture",
-) -> np.ndarray:
-    """Returns an encoded picture as training sees it, uint8 [image_size, image_size, 3].
-
-    Raises:
-        DataError: It cannot be decoded; the message says what `describe` returns.
-    """
-
-    def choose(rows: int, columns: int) -> resizing.Box:
-        return augmentation.crop(rows, columns, image_size, rng)
-
-    picture, box = decoding.decode_part(data, choose, image_size, describe)
-    square = resizing.resize_fast(picture, box, image_size)
-    for change in augmentation.changes:
-        square = change(square, rng)
-    return square
-
-
-def derive_seed(seed: int, purpose: str) -> int:
-    """Returns 64 bits that differ for each seed and purpose."""
-    digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
-    return int.from_bytes(digest[:8], "little")
-
-
-@functools.lru_cache(maxsize=2)
-def epoch_order(seed: int, epoch: int, num_examples: int) -> np.ndarray:
-    """Returns the permutation of `range(num_examples)` in which an epoch takes the examples.
-
-    It sorts the raw output of a counter-based generator, which is fixed by definition, where
-    NumPy's own `permutation` may change with its version.
-    """
-    generator = np.random.Philox(key=[derive_seed(seed, "order"), epoch])
-    return np.argsort(generator.random_raw(num_examples), kind="stable")
-
-
-class _BatchSource(Protocol):
-    """Random access to batches by step, each with the indices of its unreadable examples."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, step: int) -> Batch: ...
-
-
-@dataclass(frozen=True)
-class _TrainBatches:
-    source: Source
-    num_steps: int
-    batch_size: int
-    seed: int
-    augmentation: Augmentation
-    image_size: int
-    shard_index: int
-    shard_count: int
-
-    def __len__(self) -> int:
-        return self.num_steps
-
-    def __getitem__(self, step: int) -> Batch:
-        size = self.batch_size // self.shard_count
-        batch = _empty_batch((size, self.image_size, self.image_size, 3))
-        first = step * self.batch_size + self.shard_index * size
-        augmentation_seed = derive_seed(self.seed, "augmentation")
-        unreadable: list[int] = []
-        for row, position in enumerate(range(first, first + size)):
-            epoch, place = divmod(position // self.augmentation.repeats, len(self.source))
-            index = int(epoch_order(self.seed, epoch, len(self.source))[place])
-
-            def see(data: bytes, position: int = position) -> np.ndarray:
-                # Its own generator for each position, so that no other example's draws shift it.
-                rng = np.random.Generator(np.random.Philox(key=[augmentation_seed, position]))
-                return training_picture(data, self.augmentation, self.image_size, rng)
-
-            batch["image"][row], batch["label"][row] = self._readable(index, see, unreadable)
-        return batch | {_UNREADABLE: np.array(unreadable, np.int64)}
-
-    def _readable(
-        self, index: int, see: Callable[[bytes], np.ndarray], unreadable: list[int]
-    ) -> tuple[np.ndarray, int]:
-        """Returns the picture and label of the first example from `index` on that can be read."""
-        for candidate in range(index, index + min(len(self.source), _MAX_REPLACEMENTS)):
-            candidate %= len(self.source)
-            try:
-                example = self.source[candidate]
-                return see(example["image"]), example["label"]
-            except DataError:
-                unreadable.append(candidate)
-        raise DataError(
-            f"{len(unreadable)} examples in a row cannot be read: {self.source.describe(index)} and on"
-        )
-
-
-@dataclass(frozen=True)
-class _EvalBatches:
-    source: Source
-    shard_batch_size: int
-    image_size: int
-    see: Callable[[np.ndarray], np.ndarray]
-    crops: int
-    shard_index: int
-    shard_count: int
-
-    def __len__(self) -> int:
-        return -(-len(self.source) // (self.shard_batch_size * self.shard_count))
-
-    def __getitem__(self, step: int) -> Batch:
-        square = (self.image_size, self.image_size, 3)
-        crops = (self.crops,) if self.crops > 1 else ()
-        batch = _empty_batch((self.shard_batch_size, *crops, *square))
-        first = (step * self.shard_count + self.shard_index) * self.shard_batch_size
-        unreadable = []
-        for row, index in enumerate(range(first, first + self.shard_batch_size)):
-            picture = None
-            if index < len(self.source):
-                try:
-                    example = self.source[index]
-                    picture = self.see(decoding.decode(example["image"]))
-                except DataError:
-                    unreadable.append(index)
-            if picture is None:
-                batch["image"][row] = batch["label"][row] = batch["mask"][row] = 0
-            else:
-                batch["image"][row], batch["label"][row] = picture, example["label"]
-        return batch | {_UNREADABLE: np.array(unreadable, np.int64)}
-
-
 def _check_shard(batch_size: int, shard_index: int, shard_count: int) -> None:
     if batch_size < 1:
         raise DataError(f"batch_size {batch_size} is not a positive number")
     if not 0 <= shard_index < shard_count:
         raise DataError(f"shard_index {shard_index} is not from 0 to below {shard_count}")
-
-
-def _empty_batch(image_shape: tuple[int, ...]) -> Batch:
-    return {
-        "image": np.empty(image_shape, np.uint8),
-        "label": np.empty(image_shape[0], np.int32),
-        "mask": np.ones(image_shape[0], np.float32),
-    }
 
 
 def _faults(dataset: Dataset, split: str, source: Source, max_fraction: float) -> faults.Faults:
@@ -355,7 +207,7 @@ def _faults(dataset: Dataset, split: str, source: Source, max_fraction: float) -
     return faults.Faults(f"{dataset.name} {split}", len(source), reason, max_fraction)
 
 
-def _read(batches: _BatchSource, start_step: int, num_workers: int) -> Iterator[Batch]:
+def _read(batches: BatchSource, start_step: int, num_workers: int) -> Iterator[Batch]:
     """Returns the batches in order, read ahead by threads here or by worker processes."""
     import grain
 

@@ -44,7 +44,7 @@ def get_config(variant: str = "tuned") -> ConfigDict:
     config.std = (0.376, 0.376, 0.376)
     config.image_size = "smallest"
     config.budget.kind = "examples"
-    config.budget.amount = 6400.0
+    config.budget.amount = 8000.0
     config.batch_size = 32
 
     config.label_smoothing = 0.1

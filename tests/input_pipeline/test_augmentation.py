@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from input_pipeline import DataError, augmentation, loader
+from input_pipeline import DataError, augmentation, batches
 from input_pipeline.augmentation import Augmentation
 from input_pipeline.resizing import evaluate_picture
 
@@ -116,7 +116,7 @@ def test_defaults_are_the_whole_centre_square(photograph):
     import cv2
 
     data = cv2.imencode(".png", photograph(20, 30)[:, :, ::-1])[1].tobytes()
-    seen = loader.training_picture(data, Augmentation(), 32, np.random.default_rng(0))
+    seen = batches.training_picture(data, Augmentation(), 32, np.random.default_rng(0))
     np.testing.assert_array_equal(seen, evaluate_picture(photograph(20, 30)[:, 5:25], 32))
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from input_pipeline import DataError, augmentation, datasets, loader
+from input_pipeline import batches as batches_lib
 from input_pipeline.datasets import Dataset
 
 SHIFT = augmentation.create({"changes": ("shift",)})
@@ -115,14 +116,14 @@ def test_epochs_differ_in_augmentation(digits):
 
 def test_seeds_do_not_share_epochs():
     def epochs(seed):
-        return {tuple(loader.epoch_order(seed, epoch, 50)) for epoch in range(4)}
+        return {tuple(batches_lib.epoch_order(seed, epoch, 50)) for epoch in range(4)}
 
     assert len(set.union(*(epochs(seed) for seed in range(4)))) == 16
 
 
 def test_order_is_pinned():
-    assert loader.epoch_order(0, 0, 10).tolist() == ORDER_OF_SEED_0
-    assert loader.derive_seed(0, "augmentation") != loader.derive_seed(0, "order")
+    assert batches_lib.epoch_order(0, 0, 10).tolist() == ORDER_OF_SEED_0
+    assert batches_lib.derive_seed(0, "augmentation") != batches_lib.derive_seed(0, "order")
 
 
 ORDER_OF_SEED_0 = [7, 6, 8, 3, 0, 5, 1, 9, 4, 2]

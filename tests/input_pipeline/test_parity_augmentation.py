@@ -3,9 +3,6 @@
 pytest -m parity tests/input_pipeline
 """
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,13 +18,9 @@ LEVELS_OFF = {"saturation": 1}
 
 
 @pytest.fixture(scope="module")
-def transforms():
+def transforms(torchvision):
     """torchvision.transforms."""
-    path = Path(__file__).parents[1] / "torchvision_peer.py"
-    spec = importlib.util.spec_from_file_location("torchvision_peer", path)
-    peer = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(peer)
-    return peer.import_torchvision().transforms
+    return torchvision.transforms
 
 
 def random_picture():

@@ -1,7 +1,6 @@
 """What the tests of models share: seeded weights and images, and a quick compilation of a model's forward pass."""
 
 import functools
-import sys
 import types
 import zlib
 
@@ -90,34 +89,4 @@ def quickly():
 def seeded():
     return types.SimpleNamespace(
         images=seeded_images, model=seeded_model, tensor=seeded_tensor, run=run
-    )
-
-
-_OPERATORS = (
-    "nms", "roi_align", "_roi_align_backward", "roi_pool", "_roi_pool_backward", "ps_roi_align",
-    "_ps_roi_align_backward", "ps_roi_pool", "_ps_roi_pool_backward", "deform_conv2d",
-    "_deform_conv2d_backward",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def torch():
-    torch = pytest.importorskip("torch", reason="parity needs PyTorch (the extra [parity])")
-    torch.set_num_threads(2)
-    return torch
-
-
-@pytest.fixture(scope="session")
-def torchvision(torch):
-    """torchvision, whose models need none of the compiled operators that its import asks for."""
-    try:
-        torch.ops.torchvision.nms  # noqa: B018
-    except AttributeError:
-        library = torch.library.Library("torchvision", "DEF")
-        for name in _OPERATORS:
-            library.define(f"{name}(Tensor input) -> Tensor")
-        empty = types.ModuleType("torchvision._meta_registrations")
-        sys.modules["torchvision._meta_registrations"] = empty
-    return pytest.importorskip(
-        "torchvision", reason="parity needs torchvision (the extra [parity])"
     )

@@ -1,4 +1,4 @@
-"""torchvision for the tests that compare with it."""
+"""PyTorch and torchvision for the tests that compare with them; those are skipped where they are not installed."""
 
 import sys
 import types
@@ -12,14 +12,16 @@ _OPERATORS = (
 )  # fmt: skip
 
 
-def import_torchvision() -> types.ModuleType:
-    """Returns torchvision, with or without the compiled operators that its import asks for.
-
-    Transforms and classification models use none of them, so that names without a function do. The test is skipped
-    where PyTorch or torchvision is not installed.
-    """
+@pytest.fixture(scope="session")
+def torch():
     torch = pytest.importorskip("torch", reason="parity needs PyTorch (the extra [parity])")
     torch.set_num_threads(2)
+    return torch
+
+
+@pytest.fixture(scope="session")
+def torchvision(torch):
+    """torchvision, with or without the compiled operators that its import asks for: models and transforms use none."""
     try:
         torch.ops.torchvision.nms  # noqa: B018
     except AttributeError:

@@ -1,0 +1,166 @@
+"""Which examples a step has and what is done to them: batches by step, pure functions of the seed and the step.
+
+A batch is a plain dict: `image` uint8 [batch, height, width, 3], `label` int32 [batch] and `mask`
+float32 [batch], 1 where the example counts and 0 where it only fills the batch.
+"""
+
+import functools
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from input_pipeline import decoding, resizing
+from input_pipeline.augmentation import Augmentation
+from input_pipeline.errors import DataError
+from input_pipeline.splits import Source
+
+Batch = dict[str, np.ndarray]
+
+# Beside the batch itself: the indices of the examples that could not be read.
+UNREADABLE = "unreadable"
+_MAX_REPLACEMENTS = 100
+
+
+class BatchSource(Protocol):
+    """Random access to batches by step, each with the indices of its unreadable examples."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, step: int) -> Batch: ...
+
+
+@dataclass(frozen=True)
+class TrainBatches:
+    """One shard's part of each training batch; see `loader.train_batches`."""
+
+    source: Source
+    num_steps: int
+    batch_size: int
+    seed: int
+    augmentation: Augmentation
+    image_size: int
+    shard_index: int
+    shard_count: int
+
+    def __len__(self) -> int:
+        return self.num_steps
+
+    def __getitem__(self, step: int) -> Batch:
+        size = self.batch_size // self.shard_count
+        batch = _empty_batch((size, self.image_size, self.image_size, 3))
+        first = step * self.batch_size + self.shard_index * size
+        augmentation_seed = derive_seed(self.seed, "augmentation")
+        unreadable: list[int] = []
+        for row, position in enumerate(range(first, first + size)):
+            epoch, place = divmod(position // self.augmentation.repeats, len(self.source))
+            index = int(epoch_order(self.seed, epoch, len(self.source))[place])
+
+            def see(data: bytes, position: int = position) -> np.ndarray:
+                # Its own generator for each position, so that no other example's draws shift it.
+                rng = np.random.Generator(np.random.Philox(key=[augmentation_seed, position]))
+                return training_picture(data, self.augmentation, self.image_size, rng)
+
+            batch["image"][row], batch["label"][row] = self._readable(index, see, unreadable)
+        return batch | {UNREADABLE: np.array(unreadable, np.int64)}
+
+    def _readable(
+        self, index: int, see: Callable[[bytes], np.ndarray], unreadable: list[int]
+    ) -> tuple[np.ndarray, int]:
+        """Returns the picture and label of the first example from `index` on that can be read."""
+        for candidate in range(index, index + min(len(self.source), _MAX_REPLACEMENTS)):
+            candidate %= len(self.source)
+            try:
+                example = self.source[candidate]
+                return see(example["image"]), example["label"]
+            except DataError:
+                unreadable.append(candidate)
+        raise DataError(
+            f"{len(unreadable)} examples in a row cannot be read: {self.source.describe(index)} and on"
+        )
+
+
+@dataclass(frozen=True)
+class EvalBatches:
+    """One shard's part of each evaluation batch; see `loader.eval_batches`."""
+
+    source: Source
+    shard_batch_size: int
+    image_size: int
+    see: Callable[[np.ndarray], np.ndarray]
+    crops: int
+    shard_index: int
+    shard_count: int
+
+    def __len__(self) -> int:
+        return -(-len(self.source) // (self.shard_batch_size * self.shard_count))
+
+    def __getitem__(self, step: int) -> Batch:
+        square = (self.image_size, self.image_size, 3)
+        crops = (self.crops,) if self.crops > 1 else ()
+        batch = _empty_batch((self.shard_batch_size, *crops, *square))
+        first = (step * self.shard_count + self.shard_index) * self.shard_batch_size
+        unreadable = []
+        for row, index in enumerate(range(first, first + self.shard_batch_size)):
+            picture = None
+            if index < len(self.source):
+                try:
+                    example = self.source[index]
+                    picture = self.see(decoding.decode(example["image"]))
+                except DataError:
+                    unreadable.append(index)
+            if picture is None:
+                batch["image"][row] = batch["label"][row] = batch["mask"][row] = 0
+            else:
+                batch["image"][row], batch["label"][row] = picture, example["label"]
+        return batch | {UNREADABLE: np.array(unreadable, np.int64)}
+
+
+def training_picture(
+    data: bytes,
+    augmentation: Augmentation,
+    image_size: int,
+    rng: np.random.Generator,
+    describe: Callable[[], str] = lambda: "picture",
+) -> np.ndarray:
+    """Returns an encoded picture as training sees it, uint8 [image_size, image_size, 3].
+
+    Raises:
+        DataError: It cannot be decoded; the message says what `describe` returns.
+    """
+
+    def choose(rows: int, columns: int) -> resizing.Box:
+        return augmentation.crop(rows, columns, image_size, rng)
+
+    picture, box = decoding.decode_part(data, choose, image_size, describe)
+    square = resizing.resize_fast(picture, box, image_size)
+    for change in augmentation.changes:
+        square = change(square, rng)
+    return square
+
+
+def derive_seed(seed: int, purpose: str) -> int:
+    """Returns 64 bits that differ for each seed and purpose."""
+    digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
+    return int.from_bytes(digest[:8], "little")
+
+
+@functools.lru_cache(maxsize=2)
+def epoch_order(seed: int, epoch: int, num_examples: int) -> np.ndarray:
+    """Returns the permutation of `range(num_examples)` in which an epoch takes the examples.
+
+    It sorts the raw output of a counter-based generator, which is fixed by definition, where
+    NumPy's own `permutation` may change with its version.
+    """
+    generator = np.random.Philox(key=[derive_seed(seed, "order"), epoch])
+    return np.argsort(generator.random_raw(num_examples), kind="stable")
+
+
+def _empty_batch(image_shape: tuple[int, ...]) -> Batch:
+    return {
+        "image": np.empty(image_shape, np.uint8),
+        "label": np.empty(image_shape[0], np.int32),
+        "mask": np.ones(image_shape[0], np.float32),
+    }
