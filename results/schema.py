@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Status = Literal["completed", "diverged", "out_of_memory", "failed", "crashed"]
 
@@ -26,6 +26,10 @@ class Model:
       parameters: trained numbers, auxiliary heads (used in training only) excluded.
       auxiliary_parameters: trained numbers in the auxiliary heads; 0 without them.
       macs: multiply-accumulates of one forward pass of one image, inference form.
+      activations: numbers that convolutions and matrix products put out in that pass (Radosavovic et al. 2020,
+        arXiv:2003.13678, section 3.1, dense layers included); null in records before version 3.
+      weight_bytes: bytes of the parameters (auxiliary heads excluded) and batch statistics as they are stored; null in
+        records before version 3.
     """
 
     name: str
@@ -35,6 +39,8 @@ class Model:
     parameters: int | None = None
     auxiliary_parameters: int | None = None
     macs: int | None = None
+    activations: int | None = None
+    weight_bytes: int | None = None
 
     @property
     def label(self) -> str:
@@ -90,8 +96,12 @@ class Budget:
 class Metrics:
     """Metrics by name at the end of training, a mapping a split; empty when not reached.
 
-    `top1` and `top5` are fractions in [0, 1], `loss` is the mean cross-entropy in nats, and
-    `examples` counts the examples behind them.
+    Fractions in [0, 1], but for `loss`, the mean negative log-likelihood in nats (over labels too, where there are
+    many), and `examples`, which counts the examples behind them. By task:
+
+    - single_label: `top1`, `top5`, `ece` (expected calibration error; from version 3 on);
+    - binary: `accuracy`, `precision`, `recall`, `f1`, `roc_auc`, `average_precision`, `ece`;
+    - multi_label: `mean_average_precision`, `micro_f1`, `macro_f1`, `exact_match`.
     """
 
     validation: Mapping[str, float] = field(default_factory=dict)
@@ -119,10 +129,18 @@ class Timings:
 
 @dataclass(frozen=True)
 class Throughput:
-    """Images per second over all devices, in training (input included) and in inference."""
+    """How fast it ran, each null when not measured; latencies from version 3 on.
+
+    Attributes:
+      train_images_per_second, infer_images_per_second: over all devices, in training input included.
+      infer_latency_p50_ms, infer_latency_p99_ms: milliseconds from one picture (uint8, on the host) to its logits on
+        the host, the median and the 99th percentile.
+    """
 
     train_images_per_second: float | None = None
     infer_images_per_second: float | None = None
+    infer_latency_p50_ms: float | None = None
+    infer_latency_p99_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +172,8 @@ class RunRecord:
       seed: what every random number of the run derives from.
       software: versions by package name.
       hardware: `platform`, `device_kind`, `device_count`, `process_count`, `cpu`, `cpu_cores`,
-        `memory_bytes` (of the host), and whatever else identifies the machine.
+        `memory_bytes` (of the host), `peak_flops_per_second` (of one device at the run's dtype, by its maker's data
+        sheet; where that is known), and whatever else identifies the machine.
       command: the command that runs it again.
       config: the whole configuration.
       started_at, finished_at: ISO 8601, UTC.
@@ -163,6 +182,8 @@ class RunRecord:
         training, left out in evaluation; null in records before version 2.
       accumulation: in how many parts each batch was worked on: the configuration's, or more where
         memory ran out; null in records before version 2.
+      peak_memory_bytes: the most memory that training took: of the fullest device, on a CPU of the process; null where
+        it cannot be measured and in records before version 3.
       weights_digest: SHA-256 (hex) over the final parameters and batch statistics; two runs are
         the same run if these agree.
     """
@@ -189,6 +210,7 @@ class RunRecord:
     weights_digest: str | None = None
     unreadable_examples: Mapping[str, int] | None = None
     accumulation: int | None = None
+    peak_memory_bytes: int | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -36,16 +36,16 @@ def test_record_survives_json(make):
 
 def test_json_keys_are_the_schema(make):
     tree = json.loads(records.to_json(make()))
-    assert tree["schema_version"] == 2
+    assert tree["schema_version"] == 3
     assert set(tree) == {
         *("schema_version", "run_id", "status", "error", "model", "dataset", "budget", "recipe"),
         *("seed", "metrics", "timings", "throughput", "software", "hardware", "git", "command"),
         *("config", "started_at", "finished_at", "failure", "weights_digest"),
-        *("unreadable_examples", "accumulation"),
+        *("unreadable_examples", "accumulation", "peak_memory_bytes"),
     }
     assert set(tree["model"]) == {
         *("name", "options", "image_size", "num_classes", "parameters"),
-        *("auxiliary_parameters", "macs"),
+        *("auxiliary_parameters", "macs", "activations", "weight_bytes"),
     }
     assert set(tree["budget"]) == {
         *("kind", "amount", "steps", "batch_size", "examples_spent", "train_flops_spent"),
@@ -100,7 +100,7 @@ def test_numpy_scalars_and_tuples_become_plain_values(make):
         ("started_at", "2025-01-01T00:00:00", "'started_at' must be an ISO 8601 time in UTC"),
         ("finished_at", "yesterday", "'finished_at' must be an ISO 8601 time in UTC"),
         ("schema_version", ..., "'schema_version' must be an integer from 1, not None."),
-        ("schema_version", 3, "record schema 3 and this version of the suite reads up to 2"),
+        ("schema_version", 4, "record schema 4 and this version of the suite reads up to 3"),
     ],
 )
 def test_a_wrong_field_is_named(changed, path, value, sentence):
@@ -204,7 +204,7 @@ def test_load_all_leaves_out_what_it_cannot_read_and_names_it(make, changed, tmp
     texts = {
         "damaged": "\x00\x01",
         "half": records.to_json(make("half"))[:200],
-        "newer": changed("schema_version", 3),
+        "newer": changed("schema_version", 4),
     }
     for run_id, text in texts.items():
         path = records.record_path(tmp_path, run_id)
