@@ -118,6 +118,9 @@ def default_config() -> ConfigDict:
     # What is written, and when.
     config.log_every_steps = 10
     config.checkpoint_every_steps = 1000
+    # How often the validation split is evaluated before the end, for learning curves; 0 is never. No choice is made by
+    # it, and the clock of training stands still meanwhile.
+    config.validate_every_steps = 0
     return config
 
 
@@ -195,6 +198,12 @@ def validate(config: ConfigDict) -> None:
     for field in ("batch_size", "eval_batch_size", "log_every_steps", "checkpoint_every_steps"):
         if config[field] < 1:
             raise ConfigError(f"config.{field} is a whole number from 1, not {config[field]}.")
+    if config.validate_every_steps < 0 or (
+        config.validate_every_steps and not config.validation_split
+    ):
+        raise ConfigError(
+            "config.validate_every_steps is a whole number from 0, and above 0 it needs a config.validation_split."
+        )
     if not (math.isfinite(config.budget.amount) and config.budget.amount > 0):
         raise ConfigError(f"config.budget.amount is a number above 0, not {config.budget.amount}.")
     if not 0 <= config.label_smoothing < 1:

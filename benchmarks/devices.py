@@ -17,6 +17,13 @@ def create_mesh() -> Mesh:
     )
 
 
+def local_mesh() -> Mesh:
+    """Returns a mesh of this process's first device alone."""
+    return jax.make_mesh(
+        (1,), (DATA_AXIS,), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:1]
+    )
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """The sharding of the state: a whole copy on each device."""
     return NamedSharding(mesh, PartitionSpec())
@@ -35,6 +42,11 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
     return jax.tree.map(
         lambda leaf: jax.make_array_from_process_local_data(sharding, np.asarray(leaf)), tree
     )
+
+
+def on_local_device(tree: Any) -> Any:
+    """Returns the replicated tree's copy on this process's first device."""
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
 
 def place_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:

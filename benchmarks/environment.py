@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from benchmarks import peaks
+
 PACKAGES = (
     "isobudget",
     "jax",
@@ -35,13 +37,18 @@ def software() -> dict[str, str]:
     return versions
 
 
-def hardware() -> dict[str, Any]:
-    """Returns the devices JAX sees, and the host's processor, cores and memory (bytes)."""
+def hardware(dtype: str) -> dict[str, Any]:
+    """Returns the devices JAX sees, and the host's processor, cores and memory (bytes).
+
+    Of one device the peak FLOPs per second in `dtype`, where it is known.
+    """
     import jax
     import psutil
 
     device = jax.devices()[0]
-    return {
+    peak = peaks.flops_per_second(device.device_kind, dtype)
+    known = {} if peak is None else {"peak_flops_per_second": peak}
+    return known | {
         "platform": device.platform,
         "device_kind": device.device_kind,
         "device_count": jax.device_count(),

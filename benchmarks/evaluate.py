@@ -17,7 +17,17 @@ from absl import flags
 from ml_collections import ConfigDict
 
 import models
-from benchmarks import checkpoints, commands, devices, evaluation, program, progress, runs, steps
+from benchmarks import (
+    checkpoints,
+    commands,
+    devices,
+    evaluation,
+    metrics,
+    program,
+    progress,
+    runs,
+    steps,
+)
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from input_pipeline import datasets
@@ -39,6 +49,7 @@ class Evaluation:
       examples: how many were evaluated.
       top1, top5: fractions.
       loss: mean cross-entropy, nats.
+      ece: expected calibration error, a fraction.
     """
 
     model: str
@@ -54,6 +65,7 @@ class Evaluation:
     top1: float
     top5: float
     loss: float
+    ece: float
 
 
 def evaluate_run(
@@ -153,7 +165,7 @@ def _evaluate(
         eval_step = program.lower_eval_step(config, model, params, batch_stats, mesh).compile()
         reporter.report(progress.Event("evaluating"))
         with contextlib.closing(evaluation.batches(config, dataset, split)) as batches:
-            metrics = evaluation.evaluate(
+            predictions = evaluation.predict(
                 eval_step,
                 *devices.replicate((params, batch_stats), mesh),
                 devices.placed(batches, mesh),
@@ -168,7 +180,7 @@ def _evaluate(
         crop_fraction=config.crop_fraction,
         crops=config.eval_crops,
         dtype=config.dtype,
-        **metrics,
+        **metrics.OF_TASK[config.task](predictions),
     )
 
 
@@ -177,7 +189,8 @@ def describe(found: Evaluation) -> str:
     lines = [
         f"{found.model} ({found.weights}) on {found.dataset} {found.split}:"
         f" {found.examples:,} examples at {found.image_size} px, {found.dtype}",
-        f"top-1 {found.top1:.3%}  top-5 {found.top5:.3%}  loss {found.loss:.4f}",
+        f"top-1 {found.top1:.3%}  top-5 {found.top5:.3%}  loss {found.loss:.4f}"
+        f"  calibration error {found.ece:.3%}",
     ]
     if found.dataset.partition(":")[0] == _WEIGHTS_DATASET:
         info = models.info(found.model)

@@ -1,6 +1,5 @@
 """Exact evaluation: every example of a split counts once, whatever the batch size and the number of devices."""
 
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,10 +8,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from benchmarks import config as config_lib
-from benchmarks import program
+from benchmarks import metrics, program
 from input_pipeline import datasets, loader
-
-Sums = dict[str, float]
 
 
 def batches(config: ConfigDict, dataset: datasets.Dataset, split: str) -> loader.Batches:
@@ -32,16 +29,16 @@ def batches(config: ConfigDict, dataset: datasets.Dataset, split: str) -> loader
     )
 
 
-def evaluate(
+def predict(
     eval_step: Callable[..., dict[str, jax.Array]],
     params: Any,
     batch_stats: Any,
     batches: Iterable[dict[str, jax.Array]],
-) -> dict[str, float]:
-    """Returns loss (mean cross-entropy, nats), top1 and top5 (fractions) and examples (how many there were).
+) -> metrics.Predictions:
+    """Returns what is predicted for every example that could be read, and its `index` in the split.
 
     Args:
-      eval_step: compiled `steps.make_eval_step`, from a batch to sums over its unmasked examples.
+      eval_step: compiled `steps.make_eval_step`.
       params: the parameters.
       batch_stats: the batch statistics.
       batches: on the mesh, padded and masked.
@@ -54,25 +51,6 @@ def evaluate(
         if one_at_a_time:
             jax.block_until_ready(per_batch[-1])
     fetched = jax.device_get(per_batch)
-    totals = {name: float(np.sum([each[name] for each in fetched])) for name in fetched[0]}
-    examples = totals.pop("examples")
-    return {name: total / examples for name, total in totals.items()} | {"examples": int(examples)}
-
-
-def images_per_second(
-    eval_step: Callable[..., dict[str, jax.Array]],
-    params: Any,
-    batch_stats: Any,
-    batch: dict[str, jax.Array],
-    *,
-    at_least_seconds: float = 0.5,
-    at_least_batches: int = 3,
-) -> float:
-    """Returns the inference speed on a batch that is on the device already: the median over several passes."""
-    jax.block_until_ready(eval_step(params, batch_stats, batch))
-    seconds = []
-    while len(seconds) < at_least_batches or sum(seconds) < at_least_seconds:
-        start = time.perf_counter()
-        jax.block_until_ready(eval_step(params, batch_stats, batch))
-        seconds.append(time.perf_counter() - start)
-    return len(batch["label"]) / float(np.median(seconds))
+    whole = {name: np.concatenate([each[name] for each in fetched]) for name in fetched[0]}
+    counted = np.flatnonzero(whole.pop("mask"))
+    return {name: values[counted] for name, values in whole.items()} | {"index": counted}

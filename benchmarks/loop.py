@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -17,6 +17,7 @@ from benchmarks import devices
 from benchmarks.checkpoints import Checkpoints
 from benchmarks.clock import Clock
 from benchmarks.metric_files import MetricFiles, NoFiles
+from benchmarks.metrics import named
 from benchmarks.preemption import Notice, PreemptedError
 from benchmarks.program import Program
 from benchmarks.progress import Event, Reporter
@@ -48,6 +49,7 @@ class Schedule:
       part_ends: where each part of the run ends, by image size, in order.
       batch_size: over all devices.
       log_every_steps, checkpoint_every_steps: how often.
+      validate_every_steps: how often, before the end, the validation split is evaluated; 0 is never.
       profile_steps: from which step to which a profiler's trace is taken, into `profile_dir`.
     """
 
@@ -57,6 +59,7 @@ class Schedule:
     batch_size: int
     log_every_steps: int
     checkpoint_every_steps: int
+    validate_every_steps: int = 0
     profile_steps: tuple[int, int] | None = None
     profile_dir: Path | None = None
 
@@ -79,10 +82,11 @@ def train(
     checkpoints: Checkpoints,
     reporter: Reporter,
     notice: Notice,
+    validate: Callable[[State], dict[str, float]],
 ) -> State:
     """Returns the state after the last step, finished on the device.
 
-    `clock` gets the seconds of training: from here on, waiting for input included, checkpoints excluded.
+    `clock` gets the seconds of training: from here on, waiting for input included, checkpoints and validation excluded.
 
     Args:
       program: the compiled steps.
@@ -94,6 +98,7 @@ def train(
       checkpoints: get the state now and then.
       reporter: is told where the run is.
       notice: says when the run is to save itself and stop.
+      validate: returns the metrics of the validation split.
 
     Raises:
       DivergedError: a loss or gradient norm is not finite.
@@ -104,11 +109,12 @@ def train(
     metrics = _Metrics(schedule, stopwatch, files, reporter)
     profiler = _Profiler(schedule)
 
-    def save(step: int) -> None:
+    @contextlib.contextmanager
+    def stopped_clock() -> Iterator[None]:
         jax.block_until_ready(state)
         stopwatch.lap()
         metrics.log_rest()
-        checkpoints.save(step, state, clock.seconds())
+        yield
         stopwatch.restart()
 
     first = schedule.start_step
@@ -126,9 +132,15 @@ def train(
                 last = step == schedule.num_steps
                 if step % schedule.log_every_steps == 0 and not last:
                     metrics.log_interval()
-                told = notice.given(step) and not last
-                if (told or step % schedule.checkpoint_every_steps == 0) and not last:
-                    save(step)
+                if last:
+                    break
+                if schedule.validate_every_steps and step % schedule.validate_every_steps == 0:
+                    with stopped_clock():
+                        metrics.log_validation(step, validate(state))
+                told = notice.given(step)
+                if told or step % schedule.checkpoint_every_steps == 0:
+                    with stopped_clock():
+                        checkpoints.save(step, state, clock.seconds())
                 if told:
                     raise PreemptedError(step)
         first = end
@@ -175,12 +187,17 @@ class _Stopwatch:
         """Forgets the time since the last lap, such as a checkpoint's."""
         self._last = time.perf_counter()
 
+    @property
+    def seconds(self) -> float:
+        """The seconds of training up to the last lap."""
+        return self._clock["train"]
+
     def lap(self) -> float:
         """Returns the seconds of training so far."""
         now = time.perf_counter()
         self._clock.add("train", now - self._last)
         self._last = now
-        return self._clock["train"]
+        return self.seconds
 
 
 class _Metrics:
@@ -214,6 +231,11 @@ class _Metrics:
             self._write(interval)
         self._closed, self._waiting = [], []
 
+    def log_validation(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes the metrics of the validation split after a step whose own metrics are written."""
+        seconds = {"train_seconds": self._stopwatch.seconds}
+        self._files.write(step, named("validation", values) | seconds)
+
     def _write(self, interval: list[tuple[int, dict[str, jax.Array]]]) -> None:
         if not interval:
             return
@@ -229,8 +251,10 @@ class _Metrics:
         }
         last = fetched[-1][0]
         # These steps are done, now that their metrics are here; later ones may be under way.
-        speed = last * self._schedule.batch_size / self._stopwatch.lap()
-        self._files.write(last, means | {"train/images_per_second": speed})
+        seconds = self._stopwatch.lap()
+        speed = last * self._schedule.batch_size / seconds
+        measured = {"train/images_per_second": speed, "train_seconds": seconds}
+        self._files.write(last, means | measured)
         self._reporter.report(
             Event(
                 "training",

@@ -27,12 +27,14 @@ class Program:
     Attributes:
       mesh: the devices.
       train_steps: compiled, by image size; (state, batch) -> (state, metrics), consuming the state.
-      eval_step: compiled; (params, batch_stats, batch) -> sums.
+      eval_step: compiled; (params, batch_stats, batch) -> what is predicted for each example.
+      eval_one: the same for one example, on one device of this process.
     """
 
     mesh: Mesh
     train_steps: Mapping[int, Any]
     eval_step: Any
+    eval_one: Any
 
 
 def eval_batch_size(config: ConfigDict) -> int:
@@ -95,11 +97,13 @@ def compile_program(
     lowered = [
         train.lower(state, _abstract_batch(config.batch_size, side, sharded)) for side in sizes
     ]
-    lowered.append(lower_eval_step(config, model, state["params"], state["batch_stats"], mesh))
+    weights = state["params"], state["batch_stats"]
+    lowered.append(lower_eval_step(config, model, *weights, mesh))
+    lowered.append(lower_eval_step(config, model, *weights, devices.local_mesh(), batch_size=1))
     # Much of XLA's compiler runs on one core, so two programs at once are done sooner.
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        *train_steps, eval_step = pool.map(lambda each: each.compile(), lowered)
-    return Program(mesh, dict(zip(sizes, train_steps, strict=True)), eval_step)
+        *train_steps, eval_step, eval_one = pool.map(lambda each: each.compile(), lowered)
+    return Program(mesh, dict(zip(sizes, train_steps, strict=True)), eval_step, eval_one)
 
 
 def _settings(config: ConfigDict, mesh: Mesh, accumulation: int) -> steps.Settings:
@@ -119,12 +123,21 @@ def _settings(config: ConfigDict, mesh: Mesh, accumulation: int) -> steps.Settin
 
 
 def lower_eval_step(
-    config: ConfigDict, model: steps.PureModel, params: dict, batch_stats: dict, mesh: Mesh
+    config: ConfigDict,
+    model: steps.PureModel,
+    params: dict,
+    batch_stats: dict,
+    mesh: Mesh,
+    batch_size: int | None = None,
 ) -> jax.stages.Lowered:
-    """Traces the evaluation step for the mesh; of `params` and `batch_stats` the shapes are taken."""
+    """Traces the evaluation step for the mesh; of `params` and `batch_stats` the shapes are taken.
+
+    The batch size is `eval_batch_size` unless given.
+    """
     everywhere, sharded = devices.replicated(mesh), devices.data_sharded(mesh)
+    batch_size = batch_size or eval_batch_size(config)
     batch = _abstract_batch(
-        eval_batch_size(config), config_lib.eval_image_size(config), sharded, config.eval_crops
+        batch_size, config_lib.eval_image_size(config), sharded, config.eval_crops
     )
     return jax.jit(steps.make_eval_step(model), out_shardings=everywhere).lower(
         *shapes((params, batch_stats), everywhere), batch

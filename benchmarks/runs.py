@@ -143,8 +143,10 @@ def with_facts(record: records.RunRecord, run: Run) -> records.RunRecord:
         parameters=models.count_parameters(abstract) - auxiliary,
         auxiliary_parameters=auxiliary,
         macs=models.count_macs(abstract, run.image_size),
+        activations=models.count_activations(abstract, run.image_size),
+        weight_bytes=models.count_weight_bytes(abstract),
     )
-    return dataclasses.replace(record, model=model, hardware=environment.hardware())
+    return dataclasses.replace(record, model=model, hardware=environment.hardware(run.config.dtype))
 
 
 def out_of_memory(error: Exception) -> bool:

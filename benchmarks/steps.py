@@ -226,7 +226,8 @@ def _make_gradients(model: PureModel, settings: Settings) -> Callable:
             for each in (logits, *auxiliary)
         ]
         loss = losses[0] + model.auxiliary_weight * sum(losses[1:])
-        top1 = _weighted_mean(_correct(logits, examples["label"], 1), examples["mask"])
+        right = (_rank(logits, examples["label"]) < 1).astype(jnp.float32)
+        top1 = _weighted_mean(right, examples["mask"])
         batch_stats = nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
         return loss, (batch_stats, {"loss": loss, "top1": top1})
 
@@ -290,21 +291,23 @@ def _on_each_device(differentiate: Callable, mesh: Mesh) -> Callable:
 
 
 def make_eval_step(model: PureModel) -> Callable[[dict, dict, Batch], dict[str, jax.Array]]:
-    """Returns the function (params, batch_stats, batch) -> sums over the batch's unmasked examples, to be compiled.
+    """Returns the function (params, batch_stats, batch) -> what is predicted for each example, to be compiled.
 
-    The sums are scalars: loss (cross-entropy), top1, top5 (how many are right) and examples.
+    All are [batch]: label, mask (0 marks padding), predicted (the class of the highest logit), confidence (its
+    softmax), loss (cross-entropy, nats) and rank (how many classes are ahead of the label; all of them where its logit
+    is not finite).
     """
 
     def eval_step(params: dict, batch_stats: dict, batch: Batch):
         logits = model.logits(params, batch_stats, batch["image"])
-        mask, labels = batch["mask"], batch["label"]
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        labels = batch["label"]
         return {
-            # A padded example's loss may be anything, infinity included.
-            "loss": jnp.sum(jnp.where(mask > 0, losses, 0.0)),
-            "top1": jnp.sum(_correct(logits, labels, 1) * mask),
-            "top5": jnp.sum(_correct(logits, labels, 5) * mask),
-            "examples": jnp.sum(mask),
+            "label": labels,
+            "mask": batch["mask"],
+            "predicted": jnp.argmax(logits, -1).astype(jnp.int32),
+            "confidence": jnp.max(jax.nn.softmax(logits), -1),
+            "loss": optax.softmax_cross_entropy_with_integer_labels(logits, labels),
+            "rank": _rank(logits, labels),
         }
 
     return eval_step
@@ -314,10 +317,11 @@ def _weighted_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
     return jnp.sum(values * weights) / jnp.maximum(jnp.sum(weights), 1.0)
 
 
-def _correct(logits: jax.Array, labels: jax.Array, k: int) -> jax.Array:
-    """Returns float32 [batch]: 1 where the label is among the k highest logits. A tie counts for the lower class."""
+def _rank(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Returns int32 [batch]: how many classes are ahead of the label. A tie counts for the lower class."""
     label_logits = jnp.take_along_axis(logits, labels[:, None], axis=-1)
     classes = jnp.arange(logits.shape[-1])
     ahead = (logits > label_logits) | ((logits == label_logits) & (classes < labels[:, None]))
     # NaN is above nothing: without this, a model of NaNs would be right every time.
-    return ((jnp.sum(ahead, -1) < k) & jnp.isfinite(label_logits[:, 0])).astype(jnp.float32)
+    finite = jnp.isfinite(label_logits[:, 0])
+    return jnp.where(finite, jnp.sum(ahead, -1), logits.shape[-1]).astype(jnp.int32)

@@ -3,8 +3,8 @@
     python -m benchmarks.throughput --models=resnet50,mobilenet_v1:width=0.5 --batch_size=32
     python -m benchmarks.throughput --input --dataset=imagenet2012 --batch_size=64 --peers=tf_data,torch
 
-Prints, for each model, images per second in training and in inference, the milliseconds of one step, and the seconds to
-compile. With `--input`, images per second of each stage from the disk to the device, by number of worker processes,
+Prints, for each model, images per second in training and in inference, the milliseconds of one step and from one picture
+to its answer (median and 99th percentile), the peak of memory, and the seconds to compile. With `--input`, images per second of each stage from the disk to the device, by number of worker processes,
 for random resized crop and flip; with `--models` too, the share of its time that training each spends waiting for data.
 `--out` writes the same as CSV. Speed depends on the machine and on what else it does: compare rows of one run.
 """
@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 import models
-from benchmarks import commands, devices, evaluation, input_speed, program
+from benchmarks import commands, devices, inference_speed, input_speed, memory, program
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from input_pipeline import augmentation, datasets
@@ -41,6 +41,9 @@ class Speed:
     Attributes:
       train_images_per_second, infer_images_per_second: over all devices.
       train_step_ms: milliseconds of the median training step.
+      infer_latency_p50_ms, infer_latency_p99_ms: milliseconds from one picture on the host to its answer there.
+      peak_memory_bytes: the most that training took: of the fullest device, on a CPU of the process; None where it
+        cannot be measured, or where an earlier model of the same command took more.
       compile_seconds: of tracing and compiling both steps; less where the compilation cache had them.
     """
 
@@ -51,6 +54,9 @@ class Speed:
     train_images_per_second: float
     infer_images_per_second: float
     train_step_ms: float
+    infer_latency_p50_ms: float
+    infer_latency_p99_ms: float
+    peak_memory_bytes: int | None
     compile_seconds: float
 
 
@@ -62,12 +68,18 @@ def measure(config: ConfigDict, num_classes: int = 1000) -> Speed:
     """
     config_lib.validate(config)
     mesh = devices.create_mesh()
+    earlier_peak = memory.peak_bytes()
     start = time.perf_counter()
     compiled = program.compile_program(config, num_classes, mesh)
     compile_seconds = time.perf_counter() - start
     state = program.initial_state(config, num_classes, num_steps=100, mesh=mesh)
     side = config_lib.image_size(config)
-    batch = _random_batch(config.batch_size, side, num_classes, mesh)
+    batch = devices.place_batch(
+        inference_speed.random_batch(
+            config.batch_size, side, num_classes, processes=jax.process_count()
+        ),
+        mesh,
+    )
     seconds: list[float] = []
     train_step = compiled.train_steps[side]
     state, _ = train_step(state, batch)
@@ -78,12 +90,10 @@ def measure(config: ConfigDict, num_classes: int = 1000) -> Speed:
         jax.block_until_ready(state)
         seconds.append(time.perf_counter() - start)
     step = float(np.median(seconds))
-    inference = evaluation.images_per_second(
-        compiled.eval_step,
-        state["params"],
-        state["batch_stats"],
-        _random_batch(program.eval_batch_size(config), side, num_classes, mesh),
-        at_least_seconds=_SECONDS,
+    peak = memory.peak_bytes()
+    peak = None if peak == earlier_peak else peak
+    inference = inference_speed.measure(
+        config, compiled, state["params"], state["batch_stats"], num_classes
     )
     return Speed(
         model=models.label(*models.parse(config.model)),
@@ -91,8 +101,11 @@ def measure(config: ConfigDict, num_classes: int = 1000) -> Speed:
         batch_size=config.batch_size,
         dtype=config.dtype,
         train_images_per_second=config.batch_size / step,
-        infer_images_per_second=inference,
+        infer_images_per_second=inference.images_per_second,
         train_step_ms=step * 1e3,
+        infer_latency_p50_ms=inference.latency_p50_ms,
+        infer_latency_p99_ms=inference.latency_p99_ms,
+        peak_memory_bytes=peak,
         compile_seconds=compile_seconds,
     )
 
@@ -107,18 +120,19 @@ def write_csv(
         writer.writerows(dataclasses.asdict(speed) for speed in speeds)
 
 
-def _random_batch(batch_size: int, side: int, num_classes: int, mesh) -> dict[str, jax.Array]:
-    rng = np.random.default_rng(0)
-    batch = {
-        "image": rng.integers(0, 256, (batch_size, side, side, 3), np.uint8),
-        "label": rng.integers(0, num_classes, batch_size, np.int32),
-        "mask": np.ones(batch_size, np.float32),
-    }
-    return devices.place_batch(batch, mesh)
-
-
 def _table(speeds: Sequence[Speed]) -> Table:
-    table = Table("model", "size", "batch", "train img/s", "infer img/s", "step ms", "compile s")
+    table = Table(
+        "model",
+        "size",
+        "batch",
+        "train img/s",
+        "infer img/s",
+        "step ms",
+        "p50 ms",
+        "p99 ms",
+        "GiB",
+        "compile s",
+    )
     for column in table.columns[1:]:
         column.justify = "right"
     for speed in speeds:
@@ -129,6 +143,9 @@ def _table(speeds: Sequence[Speed]) -> Table:
             f"{speed.train_images_per_second:,.1f}",
             f"{speed.infer_images_per_second:,.1f}",
             f"{speed.train_step_ms:,.1f}",
+            f"{speed.infer_latency_p50_ms:,.2f}",
+            f"{speed.infer_latency_p99_ms:,.2f}",
+            f"{speed.peak_memory_bytes / 2**30:.2f}" if speed.peak_memory_bytes else "",
             f"{speed.compile_seconds:.1f}",
         )
     return table

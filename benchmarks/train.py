@@ -3,12 +3,10 @@
     python -m benchmarks.train --config=benchmarks/configs/digits.py --workdir=runs/one --config.model=resnet50
 
 The same command resumes a run that was stopped. `WORKDIR/record.json` says how it ended; `metrics.jsonl` and
-`tensorboard/` what happened on the way; `weights/` holds the weights of a finished run.
+`tensorboard/` what happened on the way; `weights/` holds the weights of a finished run, and `predictions/` what it
+said of each example of the validation and test splits.
 """
 
-import concurrent.futures
-import contextlib
-import dataclasses
 import sys
 import traceback
 from pathlib import Path
@@ -18,26 +16,9 @@ from absl import flags
 from ml_collections import ConfigDict
 
 import models
-from benchmarks import (
-    budget,
-    calibration,
-    checkpoints,
-    commands,
-    devices,
-    evaluation,
-    loop,
-    preemption,
-    processes,
-    program,
-    progress,
-    runs,
-    steps,
-)
+from benchmarks import checkpoints, commands, execution, preemption, processes, progress, runs
 from benchmarks import config as config_lib
-from benchmarks.clock import Clock
 from benchmarks.errors import ConfigError
-from benchmarks.metric_files import MetricFiles, NoFiles
-from input_pipeline import loader
 from results import records
 
 
@@ -79,7 +60,9 @@ def train_and_evaluate(
         accumulation = config.accumulation
         while True:
             try:
-                record = _execute(run, started, accumulation, profile_steps, notice, reporter)
+                record = execution.execute(
+                    run, started, accumulation, profile_steps, notice, reporter
+                )
                 break
             except preemption.PreemptedError:
                 raise
@@ -109,138 +92,6 @@ def _next_accumulation(config: ConfigDict, accumulation: int) -> int | None:
     """Returns twice as many parts, where each part still has an example for each device."""
     more = 2 * accumulation
     return None if config.batch_size % (more * jax.device_count()) else more
-
-
-def _execute(
-    run: runs.Run,
-    started: str,
-    accumulation: int,
-    profile_steps: tuple[int, int] | None,
-    notice: preemption.Notice,
-    reporter: progress.Reporter,
-) -> records.RunRecord:
-    config, num_classes = run.config, run.dataset.num_classes
-    mesh = devices.create_mesh()
-    with checkpoints.Checkpoints(run.workdir) as saved:
-        restored = saved.restore_latest(program.abstract_state(config, num_classes, mesh))
-        start_step, state, seconds = restored or (0, None, None)
-        del restored
-        clock = Clock(seconds)
-        reporter.report(progress.Event("compiling", step=start_step))
-        # Weights are drawn while XLA compiles: for a large network either takes seconds.
-        with concurrent.futures.ThreadPoolExecutor(1) as pool, clock.measure("compile"):
-            compiling = pool.submit(
-                program.compile_program, config, num_classes, mesh, accumulation
-            )
-            if state is None:
-                state = program.initial_state(config, num_classes, run.budget.steps or 1, mesh)
-            compiled = compiling.result()
-        if run.budget.steps is None:
-            reporter.report(progress.Event("calibrating"))
-            run, state = calibration.calibrate(run, compiled, state, start_step)
-        schedule = loop.Schedule(
-            start_step=start_step,
-            num_steps=run.budget.steps,
-            part_ends=loop.part_ends(config_lib.train_sizes(config), run.budget.steps),
-            batch_size=config.batch_size,
-            log_every_steps=config.log_every_steps,
-            checkpoint_every_steps=config.checkpoint_every_steps,
-            profile_steps=profile_steps,
-            profile_dir=run.workdir / "profile",
-        )
-        readers: list[loader.Batches] = []
-
-        def read(first: int, end: int, size: int) -> loader.Batches:
-            readers.append(runs.train_batches(run, first, end, size))
-            return readers[-1]
-
-        with _metric_files(run.workdir, start_step) as files:
-            state = loop.train(
-                compiled,
-                state,
-                read,
-                schedule,
-                clock=clock,
-                files=files,
-                checkpoints=saved,
-                reporter=reporter,
-                notice=notice,
-            )
-            reporter.report(
-                progress.Event("evaluating", step=run.budget.steps, steps=run.budget.steps)
-            )
-            params, batch_stats = steps.final_weights(state)
-            del state  # the optimiser's half of the memory
-            with clock.measure("evaluation"):
-                metrics, infer_speed, unreadable = _evaluate(run, compiled, params, batch_stats)
-            for split, values in metrics.items():
-                named = {f"{split}/{name}": value for name, value in values.items()}
-                files.write(run.budget.steps, named)
-        digest = checkpoints.weights_digest(params, batch_stats)
-        checkpoints.save_weights(run.workdir, params, batch_stats)
-        record = dataclasses.replace(
-            runs.with_facts(runs.planned_record(run, started, "completed"), run),
-            metrics=records.Metrics(**metrics),
-            timings=_timings(clock),
-            throughput=records.Throughput(
-                train_images_per_second=run.budget.examples / clock["train"],
-                infer_images_per_second=infer_speed,
-            ),
-            weights_digest=digest,
-            unreadable_examples={"train": sum(len(each.faults) for each in readers)} | unreadable,
-            accumulation=accumulation,
-        )
-        record = _with_spending(record, run, clock)
-    return record
-
-
-def _metric_files(workdir: Path, start_step: int) -> MetricFiles | NoFiles:
-    return MetricFiles(workdir, start_step) if jax.process_index() == 0 else NoFiles()
-
-
-def _evaluate(run: runs.Run, compiled: program.Program, params, batch_stats):
-    """Returns, the test split being read last and once: metrics by split, images per second, unreadable examples by
-    split."""
-    splits = {"validation": run.config.validation_split, "test": run.config.test_split}
-    metrics, unreadable = {}, {}
-    first_batch = None
-    for name, split in splits.items():
-        if not split:
-            continue
-        with contextlib.closing(evaluation.batches(run.config, run.dataset, split)) as batches:
-            placed = devices.placed(batches, compiled.mesh)
-            if first_batch is None:
-                first_batch = next(placed)
-                placed = _chain(first_batch, placed)
-            metrics[name] = evaluation.evaluate(compiled.eval_step, params, batch_stats, placed)
-            unreadable[name] = len(batches.faults)
-    speed = evaluation.images_per_second(compiled.eval_step, params, batch_stats, first_batch)
-    return metrics, speed, unreadable
-
-
-def _with_spending(record: records.RunRecord, run: runs.Run, clock: Clock) -> records.RunRecord:
-    spent = dataclasses.replace(
-        record.budget,
-        examples_spent=run.budget.examples,
-        train_flops_spent=float(
-            budget.train_flops(
-                runs.train_macs(run.config, run.dataset.num_classes), run.budget.examples
-            )
-        ),
-        train_seconds_spent=clock["train"],
-    )
-    return dataclasses.replace(record, budget=spent)
-
-
-def _timings(clock: Clock) -> records.Timings:
-    return records.Timings(
-        **{f"{name}_seconds": seconds for name, seconds in clock.seconds().items()}
-    )
-
-
-def _chain(first, rest):
-    yield first
-    yield from rest
 
 
 def define_flags() -> None:

@@ -18,11 +18,12 @@ from models.classifier import (
     Classifier,
     count_auxiliary_parameters,
     count_parameters,
+    count_weight_bytes,
     replace_head,
 )
 from models.errors import ModelError
 from models.layers import Mode
-from models.macs import count_macs
+from models.macs import count_activations, count_macs
 from models.registry import (
     ModelInfo,
     check_image_size,
@@ -40,9 +41,11 @@ __all__ = [
     "ModelError",
     "ModelInfo",
     "check_image_size",
+    "count_activations",
     "count_auxiliary_parameters",
     "count_macs",
     "count_parameters",
+    "count_weight_bytes",
     "create",
     "create_abstract",
     "info",

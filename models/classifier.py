@@ -137,3 +137,14 @@ def count_parameters(model: nnx.Module) -> int:
 def count_auxiliary_parameters(model: Classifier) -> int:
     """Returns the number of parameters in heads that answer in training only."""
     return sum(count_parameters(head) for head in model.auxiliary_heads().values())
+
+
+def count_weight_bytes(model: Classifier) -> int:
+    """Returns the bytes of the parameters and batch statistics that inference needs, as they are stored."""
+    auxiliary = sum(map(_stored_bytes, model.auxiliary_heads().values()))
+    return _stored_bytes(model) - auxiliary
+
+
+def _stored_bytes(module: nnx.Module) -> int:
+    leaves = jax.tree.leaves((nnx.state(module, nnx.Param), nnx.state(module, nnx.BatchStat)))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)

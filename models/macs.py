@@ -49,6 +49,18 @@ def count_macs(
     return sum(times * equation_macs(equation) for equation, times in equations)
 
 
+def count_activations(model: Classifier, image_size: int | tuple[int, int]) -> int:
+    """Returns how many numbers convolutions and matrix products put out in one image's forward pass, for inference.
+
+    Radosavovic et al. 2020, arXiv:2003.13678, section 3.1, with the dense layers, which they leave out. What it tells
+    is how much memory is written, which bounds the speed of accelerators more than MACs do.
+    """
+    equations = walk(trace(model, image_size).jaxpr)
+    return sum(
+        times * _outputs(equation) for equation, times in equations if equation_macs(equation)
+    )
+
+
 def trace(
     model: Classifier, image_size: int | tuple[int, int], *, train: bool = False
 ) -> core.ClosedJaxpr:
@@ -109,7 +121,7 @@ def inner(equation: core.JaxprEqn) -> list[tuple[core.Jaxpr, int]]:
 
 def equation_macs(equation: core.JaxprEqn) -> int:
     """Returns the MACs of one equation: of a convolution or a matrix product, otherwise 0."""
-    outputs = math.prod(equation.outvars[0].aval.shape) if equation.outvars else 0
+    outputs = _outputs(equation)
     match equation.primitive.name:
         case "conv_general_dilated":
             kernel = equation.invars[1].aval.shape
@@ -120,6 +132,10 @@ def equation_macs(equation: core.JaxprEqn) -> int:
             shape = equation.invars[0].aval.shape
             return outputs * math.prod(shape[axis] for axis in contracted)
     return 0
+
+
+def _outputs(equation: core.JaxprEqn) -> int:
+    return math.prod(equation.outvars[0].aval.shape) if equation.outvars else 0
 
 
 def _jaxpr_macs(jaxpr: core.Jaxpr) -> int:

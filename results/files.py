@@ -1,15 +1,30 @@
 """Writing a file so that a reader, or a crash, never sees half of it."""
 
 import contextlib
+import io
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 
-def write_atomically(path: str | os.PathLike[str], text: str) -> None:
-    """Writes `text` (UTF-8) to `path`, making its folder; the file is there whole or not at all.
 
-    The text goes to a new file in the same folder (a rename is atomic only within one file system),
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes the arrays by name, compressed, as `np.load` reads them; whole or not at all.
+
+    Raises:
+      OSError: as `write_atomically`.
+    """
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    write_atomically(path, content.getvalue())
+
+
+def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Writes text (UTF-8) or bytes to `path`, making its folder; the file is there whole or not at all.
+
+    It goes to a new file in the same folder (a rename is atomic only within one file system),
     reaches the disk, and only then takes the name.
 
     Raises:
@@ -20,8 +35,8 @@ def write_atomically(path: str | os.PathLike[str], text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         # Not tempfile: its files are private to the user, and machines share these folders.
-        with open(temporary, "x", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with open(temporary, "xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -36,7 +36,7 @@ def weights(trained, tmp_path_factory):
 
 
 def figures(found: evaluate.Evaluation) -> dict[str, float]:
-    return {name: getattr(found, name) for name in ("loss", "top1", "top5", "examples")}
+    return {name: getattr(found, name) for name in ("loss", "top1", "top5", "ece", "examples")}
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])

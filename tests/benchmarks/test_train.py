@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import models
-from benchmarks import checkpoints, preemption, program, progress, train
+from benchmarks import checkpoints, loop, preemption, program, progress, train
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from results import records
@@ -59,7 +59,37 @@ def test_metrics_are_written_for_every_interval_with_the_step(config, tmp_path):
     assert training == sorted(set(training))
     assert training[-1] == 12
     assert {"validation/top1", "test/top1"} <= {name for line in lines for name in line}
+    seconds = [line["train_seconds"] for line in lines if "train/loss" in line]
+    assert seconds == sorted(seconds)
+    assert seconds[0] > 0
     assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_validation_on_the_way_is_written_and_changes_no_bit(config, tmp_path):
+    plain = train.train_and_evaluate(config, tmp_path / "plain")
+    config.validate_every_steps = 4
+    record = train.train_and_evaluate(config, tmp_path / "validated")
+    assert record.weights_digest == plain.weights_digest
+    lines = [json.loads(line) for line in (tmp_path / "validated" / "metrics.jsonl").open()]
+    found = {line["step"]: line["validation/top1"] for line in lines if "validation/top1" in line}
+    assert list(found) == [4, 8, 12]
+    assert found[12] == record.metrics.validation["top1"]
+
+
+def test_a_record_tells_what_the_model_costs(config, tmp_path):
+    record = train.train_and_evaluate(config, tmp_path)
+    assert record.model.activations == 8 * 8 * 8 + 10
+    assert record.model.weight_bytes == 4 * (record.model.parameters + 2 * 8)
+    assert 0 < record.throughput.infer_latency_p50_ms <= record.throughput.infer_latency_p99_ms
+    assert record.peak_memory_bytes > 1e7
+    assert 0 <= record.metrics.test["ece"] <= 1
+
+
+def test_what_was_predicted_is_kept_for_each_example(config, tmp_path):
+    record = train.train_and_evaluate(config, tmp_path)
+    kept = np.load(tmp_path / "predictions" / "test.npz")
+    np.testing.assert_array_equal(kept["index"], np.arange(360))
+    assert np.mean(kept["predicted"] == kept["label"]) == record.metrics.test["top1"]
 
 
 def test_the_saved_weights_are_those_of_the_digest(config, tmp_path):
@@ -291,13 +321,13 @@ def test_told_to_go_a_run_saves_at_once_and_says_that_it_will_go_on(config, tmp_
 
 
 def test_nothing_is_moved_between_host_and_device_unasked(config, tmp_path, monkeypatch):
-    loop_train = train.loop.train
+    loop_train = loop.train
 
     def guarded(*arguments, **options):
         with jax.transfer_guard("disallow"):
             return loop_train(*arguments, **options)
 
-    monkeypatch.setattr(train.loop, "train", guarded)
+    monkeypatch.setattr(loop, "train", guarded)
     assert train.train_and_evaluate(config, tmp_path).status == "completed"
 
 

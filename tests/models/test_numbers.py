@@ -161,3 +161,24 @@ def test_macs_of_a_model_with_values_are_those_of_its_name():
     model = models.create("squeezenet1_1", 10)
     assert models.count_macs(model, 64) == models.count_macs("squeezenet1_1", 64, num_classes=10)
     assert jax.tree.leaves(nnx.state(model))[0].dtype == jnp.float32
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [("resnet18", 2.48), ("resnet50", 11.11), ("resnet101", 16.23), ("vgg16", 13.56)],
+)
+def test_activations_are_those_that_timm_lists(name, millions):
+    activations = models.count_activations(models.create_abstract(name, 1000), 224)
+    assert activations / 1e6 == pytest.approx(millions, abs=0.006)
+
+
+def test_weight_bytes_are_four_for_each_parameter_and_batch_statistic_of_inference():
+    # ResNet-18 has 4,800 channels under batch norm, each with a mean and a variance.
+    assert models.count_weight_bytes(models.create_abstract("resnet18", 1000)) == 4 * (
+        11_689_512 + 2 * 4_800
+    )
+    with_heads, without = (
+        models.create_abstract(f"googlenet_paper:auxiliary={given}", 1000)
+        for given in ("true", "false")
+    )
+    assert models.count_weight_bytes(with_heads) == models.count_weight_bytes(without)

@@ -1,0 +1,189 @@
+"""One attempt at a run: compile, restore, train, evaluate, measure; its record at the end."""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+
+import jax
+
+from benchmarks import (
+    budget,
+    calibration,
+    checkpoints,
+    devices,
+    evaluation,
+    inference_speed,
+    loop,
+    memory,
+    metrics,
+    preemption,
+    program,
+    progress,
+    runs,
+    steps,
+)
+from benchmarks import config as config_lib
+from benchmarks.clock import Clock
+from benchmarks.metric_files import MetricFiles, NoFiles
+from input_pipeline import loader
+from results import files, records
+
+
+def execute(
+    run: runs.Run,
+    started: str,
+    accumulation: int,
+    profile_steps: tuple[int, int] | None,
+    notice: preemption.Notice,
+    reporter: progress.Reporter,
+) -> records.RunRecord:
+    """Returns the record of the run, completed.
+
+    Args:
+      run: what is settled about it; its newest whole checkpoint is where it goes on.
+      started: when, ISO 8601, UTC.
+      accumulation: in how many parts a batch is worked on.
+      profile_steps: from which step to which a profiler's trace is written to the run's `profile/`.
+      notice: says when the run is to save itself and stop.
+      reporter: is told where the run is.
+
+    Raises:
+      DivergedError, PreemptedError, CheckpointError: see `loop.train`.
+      DataError: too much of the data cannot be read.
+    """
+    config, num_classes = run.config, run.dataset.num_classes
+    mesh = devices.create_mesh()
+    with checkpoints.Checkpoints(run.workdir) as saved:
+        restored = saved.restore_latest(program.abstract_state(config, num_classes, mesh))
+        start_step, state, seconds = restored or (0, None, None)
+        del restored
+        clock = Clock(seconds)
+        reporter.report(progress.Event("compiling", step=start_step))
+        # Weights are drawn while XLA compiles: for a large network either takes seconds.
+        with concurrent.futures.ThreadPoolExecutor(1) as pool, clock.measure("compile"):
+            compiling = pool.submit(
+                program.compile_program, config, num_classes, mesh, accumulation
+            )
+            if state is None:
+                state = program.initial_state(config, num_classes, run.budget.steps or 1, mesh)
+            compiled = compiling.result()
+        if run.budget.steps is None:
+            reporter.report(progress.Event("calibrating"))
+            run, state = calibration.calibrate(run, compiled, state, start_step)
+        schedule = loop.Schedule(
+            start_step=start_step,
+            num_steps=run.budget.steps,
+            part_ends=loop.part_ends(config_lib.train_sizes(config), run.budget.steps),
+            batch_size=config.batch_size,
+            log_every_steps=config.log_every_steps,
+            checkpoint_every_steps=config.checkpoint_every_steps,
+            validate_every_steps=config.validate_every_steps,
+            profile_steps=profile_steps,
+            profile_dir=run.workdir / "profile",
+        )
+        readers: list[loader.Batches] = []
+
+        def read(first: int, end: int, size: int) -> loader.Batches:
+            readers.append(runs.train_batches(run, first, end, size))
+            return readers[-1]
+
+        def validate(state: steps.State) -> dict[str, float]:
+            with clock.measure("evaluation"):
+                weights = steps.final_weights(state)
+                predictions, _ = _predict(run, compiled, *weights, config.validation_split)
+            return metrics.OF_TASK[config.task](predictions)
+
+        with _metric_files(run.workdir, start_step) as metric_files:
+            state = loop.train(
+                compiled,
+                state,
+                read,
+                schedule,
+                clock=clock,
+                files=metric_files,
+                checkpoints=saved,
+                reporter=reporter,
+                notice=notice,
+                validate=validate,
+            )
+            peak_memory = memory.peak_bytes()
+            reporter.report(
+                progress.Event("evaluating", step=run.budget.steps, steps=run.budget.steps)
+            )
+            params, batch_stats = steps.final_weights(state)
+            del state  # the optimiser's half of the memory
+            with clock.measure("evaluation"):
+                measured, unreadable = _evaluate(run, compiled, params, batch_stats)
+            for split, values in measured.items():
+                metric_files.write(run.budget.steps, metrics.named(split, values))
+        answers = inference_speed.measure(config, compiled, params, batch_stats, num_classes)
+        digest = checkpoints.weights_digest(params, batch_stats)
+        checkpoints.save_weights(run.workdir, params, batch_stats)
+        record = dataclasses.replace(
+            runs.with_facts(runs.planned_record(run, started, "completed"), run),
+            metrics=records.Metrics(**measured),
+            timings=_timings(clock),
+            throughput=records.Throughput(
+                train_images_per_second=run.budget.examples / clock["train"],
+                infer_images_per_second=answers.images_per_second,
+                infer_latency_p50_ms=answers.latency_p50_ms,
+                infer_latency_p99_ms=answers.latency_p99_ms,
+            ),
+            weights_digest=digest,
+            unreadable_examples={"train": sum(len(each.faults) for each in readers)} | unreadable,
+            accumulation=accumulation,
+            peak_memory_bytes=peak_memory,
+        )
+        record = _with_spending(record, run, clock)
+    return record
+
+
+def _metric_files(workdir, start_step: int) -> MetricFiles | NoFiles:
+    return MetricFiles(workdir, start_step) if jax.process_index() == 0 else NoFiles()
+
+
+def _evaluate(run: runs.Run, compiled: program.Program, params, batch_stats):
+    """Returns, the test split being read last and once: metrics by split, unreadable examples by split.
+
+    What was predicted for each example is kept in the run's `predictions/`.
+    """
+    splits = {"validation": run.config.validation_split, "test": run.config.test_split}
+    measured, unreadable = {}, {}
+    for name, split in splits.items():
+        if not split:
+            continue
+        predictions, unreadable[name] = _predict(run, compiled, params, batch_stats, split)
+        measured[name] = metrics.OF_TASK[run.config.task](predictions)
+        if jax.process_index() == 0:
+            files.write_arrays(run.workdir / "predictions" / f"{name}.npz", predictions)
+    return measured, unreadable
+
+
+def _predict(
+    run: runs.Run, compiled: program.Program, params, batch_stats, split: str
+) -> tuple[metrics.Predictions, int]:
+    """Returns the predictions of a split and how many of its examples could not be read."""
+    with contextlib.closing(evaluation.batches(run.config, run.dataset, split)) as batches:
+        placed = devices.placed(batches, compiled.mesh)
+        predictions = evaluation.predict(compiled.eval_step, params, batch_stats, placed)
+        return predictions, len(batches.faults)
+
+
+def _with_spending(record: records.RunRecord, run: runs.Run, clock: Clock) -> records.RunRecord:
+    spent = dataclasses.replace(
+        record.budget,
+        examples_spent=run.budget.examples,
+        train_flops_spent=float(
+            budget.train_flops(
+                runs.train_macs(run.config, run.dataset.num_classes), run.budget.examples
+            )
+        ),
+        train_seconds_spent=clock["train"],
+    )
+    return dataclasses.replace(record, budget=spent)
+
+
+def _timings(clock: Clock) -> records.Timings:
+    return records.Timings(
+        **{f"{name}_seconds": seconds for name, seconds in clock.seconds().items()}
+    )

@@ -1,0 +1,115 @@
+"""How fast a trained model answers: images per second of large batches, and milliseconds for one picture."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from benchmarks import config as config_lib
+from benchmarks import devices, program
+
+
+@dataclasses.dataclass(frozen=True)
+class InferenceSpeed:
+    """How fast a model answers.
+
+    Attributes:
+      images_per_second: over all devices, of pictures that are on them already.
+      latency_p50_ms, latency_p99_ms: from one picture on the host to its answer there, median and 99th percentile.
+    """
+
+    images_per_second: float
+    latency_p50_ms: float
+    latency_p99_ms: float
+
+
+def measure(
+    config: ConfigDict, compiled: program.Program, params: Any, batch_stats: Any, num_classes: int
+) -> InferenceSpeed:
+    """Measures a run's compiled evaluation steps on random pictures, each for half a second and more."""
+    side = config_lib.eval_image_size(config)
+    many = random_batch(
+        program.eval_batch_size(config), side, num_classes, config.eval_crops, jax.process_count()
+    )
+    one = random_batch(1, side, num_classes, config.eval_crops)
+    mesh = devices.local_mesh()
+    on_one = devices.on_local_device((params, batch_stats))
+    median, slow = latency_ms(
+        compiled.eval_one, *on_one, one, lambda batch: devices.place_batch(batch, mesh)
+    )
+    speed = images_per_second(
+        compiled.eval_step, params, batch_stats, devices.place_batch(many, compiled.mesh)
+    )
+    return InferenceSpeed(speed, median, slow)
+
+
+def random_batch(
+    batch_size: int, side: int, num_classes: int, crops: int = 1, processes: int = 1
+) -> dict[str, np.ndarray]:
+    """Returns one process's part of a batch of random pictures and labels, the same each time."""
+    rng = np.random.default_rng(0)
+    part = batch_size // processes
+    image = (part, *((crops,) if crops > 1 else ()), side, side, 3)
+    return {
+        "image": rng.integers(0, 256, image, np.uint8),
+        "label": rng.integers(0, num_classes, part, np.int32),
+        "mask": np.ones(part, np.float32),
+    }
+
+
+def images_per_second(
+    eval_step: Callable[..., dict[str, jax.Array]],
+    params: Any,
+    batch_stats: Any,
+    batch: dict[str, jax.Array],
+    *,
+    at_least_seconds: float = 0.5,
+    at_least_batches: int = 3,
+) -> float:
+    """Returns the inference speed on a batch that is on the device already: the median over several passes."""
+    jax.block_until_ready(eval_step(params, batch_stats, batch))
+    seconds = []
+    while len(seconds) < at_least_batches or sum(seconds) < at_least_seconds:
+        start = time.perf_counter()
+        jax.block_until_ready(eval_step(params, batch_stats, batch))
+        seconds.append(time.perf_counter() - start)
+    return len(batch["label"]) / float(np.median(seconds))
+
+
+def latency_ms(
+    eval_step: Callable[..., dict[str, jax.Array]],
+    params: Any,
+    batch_stats: Any,
+    batch: dict[str, np.ndarray],
+    place: Callable[[dict[str, np.ndarray]], dict[str, jax.Array]],
+    *,
+    at_least_seconds: float = 0.5,
+    at_least_times: int = 20,
+    at_most_times: int = 2000,
+) -> tuple[float, float]:
+    """Returns the median and the 99th percentile of the milliseconds from a batch on the host to its answer there.
+
+    Args:
+      eval_step: compiled for the batch, which holds one picture where the latency of one is asked for.
+      params: the parameters.
+      batch_stats: the batch statistics.
+      batch: on the host.
+      place: moves a batch to the device.
+      at_least_seconds: of measuring,
+      at_least_times: and of answers; the first is not counted.
+      at_most_times: of answers, however few seconds they take.
+    """
+    seconds: list[float] = []
+    jax.device_get(eval_step(params, batch_stats, place(batch)))
+    while len(seconds) < at_least_times or (
+        sum(seconds) < at_least_seconds and len(seconds) < at_most_times
+    ):
+        start = time.perf_counter()
+        jax.device_get(eval_step(params, batch_stats, place(batch)))
+        seconds.append(time.perf_counter() - start)
+    median, slow = np.percentile(seconds, (50, 99))
+    return float(median) * 1e3, float(slow) * 1e3

@@ -1,0 +1,27 @@
+"""The most memory that this process took so far."""
+
+import sys
+
+import jax
+
+
+def peak_bytes() -> int | None:
+    """Returns the peak of the fullest of this process's devices, on a CPU of the process; None where nothing tells.
+
+    A peak of the process only grows: in a process that trained several models it is that of the largest.
+    """
+    if jax.default_backend() == "cpu":
+        return _process_peak()
+    stats = [device.memory_stats() or {} for device in jax.local_devices()]
+    peaks = [each["peak_bytes_in_use"] for each in stats if "peak_bytes_in_use" in each]
+    return max(peaks, default=None)
+
+
+def _process_peak() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    # Kilobytes on Linux, bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
