@@ -3,10 +3,11 @@
     python -m benchmarks.throughput --models=resnet50,mobilenet_v1:width=0.5 --batch_size=32
     python -m benchmarks.throughput --input --dataset=imagenet2012 --batch_size=64 --peers=tf_data,torch
 
-Prints, for each model, images per second in training and in inference, the milliseconds of one step and from one picture
-to its answer (median and 99th percentile), the peak of memory, and the seconds to compile. With `--input`, images per second of each stage from the disk to the device, by number of worker processes,
-for random resized crop and flip; with `--models` too, the share of its time that training each spends waiting for data.
-`--out` writes the same as CSV. Speed depends on the machine and on what else it does: compare rows of one run.
+Prints, for each model, images per second in training and in inference, the milliseconds of one step and from one
+picture to its answer (median and 99th percentile), the peak of memory, and the seconds to compile. With `--input`,
+images per second of each stage from the disk to the device, by number of worker processes, for random resized crop and
+flip; with `--models` too, the share of its time that training each spends waiting for data. `--out` writes the same as
+CSV. Speed depends on the machine and on what else it does: compare rows of one run.
 """
 
 import csv
