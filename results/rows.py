@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from results import spending
+from results import spending, tasks
 from results.schema import RunRecord
-from results.statistics import Estimate, estimate, rank
+from results.statistics import Estimate, estimate, paired_difference, rank
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,10 @@ class Group:
 class Row:
     """The runs of one model at one image size in one group, sorted by seed.
 
-    `rank` is None for a model none of whose runs completed.
+    Attributes:
+      rank: None for a model none of whose runs completed.
+      to_leader: the paired difference of its score from that of the first row, 0 or less; None in
+        the first row, without a rank, and where the two have no seed in common.
     """
 
     group: Group
@@ -52,10 +55,11 @@ class Row:
     image_size: int
     runs: tuple[RunRecord, ...]
     rank: int | None = None
+    to_leader: Estimate | None = None
 
     @cached_property
     def completed(self) -> tuple[RunRecord, ...]:
-        """The runs that count: they completed, and measured top-1 on the test split."""
+        """The runs that count: they completed, and measured their task's primary metric."""
         return tuple(run for run in self.runs if _counts(run))
 
     @property
@@ -76,6 +80,16 @@ class Row:
             if number is not None and math.isfinite(number):
                 values[run.seed].append(number)
         return {seed: estimate(numbers).mean for seed, numbers in values.items()}
+
+    @cached_property
+    def scores(self) -> dict[int, float]:
+        """The task's primary metric on the test split, by seed."""
+        return self.by_seed(_score)
+
+    @cached_property
+    def score(self) -> Estimate | None:
+        """The mean of the task's primary metric over the completed seeds."""
+        return estimate(list(self.scores.values())) if self.scores else None
 
     def over_seeds(self, value: Callable[[RunRecord], float | None]) -> Estimate | None:
         """Returns the mean of `value` over the completed seeds; None where nothing was measured."""
@@ -172,18 +186,27 @@ def host(record: RunRecord) -> str:
 
 def _table(group: Group, runs: dict[tuple[str, int], list[RunRecord]]) -> Table:
     rows = {key: Row(group, *key, tuple(runs[key])) for key in sorted(runs)}
-    scores = {key: row.by_seed(_top1) for key, row in rows.items() if row.completed}
+    scores = {key: row.scores for key, row in rows.items() if row.scores}
     ranks = rank(scores)  # in order, best first
-    ranked = [dataclasses.replace(rows[key], rank=place) for key, place in ranks.items()]
+    leader = next(iter(ranks), None)
+    ranked = [
+        dataclasses.replace(
+            rows[key],
+            rank=place,
+            to_leader=None if key == leader else paired_difference(scores[key], scores[leader]),
+        )
+        for key, place in ranks.items()
+    ]
     return Table(group, (*ranked, *(row for key, row in rows.items() if key not in ranks)))
 
 
-def _top1(run: RunRecord) -> float | None:
-    return run.metrics.test.get("top1")
+def _score(run: RunRecord) -> float | None:
+    return run.metrics.test.get(tasks.find(run.dataset.task).primary)
 
 
 def _counts(run: RunRecord) -> bool:
-    return run.status == "completed" and math.isfinite(run.metrics.test.get("top1", math.nan))
+    score = _score(run)
+    return run.status == "completed" and score is not None and math.isfinite(score)
 
 
 def _reasons(failed: list[RunRecord]) -> str:
