@@ -19,7 +19,7 @@ class Column:
       name: its name in the CSV.
       unit: of its values there; empty for names and other text.
       doc: what it is.
-      value: a row's value; of an `Estimate` the CSV keeps the mean.
+      value: works out a row's value; of an `Estimate` the CSV keeps the mean.
       heading: its heading in Markdown and the terminal; a column without one is in the files only.
       text: the value as people read it; never called with None, which is an empty cell.
       drop: on a terminal too narrow for all, columns go by this number, largest first; 0 never.
@@ -35,14 +35,20 @@ class Column:
     drop: int = 0
     metric: str = ""
 
+    def of(self, row: Row) -> Value:
+        """Returns the row's value, worked out once: several files and tables ask for it."""
+        if self.name not in row.memo:
+            row.memo[self.name] = self.value(row)
+        return row.memo[self.name]
+
     def cell(self, row: Row) -> str:
         """Returns the row's value as people read it; empty where there is none."""
-        value = self.value(row)
+        value = self.of(row)
         return "" if value is None else self.text(value)
 
     def number(self, row: Row) -> str:
         """Returns the row's value for the CSV: whole numbers exact, others to 8 digits."""
-        value = self.value(row)
+        value = self.of(row)
         value = value.mean if isinstance(value, Estimate) else value
         if isinstance(value, float):
             # Fewer digits than a double holds: another SciPy must not change the last one.

@@ -15,10 +15,12 @@ SCHEMA_VERSION = 1
 # Pairs grow with the square: of a longer ranking each row is compared with the first and with the one above.
 MOST_ROWS_IN_PAIRS = 60
 
+_PARTS = tuple(field.name for field in dataclasses.fields(Estimate))
+
 
 def to_json(tables: Iterable[Table]) -> str:
-    """Returns the tables as strict JSON text."""
-    return json.dumps(document(tables), indent=1, allow_nan=False) + "\n"
+    """Returns the tables as strict JSON text, a line a row."""
+    return _lines(document(tables), 4) + "\n"
 
 
 def document(tables: Iterable[Table]) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def _ranking(table: Table) -> dict[str, Any]:
 
 def _row(row: Row) -> dict[str, Any]:
     """Returns a row: its columns, and its score (the primary metric) with that of each seed."""
-    columns = {column.name: _value(column.value(row)) for column in COLUMNS}
+    columns = {column.name: _value(column.of(row)) for column in COLUMNS}
     scores = {str(seed): _rounded(score) for seed, score in row.scores.items()}
     return columns | {"score": _value(row.score), "scores": scores, "errors": list(row.errors)}
 
@@ -71,10 +73,22 @@ def _difference(better: Row, worse: Row) -> dict[str, Any]:
 
 def _value(value: Any) -> Any:
     if isinstance(value, Estimate):
-        return {name: _rounded(part) for name, part in dataclasses.asdict(value).items()}
+        return {name: _rounded(getattr(value, name)) for name in _PARTS}
     return _rounded(codec.encode(value))
 
 
 def _rounded(value: Any) -> Any:
     """Returns a number to 12 digits: another SciPy must not change the last one of a double's."""
     return float(f"{value:.12g}") if isinstance(value, float) else value
+
+
+def _lines(value: Any, depth: int) -> str:
+    """Returns JSON text that breaks lines `depth` levels deep (json's own indenting is slow)."""
+    if not depth or not value or not isinstance(value, dict | list):
+        return json.dumps(value, allow_nan=False)
+    if isinstance(value, list):
+        inside, (first, last) = [_lines(item, depth - 1) for item in value], "[]"
+    else:
+        inside = [f"{json.dumps(key)}: {_lines(item, depth - 1)}" for key, item in value.items()]
+        first, last = "{}"
+    return f"{first}\n" + ",\n".join(inside) + f"\n{last}"

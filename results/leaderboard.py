@@ -49,6 +49,10 @@ def write_tables(
     tables = summarise(run_records)
     if not tables:
         raise RecordError("There are no records to make a table from.")
+    return _write(tables, out_dir)
+
+
+def _write(tables: Sequence[Table], out_dir: str | os.PathLike[str]) -> tuple[Path, ...]:
     texts = {"md": to_markdown(tables), "csv": to_csv(tables), "json": document.to_json(tables)}
     paths = {kind: Path(out_dir) / f"leaderboard.{kind}" for kind in texts}
     for kind, text in texts.items():
@@ -103,13 +107,14 @@ def _run(directories: Sequence[str], out: str | None) -> None:
         raise RecordError(
             f"There are no records in {where}: a run writes DIR/runs/<run id>/record.json."
         )
+    tables = summarise(loaded)
     if out is not None:
         try:
-            write_tables(loaded, out)
+            _write(tables, out)
         except OSError as error:
             reason = error.strerror or error
             raise RecordError(f"The tables cannot be written to {out!r}: {reason}.") from None
-    print_table(loaded)
+    terminal.print_tables(tables)
     for problem in problems[:_MOST_NAMED]:
         print(f"Left out: {problem}", file=sys.stderr)
     if len(problems) > _MOST_NAMED:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from results import spending, tasks
 from results.schema import RunRecord
@@ -58,6 +59,11 @@ class Row:
     to_leader: Estimate | None = None
 
     @cached_property
+    def memo(self) -> dict[str, Any]:
+        """What was worked out of the row, by the name of its column."""
+        return {}
+
+    @cached_property
     def completed(self) -> tuple[RunRecord, ...]:
         """The runs that count: they completed, and measured their task's primary metric."""
         return tuple(run for run in self.runs if _counts(run))
@@ -67,7 +73,7 @@ class Row:
         """How many seeds completed."""
         return len({run.seed for run in self.completed})
 
-    @property
+    @cached_property
     def devices(self) -> tuple[str, ...]:
         """The devices that the runs used, each once."""
         return tuple(sorted({device(run) for run in self.runs} - {""}))
