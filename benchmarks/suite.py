@@ -26,7 +26,7 @@ from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from benchmarks.suite_display import Display
 from input_pipeline import datasets
-from results import leaderboard, records
+from results import evaluations, leaderboard, records
 
 
 def run(
@@ -72,7 +72,8 @@ def _write_tables(workdir: Path) -> None:
         found = [(record.run_id, record.finished_at) for record in everything]
         if found == written or not found:
             return
-        leaderboard.write_tables(everything, workdir)
+        evaluated, _ = evaluations.load_all([workdir], everything)
+        leaderboard.write_tables(everything, workdir, evaluated)
         written = found
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from results import codec, headings, tasks
+from results import codec, headings, tasks, test_sets
 from results.columns import COLUMNS
 from results.rows import Row, Table
 from results.statistics import Estimate, paired_difference
@@ -40,7 +40,21 @@ def _ranking(table: Table) -> dict[str, Any]:
         "primary_metric": tasks.find(table.group.task).primary,
         "rows": [_row(row) for row in table.rows],
         "differences": [_difference(*pair) for pair in _pairs(table)],
+        "test_sets": [_test_set(each) for each in test_sets.of(table)],
+        "reported": [codec.encode(each) for each in table.reported],
     }
+
+
+def _test_set(found: test_sets.TestSet) -> dict[str, Any]:
+    places = [
+        {"model": model, "image_size": size, "score": _value(place.score), "rank": place.rank}
+        | {"main_rank": place.main_rank, "change": place.change}
+        for (model, size), place in found.places.items()
+    ]
+    facts = {
+        f.name: getattr(found, f.name) for f in dataclasses.fields(found) if f.name != "places"
+    }
+    return facts | {"places": places}
 
 
 def _row(row: Row) -> dict[str, Any]:

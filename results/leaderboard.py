@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from results import RecordError, document, records, terminal
+from results import RecordError, document, evaluations, records, reported, terminal
 from results.columns import COLUMNS
 from results.files import write_atomically
 from results.markdown import to_markdown
@@ -36,7 +36,9 @@ def to_csv(tables: Iterable[Table]) -> str:
 
 
 def write_tables(
-    run_records: Iterable[RunRecord], out_dir: str | os.PathLike[str]
+    run_records: Iterable[RunRecord],
+    out_dir: str | os.PathLike[str],
+    run_evaluations: Iterable[evaluations.Evaluation] = (),
 ) -> tuple[Path, ...]:
     """Writes `leaderboard.md`, `.csv` and `.json` into `out_dir`, and returns their paths.
 
@@ -46,7 +48,7 @@ def write_tables(
       RecordError: there are no records.
       OSError: the folder or a file cannot be written.
     """
-    tables = summarise(run_records)
+    tables = summarise(run_records, evaluations=run_evaluations)
     if not tables:
         raise RecordError("There are no records to make a table from.")
     return _write(tables, out_dir)
@@ -71,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m results.leaderboard",
         description="Makes the tables again from the records of runs, and prints them.",
         epilog="A record that cannot be read is named and left out. Exit status: 0, or 2 when "
-        "there is nothing to make a table from or --out cannot be written.",
+        "there is nothing to make a table from, --reference is wrong or --out cannot be written.",
     )
     parser.add_argument(
         "directories",
@@ -84,19 +86,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="DIR",
         help="where leaderboard.md, .csv and .json go; without it nothing is written",
     )
+    parser.add_argument(
+        "--reference",
+        metavar="FILE.csv",
+        action="append",
+        default=[],
+        help="published figures to stand beside the rankings, never in them (docs/results.md)",
+    )
     options = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ± still gets its table
     try:
-        _run(options.directories, options.out)
+        _run(options.directories, options.out, options.reference)
     except RecordError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
-def _run(directories: Sequence[str], out: str | None) -> None:
+def _run(directories: Sequence[str], out: str | None, references: Sequence[str]) -> None:
+    published = [each for path in references for each in reported.read(path)]
     loaded, problems = records.load_all(directories)
     where = ", ".join(directories)
     if not loaded and problems:
@@ -107,7 +117,9 @@ def _run(directories: Sequence[str], out: str | None) -> None:
         raise RecordError(
             f"There are no records in {where}: a run writes DIR/runs/<run id>/record.json."
         )
-    tables = summarise(loaded)
+    evaluated, unreadable = evaluations.load_all(directories, loaded)
+    problems += unreadable
+    tables = summarise(loaded, reported=published, evaluations=evaluated)
     if out is not None:
         try:
             _write(tables, out)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from results import columns, headings
+from results import columns, headings, reported_cells, test_sets
 from results.columns import Column
 from results.rows import Row, Table
 
@@ -50,7 +50,40 @@ def _section(ranking: Table) -> str:
     if failures:
         lines += ["", "Runs that failed:", ""]
         lines += [f"- {code(model)}: {plain(text)}" for model, text in failures]
+    lines += _test_sets(ranking) + _reported(ranking)
     return "\n".join(lines) + "\n"
+
+
+def _test_sets(ranking: Table) -> list[str]:
+    sets = test_sets.of(ranking)
+    if not sets:
+        return []
+    lines = ["", "### On other test sets", ""]
+    lines += [f"- {plain(line)}" for line in test_sets.describe(sets)]
+    return [
+        *lines,
+        "",
+        *_text_table(test_sets.header(ranking, sets), test_sets.cells(ranking, sets)),
+    ]
+
+
+def _reported(ranking: Table) -> list[str]:
+    header, rows = reported_cells.table(ranking)
+    if not rows:
+        return []
+    return ["", "### Reported", "", reported_cells.NOTE, "", *_text_table(header, rows)]
+
+
+def _text_table(header: list[str], rows: list[list[str]]) -> list[str]:
+    left = [name in (*LEFT, "source", "") for name in header]
+    shown = (
+        [
+            code(cell) if name == "model" else plain(cell)
+            for name, cell in zip(header, row, strict=True)
+        ]
+        for row in rows
+    )
+    return table((plain(name) for name in header), left, shown)
 
 
 def _cell(column: Column, row: Row) -> str:

@@ -3,12 +3,14 @@
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from results import spending, tasks
+from results.evaluations import Evaluation
+from results.reported import Reported, beside
 from results.schema import RunRecord
 from results.statistics import Estimate, estimate, paired_difference, rank
 
@@ -49,6 +51,7 @@ class Row:
       rank: None for a model none of whose runs completed.
       to_leader: the paired difference of its score from that of the first row, 0 or less; None in
         the first row, without a rank, and where the two have no seed in common.
+      evaluations: of its runs on other data, each with its run.
     """
 
     group: Group
@@ -57,6 +60,7 @@ class Row:
     runs: tuple[RunRecord, ...]
     rank: int | None = None
     to_leader: Estimate | None = None
+    evaluations: tuple[tuple[RunRecord, Evaluation], ...] = ()
 
     @cached_property
     def memo(self) -> dict[str, Any]:
@@ -141,18 +145,42 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One ranking: its rows from the best down, those without a rank last."""
+    """One ranking.
+
+    Attributes:
+      rows: from the best down, those without a rank last.
+      reported: published figures that stand beside it.
+    """
 
     group: Group
     rows: tuple[Row, ...]
+    reported: tuple[Reported, ...] = ()
 
 
-def summarise(records: Iterable[RunRecord]) -> list[Table]:
-    """Returns one table a group, sorted by group; the order of `records` changes nothing."""
+def summarise(
+    records: Iterable[RunRecord],
+    *,
+    reported: Iterable[Reported] = (),
+    evaluations: Iterable[Evaluation] = (),
+) -> list[Table]:
+    """Returns one table a group, sorted by group; the order of `records` changes nothing.
+
+    Args:
+      records: of the runs.
+      reported: published figures, each to stand beside the rankings of its dataset.
+      evaluations: of these runs on other data.
+    """
     runs = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=lambda run: (run.seed, run.run_id)):
         runs[group_of(record)][record.label, record.model.image_size].append(record)
-    return [_table(group, runs[group]) for group in sorted(runs, key=lambda each: each.order)]
+    reported = tuple(reported)
+    by_run = defaultdict(list)
+    for evaluation in evaluations:
+        by_run[evaluation.run_id].append(evaluation)
+    return [
+        _table(group, runs[group], reported, by_run)
+        for group in sorted(runs, key=lambda each: each.order)
+    ]
 
 
 def group_of(record: RunRecord) -> Group:
@@ -190,8 +218,23 @@ def host(record: RunRecord) -> str:
     return ", ".join(filter(None, (str(hardware.get("cpu") or ""), cores)))
 
 
-def _table(group: Group, runs: dict[tuple[str, int], list[RunRecord]]) -> Table:
-    rows = {key: Row(group, *key, tuple(runs[key])) for key in sorted(runs)}
+def _table(
+    group: Group,
+    runs: Mapping[tuple[str, int], Sequence[RunRecord]],
+    reported: Iterable[Reported],
+    evaluations: Mapping[str, Sequence[Evaluation]],
+) -> Table:
+    rows = {
+        key: Row(
+            group,
+            *key,
+            tuple(runs[key]),
+            evaluations=tuple(
+                (r, each) for r in runs[key] for each in evaluations.get(r.run_id, ())
+            ),
+        )
+        for key in sorted(runs)
+    }
     scores = {key: row.scores for key, row in rows.items() if row.scores}
     ranks = rank(scores)  # in order, best first
     leader = next(iter(ranks), None)
@@ -203,7 +246,10 @@ def _table(group: Group, runs: dict[tuple[str, int], list[RunRecord]]) -> Table:
         )
         for key, place in ranks.items()
     ]
-    return Table(group, (*ranked, *(row for key, row in rows.items() if key not in ranks)))
+    unranked = (row for key, row in rows.items() if key not in ranks)
+    models = {row.model for row in rows.values()}
+    published = beside(reported, group.dataset, group.task, models)
+    return Table(group, (*ranked, *unranked), published)
 
 
 def _score(run: RunRecord) -> float | None:

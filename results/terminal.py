@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table as TerminalTable
 from rich.text import Text
 
-from results import columns, headings, spending
+from results import columns, headings, reported_cells, spending, test_sets
 from results.columns import Column
 from results.markdown import LEFT, one_line
 from results.rows import Row, Table
@@ -27,11 +27,32 @@ def print_tables(tables: Iterable[Table], console: Console | None = None) -> Non
         for model, text in headings.failures(table):
             console.print(Text.assemble((model, "bold"), ": ", (text, "red")))
         console.print(Text(headings.intervals(table), style="dim"), end="\n\n")
+        _print_beside(table, console)
 
 
-def grid() -> TerminalTable:
-    """Returns an empty table in the house's style."""
-    return TerminalTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+def grid(header: Iterable[str] = (), rows: Iterable[Iterable[str]] = ()) -> TerminalTable:
+    """Returns a table in the house's style; text is aligned left, numbers right."""
+    result = TerminalTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for name in header:
+        left = name in (*LEFT, "source", "")
+        result.add_column(escape(name), justify="left" if left else "right", overflow="fold")
+    for row in rows:
+        result.add_row(*(escape(one_line(cell)) for cell in row))
+    return result
+
+
+def _print_beside(table: Table, console: Console) -> None:
+    """Prints what the models reach on other test sets, and what others reported."""
+    sets = test_sets.of(table)
+    if sets:
+        for line in test_sets.describe(sets):
+            console.print(Text(line, style="dim"))
+        header, rows = test_sets.header(table, sets), test_sets.cells(table, sets)
+        console.print(grid(header, rows), end="\n\n")
+    header, rows = reported_cells.table(table)
+    if rows:
+        console.print(Text(reported_cells.NOTE, style="dim"))
+        console.print(grid(header, rows), end="\n\n")
 
 
 def _table(table: Table, width: int) -> TerminalTable:
