@@ -9,7 +9,7 @@ from rich.table import Table
 
 import models
 from benchmarks import budget, runs, throughput
-from results.columns import count
+from results.cells import count
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,8 +3,8 @@
     python -m benchmarks.suite --config=benchmarks/configs/digits.py --workdir=runs/digits
 
 Each run is a process of its own in `WORKDIR/runs/<run id>`, so that a crash takes only itself. The same command goes
-on where an earlier one was stopped: completed runs are kept, the others are resumed. `leaderboard.md` and
-`leaderboard.csv` are made from the records of the runs alone. The exit status is 1 if a run failed, and 75 if the suite
+on where an earlier one was stopped: completed runs are kept, the others are resumed. `leaderboard.md`, `.csv` and
+`.json` are made from the records of the runs alone. The exit status is 1 if a run failed, and 75 if the suite
 was told to stop (SIGTERM) and is to be started again.
 
 Workers on machines that share WORKDIR divide the runs: each begins with its own shard (`--shard=i/n`, or what the
@@ -26,7 +26,7 @@ from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from benchmarks.suite_display import Display
 from input_pipeline import datasets
-from results import leaderboard, records
+from results import evaluations, leaderboard, records
 
 
 def run(
@@ -41,7 +41,7 @@ def run(
 
     Args:
       config: what the runs share, see `benchmarks/config.py`.
-      workdir: gets `runs/<run id>/record.json`, `leaderboard.md` and `leaderboard.csv`.
+      workdir: gets `runs/<run id>/record.json`, and `leaderboard.md`, `.csv` and `.json`.
       model_specs: `config.suite.models` unless given.
       seeds: `config.suite.seeds` unless given.
       shard: which runs this worker begins with; all unless given. The records are of these, and of the other runs
@@ -72,7 +72,8 @@ def _write_tables(workdir: Path) -> None:
         found = [(record.run_id, record.finished_at) for record in everything]
         if found == written or not found:
             return
-        leaderboard.write_tables(everything, workdir)
+        evaluated, _ = evaluations.load_all([workdir], everything)
+        leaderboard.write_tables(everything, workdir, evaluated)
         written = found
 
 
@@ -155,7 +156,7 @@ def main() -> int:
         return preemption.AGAIN_STATUS
     everything, _ = records.load_all([workdir])
     leaderboard.print_table(everything)
-    print(f"Tables: {workdir / 'leaderboard.md'} and leaderboard.csv")
+    print(f"Tables: {workdir / 'leaderboard.md'}, leaderboard.csv and leaderboard.json")
     return int(any(record.status != "completed" for record in made))
 
 

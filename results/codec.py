@@ -11,7 +11,7 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from results import RecordError
 
 T = TypeVar("T")
+_Decoder = Callable[[Any, str], Any]
 
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _JSON_NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
@@ -55,66 +56,90 @@ def decode(kind: type[T], value: Any, where: str = "") -> T:
     Raises:
       RecordError: naming the first field that is missing, unknown or of the wrong type.
     """
-    if dataclasses.is_dataclass(kind):
-        return _decode_dataclass(kind, value, where)
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is types.UnionType:  # only `X | None` is used
-        if value is None:
-            return None
-        return decode(arguments[0], value, where)
-    if origin is Literal:
-        if value not in arguments:
-            raise _ill_typed(where, f"one of {', '.join(arguments)}", value)
-        return value
-    if origin is Mapping:
-        if not isinstance(value, dict):
-            raise _ill_typed(where, "a mapping", value)
-        return {k: decode(arguments[1], item, _join(where, k)) for k, item in value.items()}
-    if kind is Any:
-        return _decode_any(value)
-    return _decode_scalar(kind, value, where)
-
-
-def _decode_dataclass(kind: type[T], value: Any, where: str) -> T:
-    if not isinstance(value, dict):
-        raise _ill_typed(where or "the record", "a mapping", value)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    for name in value:
-        if name not in fields:
-            raise RecordError(f"'{_join(where, name)}' is not a field of a record.")
-    hints = _hints(kind)
-    decoded = {}
-    for name, field in fields.items():
-        if name in value:
-            decoded[name] = decode(hints[name], value[name], _join(where, name))
-        elif field.default is field.default_factory is dataclasses.MISSING:
-            raise RecordError(f"The field '{_join(where, name)}' is missing.")
-    return kind(**decoded)
+    return _decoder(kind)(value, where)
 
 
 @functools.cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+def _decoder(kind: Any) -> _Decoder:
+    """Returns the function from (value, where) to a `kind`: thousands of records ask for the same few types."""
+    if dataclasses.is_dataclass(kind):
+        return _dataclass_decoder(kind)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:  # only `X | None` is used
+        inner = _decoder(arguments[0])
+        return lambda value, where: None if value is None else inner(value, where)
+    if origin is Literal:
+        return functools.partial(_decode_literal, arguments)
+    if origin is Mapping:
+        return functools.partial(_decode_mapping, arguments[1])
+    if kind is Any:
+        return lambda value, where: _decode_any(value)
+    return _decode_float if kind is float else functools.partial(_decode_scalar, kind)
+
+
+def _dataclass_decoder(kind: type[T]) -> _Decoder:
+    hints = typing.get_type_hints(kind)
+    decoders = {field.name: _decoder(hints[field.name]) for field in dataclasses.fields(kind)}
+    required = {
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is field.default_factory is dataclasses.MISSING
+    }
+
+    def decode(value: Any, where: str) -> T:
+        if not isinstance(value, dict):
+            raise _ill_typed(where or "the record", "a mapping", value)
+        for name in value:
+            if name not in decoders:
+                raise RecordError(f"'{_join(where, name)}' is not a field of a record.")
+        decoded = {}
+        for name, decoder in decoders.items():
+            if name in value:
+                decoded[name] = decoder(value[name], _join(where, name))
+            elif name in required:
+                raise RecordError(f"The field '{_join(where, name)}' is missing.")
+        return kind(**decoded)
+
+    return decode
+
+
+def _decode_literal(choices: tuple, value: Any, where: str) -> Any:
+    if value not in choices:
+        raise _ill_typed(where, f"one of {', '.join(choices)}", value)
+    return value
+
+
+def _decode_mapping(kind: Any, value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _ill_typed(where, "a mapping", value)
+    decoder = _decoder(kind)
+    return {key: decoder(item, _join(where, key)) for key, item in value.items()}
+
+
+def _decode_float(value: Any, where: str) -> float:
+    if type(value) is float:
+        return value
+    if isinstance(value, str) and value in _NON_FINITE:
+        return _NON_FINITE[value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):  # an integer of more than 308 digits
+            return float(value)
+    raise _ill_typed(where, _JSON_NAMES[float], value)
 
 
 def _decode_scalar(kind: type, value: Any, where: str) -> Any:
-    if kind is float:
-        if isinstance(value, str) and value in _NON_FINITE:
-            return _NON_FINITE[value]
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            with contextlib.suppress(OverflowError):  # an integer of more than 308 digits
-                return float(value)
-    elif type(value) is kind:  # not isinstance: true is no integer
+    if type(value) is kind:  # not isinstance: true is no integer
         return value
     raise _ill_typed(where, _JSON_NAMES[kind], value)
 
 
 def _decode_any(value: Any) -> Any:
-    if isinstance(value, dict):
+    kind = type(value)
+    if kind is str:
+        return _NON_FINITE.get(value, value)
+    if kind is dict:
         return {key: _decode_any(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_decode_any(item) for item in value]
-    return _NON_FINITE.get(value, value) if isinstance(value, str) else value
+    return [_decode_any(item) for item in value] if kind is list else value
 
 
 def _join(where: str, name: Any) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from results import tasks
 from results.rows import Group, Row, Table, device, host
 from results.schema import RunRecord
 
@@ -67,15 +68,17 @@ def machine(run: RunRecord) -> str:
 
 
 def intervals(table: Table) -> str:
-    """Returns how to read the accuracies of a table."""
+    """Returns what a table is ranked by, and how to read it."""
     ranked = [row for row in table.rows if row.rank]
     if not ranked:
         return "No run completed."
+    spoken = tasks.find(table.group.task).spoken
     if all(row.seeds == 1 for row in ranked):
-        return "Accuracies: one seed, no interval."
+        return f"Ranked by {spoken}: one seed, no interval."
     text = (
-        "Accuracies are means over seeds, ± half the width of their 95% t-interval; models share a "
-        "rank when the interval of their paired difference spans 0."
+        f"Ranked by {spoken}, the mean over seeds ± half the width of its 95% t-interval. `To leader` "
+        "is the mean of the differences of the same seeds; models share a rank when the interval of "
+        "that to the first of the rank spans 0."
     )
     if any(row.seeds == 1 for row in ranked):
         text += " A mean without ±: one seed, no interval."

@@ -3,13 +3,16 @@
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
-from results import spending
+from results import spending, tasks
+from results.evaluations import Evaluation
+from results.reported import Reported, beside
 from results.schema import RunRecord
-from results.statistics import Estimate, estimate, rank
+from results.statistics import Estimate, estimate, paired_difference, rank
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,11 @@ class Group:
 class Row:
     """The runs of one model at one image size in one group, sorted by seed.
 
-    `rank` is None for a model none of whose runs completed.
+    Attributes:
+      rank: None for a model none of whose runs completed.
+      to_leader: the paired difference of its score from that of the first row, 0 or less; None in
+        the first row, without a rank, and where the two have no seed in common.
+      evaluations: of its runs on other data, each with its run.
     """
 
     group: Group
@@ -52,10 +59,17 @@ class Row:
     image_size: int
     runs: tuple[RunRecord, ...]
     rank: int | None = None
+    to_leader: Estimate | None = None
+    evaluations: tuple[tuple[RunRecord, Evaluation], ...] = ()
+
+    @cached_property
+    def memo(self) -> dict[str, Any]:
+        """What was worked out of the row, by the name of its column."""
+        return {}
 
     @cached_property
     def completed(self) -> tuple[RunRecord, ...]:
-        """The runs that count: they completed, and measured top-1 on the test split."""
+        """The runs that count: they completed, and measured their task's primary metric."""
         return tuple(run for run in self.runs if _counts(run))
 
     @property
@@ -63,7 +77,7 @@ class Row:
         """How many seeds completed."""
         return len({run.seed for run in self.completed})
 
-    @property
+    @cached_property
     def devices(self) -> tuple[str, ...]:
         """The devices that the runs used, each once."""
         return tuple(sorted({device(run) for run in self.runs} - {""}))
@@ -76,6 +90,16 @@ class Row:
             if number is not None and math.isfinite(number):
                 values[run.seed].append(number)
         return {seed: estimate(numbers).mean for seed, numbers in values.items()}
+
+    @cached_property
+    def scores(self) -> dict[int, float]:
+        """The task's primary metric on the test split, by seed."""
+        return self.by_seed(_score)
+
+    @cached_property
+    def score(self) -> Estimate | None:
+        """The mean of the task's primary metric over the completed seeds."""
+        return estimate(list(self.scores.values())) if self.scores else None
 
     def over_seeds(self, value: Callable[[RunRecord], float | None]) -> Estimate | None:
         """Returns the mean of `value` over the completed seeds; None where nothing was measured."""
@@ -121,18 +145,42 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One ranking: its rows from the best down, those without a rank last."""
+    """One ranking.
+
+    Attributes:
+      rows: from the best down, those without a rank last.
+      reported: published figures that stand beside it.
+    """
 
     group: Group
     rows: tuple[Row, ...]
+    reported: tuple[Reported, ...] = ()
 
 
-def summarise(records: Iterable[RunRecord]) -> list[Table]:
-    """Returns one table a group, sorted by group; the order of `records` changes nothing."""
+def summarise(
+    records: Iterable[RunRecord],
+    *,
+    reported: Iterable[Reported] = (),
+    evaluations: Iterable[Evaluation] = (),
+) -> list[Table]:
+    """Returns one table a group, sorted by group; the order of `records` changes nothing.
+
+    Args:
+      records: of the runs.
+      reported: published figures, each to stand beside the rankings of its dataset.
+      evaluations: of these runs on other data.
+    """
     runs = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=lambda run: (run.seed, run.run_id)):
         runs[group_of(record)][record.label, record.model.image_size].append(record)
-    return [_table(group, runs[group]) for group in sorted(runs, key=lambda each: each.order)]
+    reported = tuple(reported)
+    by_run = defaultdict(list)
+    for evaluation in evaluations:
+        by_run[evaluation.run_id].append(evaluation)
+    return [
+        _table(group, runs[group], reported, by_run)
+        for group in sorted(runs, key=lambda each: each.order)
+    ]
 
 
 def group_of(record: RunRecord) -> Group:
@@ -170,20 +218,47 @@ def host(record: RunRecord) -> str:
     return ", ".join(filter(None, (str(hardware.get("cpu") or ""), cores)))
 
 
-def _table(group: Group, runs: dict[tuple[str, int], list[RunRecord]]) -> Table:
-    rows = {key: Row(group, *key, tuple(runs[key])) for key in sorted(runs)}
-    scores = {key: row.by_seed(_top1) for key, row in rows.items() if row.completed}
+def _table(
+    group: Group,
+    runs: Mapping[tuple[str, int], Sequence[RunRecord]],
+    reported: Iterable[Reported],
+    evaluations: Mapping[str, Sequence[Evaluation]],
+) -> Table:
+    rows = {
+        key: Row(
+            group,
+            *key,
+            tuple(runs[key]),
+            evaluations=tuple(
+                (r, each) for r in runs[key] for each in evaluations.get(r.run_id, ())
+            ),
+        )
+        for key in sorted(runs)
+    }
+    scores = {key: row.scores for key, row in rows.items() if row.scores}
     ranks = rank(scores)  # in order, best first
-    ranked = [dataclasses.replace(rows[key], rank=place) for key, place in ranks.items()]
-    return Table(group, (*ranked, *(row for key, row in rows.items() if key not in ranks)))
+    leader = next(iter(ranks), None)
+    ranked = [
+        dataclasses.replace(
+            rows[key],
+            rank=place,
+            to_leader=None if key == leader else paired_difference(scores[key], scores[leader]),
+        )
+        for key, place in ranks.items()
+    ]
+    unranked = (row for key, row in rows.items() if key not in ranks)
+    models = {row.model for row in rows.values()}
+    published = beside(reported, group.dataset, group.task, models)
+    return Table(group, (*ranked, *unranked), published)
 
 
-def _top1(run: RunRecord) -> float | None:
-    return run.metrics.test.get("top1")
+def _score(run: RunRecord) -> float | None:
+    return run.metrics.test.get(tasks.find(run.dataset.task).primary)
 
 
 def _counts(run: RunRecord) -> bool:
-    return run.status == "completed" and math.isfinite(run.metrics.test.get("top1", math.nan))
+    score = _score(run)
+    return run.status == "completed" and score is not None and math.isfinite(score)
 
 
 def _reasons(failed: list[RunRecord]) -> str:

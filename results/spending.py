@@ -6,9 +6,23 @@ from results.schema import RunRecord
 TOLERANCE = 0.05
 
 
+def budget_spent(run: RunRecord) -> float | None:
+    """Returns what the run spent in the unit of its budget's kind."""
+    budget = run.budget
+    if budget.kind == "epochs":
+        examples, split = budget.examples_spent, run.dataset.train_examples
+        return examples / split if examples is not None and split else None
+    spent = {
+        "examples": budget.examples_spent,
+        "flops": budget.train_flops_spent,
+        "seconds": budget.train_seconds_spent,
+    }
+    return spent.get(budget.kind)
+
+
 def deviation(run: RunRecord) -> float | None:
     """Returns (spent - allowed) / allowed; None where either is not known."""
-    allowed, spent = run.budget.amount, _spent(run)
+    allowed, spent = run.budget.amount, budget_spent(run)
     return (spent - allowed) / allowed if spent is not None and allowed > 0 else None
 
 
@@ -44,15 +58,16 @@ def unreadable_examples(run: RunRecord) -> int | None:
     return None if counts is None else sum(counts.values())
 
 
-def _spent(run: RunRecord) -> float | None:
-    """Returns what the run spent in the unit of its budget's kind."""
-    budget = run.budget
-    if budget.kind == "epochs":
-        examples, split = budget.examples_spent, run.dataset.train_examples
-        return examples / split if examples is not None and split else None
-    spent = {
-        "examples": budget.examples_spent,
-        "flops": budget.train_flops_spent,
-        "seconds": budget.train_seconds_spent,
-    }
-    return spent.get(budget.kind)
+def model_flops_utilisation(run: RunRecord) -> float | None:
+    """Returns the model's training FLOPs per second as a fraction of the devices' peak.
+
+    As in Chowdhery et al. 2022 (PaLM, arXiv:2204.02311), appendix B: what the model needs is
+    counted, not what was executed, so work done twice (rematerialisation) does not raise it. None
+    where the peak is not known.
+    """
+    flops, seconds = run.budget.train_flops_spent, run.timings.train_seconds
+    peak = run.hardware.get("peak_flops_per_second")
+    devices = run.hardware.get("device_count") or 1
+    if not flops or not seconds or not isinstance(peak, int | float) or peak <= 0:
+        return None
+    return flops / seconds / (peak * devices)
