@@ -42,18 +42,27 @@ _ALLOCATOR = {
 }
 
 
-def run(main: Callable[[], int | None], define_flags: Callable[[], None]) -> None:
+def run(
+    main: Callable[..., int | None],
+    define_flags: Callable[[], None],
+    *,
+    takes_arguments: bool = False,
+) -> None:
     """Parses the command line, calls `main` and exits with what it returns.
 
     Args:
       main: returns the exit status; None is 0. A mistake that it raises is told in one sentence.
       define_flags: defines the command's flags. Not done at import, so that commands can import one another.
+      takes_arguments: what is left beside the flags is the one argument of `main`, a list of texts; otherwise it is a
+        mistake.
     """
     try:
         define_flags()
-        _parse_flags()
+        arguments = _parse_flags()
+        if arguments and not takes_arguments:
+            raise ConfigError(f"there is no argument {arguments[0]!r}; see --help.")
         logging.getLogger("absl").setLevel(logging.ERROR)
-        status = main() or 0
+        status = (main(arguments) if takes_arguments else main()) or 0
     except MISTAKES as error:
         print(f"error: {error}", file=sys.stderr)
         status = MISTAKE_STATUS
@@ -128,7 +137,8 @@ def claim_directory(directory: Path, name: str, content: dict[str, Any]) -> None
         )
 
 
-def _parse_flags() -> None:
+def _parse_flags() -> list[str]:
+    """Parses the command line and returns what is left beside the flags."""
     app.define_help_flags()
     try:
         rest = flags.FLAGS(sys.argv)
@@ -144,8 +154,7 @@ def _parse_flags() -> None:
     except (AttributeError, KeyError, TypeError, ValueError, OSError, SyntaxError) as error:
         # What ml_collections raises on a file or a field that does not exist, or a value of another type.
         raise ConfigError(_sentence(error)) from None
-    if rest[1:]:
-        raise ConfigError(f"there is no argument {rest[1]!r}; see --help.")
+    return rest[1:]
 
 
 def _sentence(error: Exception) -> str:
