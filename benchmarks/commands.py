@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from absl import app, flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 import input_pipeline
 import models
@@ -76,7 +76,20 @@ def define_run_flags(workdir_help: str) -> None:
     """Defines --config and --workdir, both required."""
     config_flags.DEFINE_config_file("config", None, "The configuration file.", lock_config=True)
     flags.DEFINE_string("workdir", None, workdir_help)
+    flags.DEFINE_bool(
+        "deterministic",
+        False,
+        "On GPUs too, give the same bits each time, at some cost: sets config.deterministic. CPUs do anyway.",
+    )
     flags.mark_flags_as_required(["config", "workdir"])
+
+
+def given_config() -> ConfigDict:
+    """Returns --config with what other flags set in it."""
+    config = flags.FLAGS.config
+    if flags.FLAGS.deterministic:
+        config.deterministic = True
+    return config
 
 
 def with_allocator(environment: dict[str, str]) -> dict[str, str]:
@@ -91,6 +104,14 @@ def restart_with_allocator() -> None:
     wanted = with_allocator(dict(os.environ))
     if wanted != dict(os.environ):
         os.execve(sys.executable, sys.orig_argv, wanted)
+
+
+def use_deterministic_operations() -> None:
+    """Lets XLA use only what gives the same bits each time on a GPU; to be called before anything touches a device."""
+    flag = "--xla_gpu_deterministic_ops=true"  # tunes no kernels by their speed either
+    given = os.environ.get("XLA_FLAGS", "")
+    if flag not in given:
+        os.environ["XLA_FLAGS"] = f"{given} {flag}".strip()
 
 
 def use_compilation_cache() -> None:
@@ -117,11 +138,9 @@ def claim_directory(directory: Path, name: str, content: dict[str, Any]) -> None
         directory.mkdir(parents=True, exist_ok=True)
         if not os.access(directory, os.W_OK):
             raise PermissionError(13, "Permission denied")
-        if path.exists():
-            theirs = json.loads(path.read_text())
-        else:
-            results.files.write_atomically(path, json.dumps(content, indent=2) + "\n")
+        if results.files.create_atomically(path, json.dumps(content, indent=2) + "\n"):
             return
+        theirs = json.loads(path.read_text())
     except OSError as error:
         raise ConfigError(
             f"the working directory {directory} cannot be written: {error.strerror or error}."

@@ -108,6 +108,8 @@ def default_config() -> ConfigDict:
         "float32"  # of the computation; parameters, batch statistics and logits are float32
     )
 
+    config.deterministic = False  # on GPUs too the same bits each time; set by --deterministic
+
     # Equal tuning (docs/tuning.md): from where to where each tuned field is searched, under the field's own name; the
     # file with what was found; and, written by the harness, how many trials chose this run's values.
     config.tuning = ConfigDict()  # such as {"optimizer": {"learning_rate": (1e-4, 1e-1)}}

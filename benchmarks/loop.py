@@ -106,7 +106,7 @@ def train(
       CheckpointError: a checkpoint cannot be written.
     """
     stopwatch = _Stopwatch(clock)
-    metrics = _Metrics(schedule, stopwatch, files, reporter)
+    metrics = _Metrics(program.metric_names, schedule, stopwatch, files, reporter)
     profiler = _Profiler(schedule)
 
     @contextlib.contextmanager
@@ -205,19 +205,21 @@ class _Metrics:
 
     def __init__(
         self,
+        names: Sequence[str],
         schedule: Schedule,
         stopwatch: _Stopwatch,
         files: MetricFiles | NoFiles,
         reporter: Reporter,
     ):
+        self._names = names
         self._schedule = schedule
         self._stopwatch = stopwatch
         self._files = files
         self._reporter = reporter
-        self._waiting: list[tuple[int, dict[str, jax.Array]]] = []
-        self._closed: list[tuple[int, dict[str, jax.Array]]] = []
+        self._waiting: list[tuple[int, jax.Array]] = []
+        self._closed: list[tuple[int, jax.Array]] = []
 
-    def add(self, step: int, values: dict[str, jax.Array]) -> None:
+    def add(self, step: int, values: jax.Array) -> None:
         self._waiting.append((step, values))
 
     def log_interval(self) -> None:
@@ -236,20 +238,22 @@ class _Metrics:
         seconds = {"train_seconds": self._stopwatch.seconds}
         self._files.write(step, named("validation", values) | seconds)
 
-    def _write(self, interval: list[tuple[int, dict[str, jax.Array]]]) -> None:
+    def _write(self, interval: list[tuple[int, jax.Array]]) -> None:
         if not interval:
             return
-        fetched = [(step, jax.device_get(values)) for step, values in interval]
-        for step, values in fetched:
-            loss, gradient_norm = float(values["loss"]), float(values["gradient_norm"])
+        # Each is small and done: fetching one after another costs less than asking for all at once.
+        fetched = np.stack([jax.device_get(values) for _, values in interval])
+        for (step, _), values in zip(interval, fetched, strict=True):
+            named = dict(zip(self._names, map(float, values), strict=True))
+            loss, gradient_norm = named["loss"], named["gradient_norm"]
             if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
                 self._files.write(step, {"train/loss": loss, "train/gradient_norm": gradient_norm})
                 raise DivergedError(step, loss, gradient_norm)
         means = {
-            f"train/{name}": float(np.mean([values[name] for _, values in fetched]))
-            for name in fetched[0][1]
+            f"train/{name}": float(mean)
+            for name, mean in zip(self._names, fetched.mean(axis=0), strict=True)
         }
-        last = fetched[-1][0]
+        last = interval[-1][0]
         # These steps are done, now that their metrics are here; later ones may be under way.
         seconds = self._stopwatch.lap()
         speed = last * self._schedule.batch_size / seconds

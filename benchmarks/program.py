@@ -26,13 +26,16 @@ class Program:
 
     Attributes:
       mesh: the devices.
-      train_steps: compiled, by image size; (state, batch) -> (state, metrics), consuming the state.
+      train_steps: compiled, by image size; (state, batch) -> (state, metrics), consuming the state. The metrics are one
+        float32 array, so that they are fetched at once.
+      metric_names: of what that array holds, in order.
       eval_step: compiled; (params, batch_stats, batch) -> what is predicted for each example.
       eval_one: the same for one example, on one device of this process.
     """
 
     mesh: Mesh
     train_steps: Mapping[int, Any]
+    metric_names: tuple[str, ...]
     eval_step: Any
     eval_one: Any
 
@@ -92,7 +95,14 @@ def compile_program(
         optimizers.create_optimizer(config.optimizer),
         _settings(config, mesh, accumulation or config.accumulation),
     )
-    train = jax.jit(train_step, donate_argnums=0, out_shardings=everywhere)
+    metric_names: list[str] = []
+
+    def with_one_array(state, batch):
+        state, metrics = train_step(state, batch)
+        metric_names[:] = sorted(metrics)
+        return state, jnp.stack([metrics[name].astype(jnp.float32) for name in metric_names])
+
+    train = jax.jit(with_one_array, donate_argnums=0, out_shardings=everywhere)
     sizes = sorted(set(config_lib.train_sizes(config)))
     lowered = [
         train.lower(state, _abstract_batch(config.batch_size, side, sharded)) for side in sizes
@@ -103,7 +113,8 @@ def compile_program(
     # Much of XLA's compiler runs on one core, so two programs at once are done sooner.
     with concurrent.futures.ThreadPoolExecutor() as pool:
         *train_steps, eval_step, eval_one = pool.map(lambda each: each.compile(), lowered)
-    return Program(mesh, dict(zip(sizes, train_steps, strict=True)), eval_step, eval_one)
+    by_size = dict(zip(sizes, train_steps, strict=True))
+    return Program(mesh, by_size, tuple(metric_names), eval_step, eval_one)
 
 
 def _settings(config: ConfigDict, mesh: Mesh, accumulation: int) -> steps.Settings:

@@ -141,16 +141,16 @@ def define_flags() -> None:
 
 
 def main() -> int:
-    given = flags.FLAGS
+    given, config = flags.FLAGS, commands.given_config()
     workdir = Path(given.workdir)
     specs = given.models and config_lib.split_specs(given.models)
     shard = shards.parse(given.shard) if given.shard else shards.from_environment(os.environ)
     if given.estimate and not given.dry_run:
         raise ConfigError("--estimate goes with --dry_run.")
     if given.dry_run:
-        return _dry_run(given.config, workdir, specs, _seeds(given.seeds), given.estimate)
+        return _dry_run(config, workdir, specs, _seeds(given.seeds), given.estimate)
     try:
-        made = run(given.config, workdir, model_specs=specs, seeds=_seeds(given.seeds), shard=shard)
+        made = run(config, workdir, model_specs=specs, seeds=_seeds(given.seeds), shard=shard)
     except worker.StoppedError:
         print("told to stop; the same command goes on", file=sys.stderr)
         return preemption.AGAIN_STATUS

@@ -2,20 +2,23 @@
 
     python -m benchmarks.throughput --models=resnet50,mobilenet_v1:width=0.5 --batch_size=32
     python -m benchmarks.throughput --input --dataset=imagenet2012 --batch_size=64 --peers=tf_data,torch
+    python -m benchmarks.throughput --loop --models=resnet50 --batch_size=32
 
 Prints, for each model, images per second in training and in inference, the milliseconds of one step and from one
 picture to its answer (median and 99th percentile), the peak of memory, and the seconds to compile. With `--input`,
 images per second of each stage from the disk to the device, by number of worker processes, for random resized crop and
-flip; with `--models` too, the share of its time that training each spends waiting for data. `--out` writes the same as
-CSV. Speed depends on the machine and on what else it does: compare rows of one run.
+flip; with `--models` too, the share of its time that training each spends waiting for data. With `--loop`, what the
+training loop adds to the bare compiled step. `--out` writes the same as CSV. Speed depends on the machine and on what
+else it does: compare rows of one run.
 """
 
 import csv
 import dataclasses
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -25,7 +28,15 @@ from rich.console import Console
 from rich.table import Table
 
 import models
-from benchmarks import commands, devices, inference_speed, input_speed, memory, program
+from benchmarks import (
+    commands,
+    devices,
+    inference_speed,
+    input_speed,
+    loop_overhead,
+    memory,
+    program,
+)
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from input_pipeline import augmentation, datasets
@@ -112,7 +123,10 @@ def measure(config: ConfigDict, num_classes: int = 1000) -> Speed:
 
 
 def write_csv(
-    speeds: Sequence[Speed | input_speed.InputSpeed | input_speed.Waiting], path: Path
+    speeds: Sequence[
+        Speed | input_speed.InputSpeed | input_speed.Waiting | loop_overhead.LoopOverhead
+    ],
+    path: Path,
 ) -> None:
     """Writes a row each, the header naming fields and units as their class does."""
     with path.open("w", newline="") as file:
@@ -216,6 +230,7 @@ def _measure_input() -> list[input_speed.InputSpeed] | list[input_speed.Waiting]
 
 def define_flags() -> None:
     flags.DEFINE_bool("input", False, "Measure how fast data is read, instead of models.")
+    flags.DEFINE_bool("loop", False, "Measure what the training loop adds to the compiled step.")
     flags.DEFINE_string("dataset", "imagenet2012", "With --input: what is read.")
     flags.DEFINE_string("split", "train", "With --input: of the dataset.")
     flags.DEFINE_string("data_dir", None, "With --input: where prepared datasets lie.")
@@ -235,17 +250,38 @@ def define_flags() -> None:
 def main() -> int:
     commands.restart_with_allocator()
     commands.use_compilation_cache()
+    if flags.FLAGS.input and flags.FLAGS.loop:
+        raise ConfigError("--input and --loop are two measurements: say one.")
     if flags.FLAGS.input:
         speeds = _measure_input()
+    elif flags.FLAGS.loop:
+        speeds = _each_model(loop_overhead.measure)
+        Console().print(_loop_table(speeds))
     else:
-        speeds = _measure_models()
+        speeds = _each_model(measure)
         Console().print(_table(speeds))
     if flags.FLAGS.out:
         write_csv(speeds, Path(flags.FLAGS.out))
     return 0
 
 
-def _measure_models() -> list[Speed]:
+def _loop_table(found: Sequence[loop_overhead.LoopOverhead]) -> Table:
+    table = Table("model", "size", "batch", "bare step ms", "in the loop ms", "overhead")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for each in found:
+        table.add_row(
+            each.model,
+            str(each.image_size),
+            str(each.batch_size),
+            f"{each.bare_step_ms:,.2f}",
+            f"{each.loop_step_ms:,.2f}",
+            f"{each.overhead:.1%}",
+        )
+    return table
+
+
+def _each_model(measure_one: Callable[[ConfigDict], Any]) -> list:
     speeds = []
     specs = config_lib.split_specs(flags.FLAGS.models or ",".join(models.names()))
     for spec in specs:
@@ -256,7 +292,7 @@ def _measure_models() -> list[Speed]:
         config.image_size = flags.FLAGS.image_size or str(models.info(spec).input_size)
         config_lib.validate(config)
         print(f"[{len(speeds) + 1}/{len(specs)}] {spec}", file=sys.stderr, flush=True)
-        speeds.append(measure(config))
+        speeds.append(measure_one(config))
     return speeds
 
 

@@ -118,8 +118,10 @@ def _profile_steps(given: list[str]) -> tuple[int, int] | None:
 def main() -> int:
     commands.restart_with_allocator()
     commands.use_compilation_cache()
+    config = commands.given_config()
+    if config.deterministic:
+        commands.use_deterministic_operations()
     processes.join()
-    config = flags.FLAGS.config
     title = models.label(*models.parse(config.model))
     try:
         record = train_and_evaluate(

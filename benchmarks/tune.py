@@ -153,13 +153,13 @@ def define_flags() -> None:
 
 
 def main() -> int:
-    given = flags.FLAGS
+    given, config = flags.FLAGS, commands.given_config()
     if not (math.isfinite(given.trial_fraction) and given.trial_fraction > 0):
         raise ConfigError(f"--trial_fraction is a number above 0, not {given.trial_fraction}.")
-    specs = config_lib.split_specs(given.models) if given.models else given.config.suite.models
+    specs = config_lib.split_specs(given.models) if given.models else config.suite.models
     try:
         tuned = run(
-            given.config,
+            config,
             given.workdir,
             Allowance(given.trials, given.trial_fraction, given.halving),
             model_specs=specs,

@@ -4,7 +4,7 @@ import contextlib
 import io
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,36 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None
     Raises:
       OSError: the folder or the file cannot be written; an older file at `path` is then untouched.
     """
+    with _written_beside(Path(path), content) as temporary:
+        os.replace(temporary, path)
+    _sync_folder(Path(path).parent)
+
+
+def create_atomically(path: str | os.PathLike[str], content: str | bytes) -> bool:
+    """Writes text (UTF-8) or bytes to `path` if nothing is there, and says whether it did.
+
+    Of several processes that try at once exactly one does, and none sees half of it.
+
+    Raises:
+      OSError: the folder or the file cannot be written.
+    """
     path = Path(path)
+    if path.exists():
+        return False
+    with _written_beside(path, content) as temporary:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links; there the last of several processes wins
+            os.replace(temporary, path)
+    _sync_folder(path.parent)
+    return True
+
+
+@contextlib.contextmanager
+def _written_beside(path: Path, content: str | bytes) -> Iterator[Path]:
+    """Gives a file with this content in the folder of `path`, which is gone at the end if it has that name still."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
@@ -39,12 +68,10 @@ def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
+        yield temporary
+    finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise
-    _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -46,6 +46,7 @@ def get_config(variant: str = "tuned") -> ConfigDict:
     config.budget.kind = "examples"
     config.budget.amount = 8000.0
     config.batch_size = 32
+    config.validate_every_steps = 50
 
     config.label_smoothing = 0.1
     config.optimizer.name = "adamw"
