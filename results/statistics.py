@@ -58,6 +58,30 @@ def paired_difference(
     return estimate(differences, confidence) if differences else None
 
 
+def welch_difference(
+    first: Sequence[float], second: Sequence[float], confidence: float = 0.95
+) -> Estimate:
+    """Returns the mean of `first` less that of `second`, of independent samples, with Welch's interval.
+
+    Welch 1947, Biometrika 34: the two need neither the same count nor the same variance. `count` is
+    that of the smaller sample, and `std` None; there is no interval where either has one value.
+    """
+    one, other = estimate(first, confidence), estimate(second, confidence)
+    mean, count = one.mean - other.mean, min(one.count, other.count)
+    if one.std is None or other.std is None:
+        return Estimate(count, mean)
+    errors = [part.std**2 / part.count for part in (one, other)]
+    error = math.fsum(errors)
+    if error == 0:
+        return Estimate(count, mean, None, mean, mean)
+    shares = (e / error for e in errors)  # not squared errors: those of close values underflow
+    degrees = 1 / math.fsum(
+        share**2 / (part.count - 1) for share, part in zip(shares, (one, other), strict=True)
+    )
+    half_width = _t_quantile(degrees, (1 + confidence) / 2) * math.sqrt(error)
+    return Estimate(count, mean, None, mean - half_width, mean + half_width)
+
+
 def rank(scores: Mapping[Key, Mapping[int, float]]) -> dict[Key, int]:
     """Returns the rank of each key, best (highest mean score) first, as competitions give it.
 
@@ -85,6 +109,6 @@ def _tied(leader: Mapping[int, float], other: Mapping[int, float], equal_means: 
     return difference.low <= 0 <= difference.high
 
 
-@functools.cache
-def _t_quantile(degrees: int, probability: float) -> float:
+@functools.lru_cache(1024)
+def _t_quantile(degrees: float, probability: float) -> float:
     return float(stdtrit(degrees, probability))

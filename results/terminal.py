@@ -34,7 +34,7 @@ def grid(header: Iterable[str] = (), rows: Iterable[Iterable[str]] = ()) -> Term
     """Returns a table in the house's style; text is aligned left, numbers right."""
     result = TerminalTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for name in header:
-        left = name in (*LEFT, "source", "")
+        left = name in LEFT
         result.add_column(escape(name), justify="left" if left else "right", overflow="fold")
     for row in rows:
         result.add_row(*(escape(one_line(cell)) for cell in row))
