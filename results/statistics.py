@@ -58,6 +58,21 @@ def paired_difference(
     return estimate(differences, confidence) if differences else None
 
 
+def paired_ratio(
+    first: Mapping[int, float], second: Mapping[int, float], confidence: float = 0.95
+) -> Estimate | None:
+    """Returns the geometric mean of `first / second` over the seeds both have, or None if they share none.
+
+    The interval is that of the mean of the logarithms; `std` is None. All values are above 0.
+    """
+    logs = [math.log(first[seed] / second[seed]) for seed in sorted(first.keys() & second.keys())]
+    if not logs:
+        return None
+    found = estimate(logs, confidence)
+    ends = (None if end is None else math.exp(end) for end in (found.low, found.high))
+    return Estimate(found.count, math.exp(found.mean), None, *ends)
+
+
 def welch_difference(
     first: Sequence[float], second: Sequence[float], confidence: float = 0.95
 ) -> Estimate:
