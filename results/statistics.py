@@ -38,9 +38,9 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
     count = len(values)
     if count == 0:
         raise ValueError("A mean needs at least one value.")
-    mean = math.fsum(values) / count  # exact sums: no result depends on the order of the values
     if count == 1:
-        return Estimate(1, mean)
+        return Estimate(1, values[0])
+    mean = math.fsum(values) / count  # exact sums: no result depends on the order of the values
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     half_width = _t_quantile(count - 1, (1 + confidence) / 2) * std / math.sqrt(count)
     return Estimate(count, mean, std, mean - half_width, mean + half_width)
