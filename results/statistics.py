@@ -39,7 +39,7 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
     if count == 0:
         raise ValueError("A mean needs at least one value.")
     if count == 1:
-        return Estimate(1, values[0])
+        return Estimate(1, float(values[0]))
     mean = math.fsum(values) / count  # exact sums: no result depends on the order of the values
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     half_width = _t_quantile(count - 1, (1 + confidence) / 2) * std / math.sqrt(count)
