@@ -3,8 +3,9 @@
 
 Table 1: a 3x3 convolution, then thirteen depthwise separable ones (a depthwise 3x3 and a pointwise 1x1, each followed
 by batch norm and ReLU), global average pooling and one dense layer. The width multiplier (section 3.3) thins every
-layer alike. As in the authors' code, the activation is ReLU6 and a thinned layer has int(width * channels) channels, at
-least 8. Attribute names are timm's (`mobilenetv1_100`).
+layer alike; `depthwise=false` has a standard 3x3 convolution for each separable one (table 4). As in the authors' code,
+the activation is ReLU6 and a thinned layer has int(width * channels) channels, at least 8. Attribute names are timm's
+(`mobilenetv1_100`).
 """
 
 from flax import nnx
@@ -57,13 +58,44 @@ class SeparableConv(Layer):
         return relu6(self.bn2(self.conv_pw(x), mode))
 
 
+class StandardConv(Layer):
+    """The 3x3 convolution that a depthwise separable one stands for (figure 3, left)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, *, dtype, rngs: nnx.Rngs):
+        self.conv = Conv(
+            inputs,
+            outputs,
+            3,
+            strides=stride,
+            padding=1,
+            use_bias=False,
+            kernel_init=he_normal_fan_out,
+            dtype=dtype,
+            rngs=rngs,
+        )
+        self.bn1 = BatchNorm(outputs, dtype=dtype, rngs=rngs)
+
+    def __call__(self, x, mode):
+        return relu6(self.bn1(self.conv(x), mode))
+
+
 class MobileNetV1(Classifier):
     """MobileNet v1 of any width; stages stem and blocks0 to blocks4, of strides 2, 2, 4, 8, 16 and 32."""
 
     head = "classifier"
 
-    def __init__(self, width: float, num_classes: int, *, dropout: float, dtype, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        width: float,
+        num_classes: int,
+        *,
+        depthwise: bool,
+        dropout: float,
+        dtype,
+        rngs: nnx.Rngs,
+    ):
         check_width(width)
+        block = SeparableConv if depthwise else StandardConv
         inputs = _thinned(32, width)
         self.conv_stem = Conv(
             3,
@@ -83,7 +115,7 @@ class MobileNetV1(Classifier):
             for position, channels in enumerate(stage):
                 outputs = _thinned(channels, width)
                 stride = 2 if index > 0 and position == 0 else 1
-                blocks.append(SeparableConv(inputs, outputs, stride, dtype=dtype, rngs=rngs))
+                blocks.append(block(inputs, outputs, stride, dtype=dtype, rngs=rngs))
                 inputs = outputs
             stages.append(Sequential(*blocks))
         self.blocks = Sequential(*stages)
@@ -117,6 +149,13 @@ class MobileNetV1(Classifier):
     reported=Reported(0.709, 0.899, "TF-slim MobileNet_v1_1.0_224"),
 )
 def mobilenet_v1(
-    num_classes: int, dtype, rngs: nnx.Rngs, width: float = 1.0, dropout: float = 0.001
+    num_classes: int,
+    dtype,
+    rngs: nnx.Rngs,
+    width: float = 1.0,
+    depthwise: bool = True,
+    dropout: float = 0.001,
 ) -> MobileNetV1:
-    return MobileNetV1(width, num_classes, dropout=dropout, dtype=dtype, rngs=rngs)
+    return MobileNetV1(
+        width, num_classes, depthwise=depthwise, dropout=dropout, dtype=dtype, rngs=rngs
+    )

@@ -19,7 +19,6 @@ import numpy as np
 from results import RecordError
 
 T = TypeVar("T")
-_Decoder = Callable[[Any, str], Any]
 
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _JSON_NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
@@ -47,76 +46,110 @@ def encode(value: Any, where: str = "") -> Any:
     raise RecordError(f"'{where}' holds a {type(value).__name__}, which JSON cannot keep.")
 
 
-def decode(kind: type[T], value: Any, where: str = "") -> T:
+def decode(kind: type[T], value: Any, *, finite: bool = False) -> T:
     """Returns `value` (what `json.loads` gave) as a `kind`: a dataclass, a type or a type hint.
 
     A field with a default may be absent; a field the dataclass does not know is refused, so that a
-    misspelt name cannot pass for a missing one.
+    misspelt name cannot pass for a missing one. `finite` promises that no string stands for a
+    number, and saves looking for them where any value may stand.
 
     Raises:
       RecordError: naming the first field that is missing, unknown or of the wrong type.
     """
-    return _decoder(kind)(value, where)
+    try:
+        return _decoder(kind, finite)(value)
+    except _MisfitError as misfit:
+        raise RecordError(misfit.sentence()) from None
+
+
+def says_non_finite(text: str) -> bool:
+    """Whether a string in JSON text may stand for a number."""
+    return any(f'"{name}"' in text for name in _NON_FINITE)
+
+
+class _MisfitError(Exception):
+    """A value that does not fit, and the path to it, which is put together only when one is found."""
+
+    def __init__(self, template: str, name: str = ""):
+        super().__init__(template)
+        self._template = template
+        self._path = [name] if name else []
+
+    def inside(self, name: str) -> "_MisfitError":
+        self._path.insert(0, name)
+        return self
+
+    def sentence(self) -> str:
+        return self._template.format(".".join(self._path) or "the record")
 
 
 @functools.cache
-def _decoder(kind: Any) -> _Decoder:
-    """Returns the function from (value, where) to a `kind`: thousands of records ask for the same few types."""
+def _decoder(kind: Any, finite: bool) -> Callable[[Any], Any]:
+    """Returns the function from a value to a `kind`: thousands of records ask for the same few types."""
     if dataclasses.is_dataclass(kind):
-        return _dataclass_decoder(kind)
+        return _dataclass_decoder(kind, finite)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is types.UnionType:  # only `X | None` is used
-        inner = _decoder(arguments[0])
-        return lambda value, where: None if value is None else inner(value, where)
+        inner = _decoder(arguments[0], finite)
+        return lambda value: None if value is None else inner(value)
     if origin is Literal:
         return functools.partial(_decode_literal, arguments)
     if origin is Mapping:
-        return functools.partial(_decode_mapping, arguments[1])
+        return functools.partial(_decode_mapping, _decoder(arguments[1], finite))
     if kind is Any:
-        return lambda value, where: _decode_any(value)
+        return (lambda value: value) if finite else _decode_any
     return _decode_float if kind is float else functools.partial(_decode_scalar, kind)
 
 
-def _dataclass_decoder(kind: type[T]) -> _Decoder:
+def _dataclass_decoder(kind: type[T], finite: bool) -> Callable[[Any], T]:
     hints = typing.get_type_hints(kind)
-    decoders = {field.name: _decoder(hints[field.name]) for field in dataclasses.fields(kind)}
+    fields = dataclasses.fields(kind)
+    decoders = {field.name: _decoder(hints[field.name], finite) for field in fields}
     required = {
         field.name
-        for field in dataclasses.fields(kind)
+        for field in fields
         if field.default is field.default_factory is dataclasses.MISSING
     }
 
-    def decode(value: Any, where: str) -> T:
+    def decode(value: Any) -> T:
         if not isinstance(value, dict):
-            raise _ill_typed(where or "the record", "a mapping", value)
+            raise _ill_typed("a mapping", value)
         for name in value:
             if name not in decoders:
-                raise RecordError(f"'{_join(where, name)}' is not a field of a record.")
+                raise _MisfitError("'{}' is not a field of a record.", name)
         decoded = {}
         for name, decoder in decoders.items():
             if name in value:
-                decoded[name] = decoder(value[name], _join(where, name))
+                try:
+                    decoded[name] = decoder(value[name])
+                except _MisfitError as misfit:
+                    raise misfit.inside(name) from None
             elif name in required:
-                raise RecordError(f"The field '{_join(where, name)}' is missing.")
+                raise _MisfitError("The field '{}' is missing.", name)
         return kind(**decoded)
 
     return decode
 
 
-def _decode_literal(choices: tuple, value: Any, where: str) -> Any:
+def _decode_literal(choices: tuple, value: Any) -> Any:
     if value not in choices:
-        raise _ill_typed(where, f"one of {', '.join(choices)}", value)
+        raise _ill_typed(f"one of {', '.join(choices)}", value)
     return value
 
 
-def _decode_mapping(kind: Any, value: Any, where: str) -> dict[str, Any]:
+def _decode_mapping(decoder: Callable[[Any], Any], value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _ill_typed(where, "a mapping", value)
-    decoder = _decoder(kind)
-    return {key: decoder(item, _join(where, key)) for key, item in value.items()}
+        raise _ill_typed("a mapping", value)
+    decoded = {}
+    for key, item in value.items():
+        try:
+            decoded[key] = decoder(item)
+        except _MisfitError as misfit:
+            raise misfit.inside(key) from None
+    return decoded
 
 
-def _decode_float(value: Any, where: str) -> float:
+def _decode_float(value: Any) -> float:
     if type(value) is float:
         return value
     if isinstance(value, str) and value in _NON_FINITE:
@@ -124,13 +157,13 @@ def _decode_float(value: Any, where: str) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):  # an integer of more than 308 digits
             return float(value)
-    raise _ill_typed(where, _JSON_NAMES[float], value)
+    raise _ill_typed(_JSON_NAMES[float], value)
 
 
-def _decode_scalar(kind: type, value: Any, where: str) -> Any:
+def _decode_scalar(kind: type, value: Any) -> Any:
     if type(value) is kind:  # not isinstance: true is no integer
         return value
-    raise _ill_typed(where, _JSON_NAMES[kind], value)
+    raise _ill_typed(_JSON_NAMES[kind], value)
 
 
 def _decode_any(value: Any) -> Any:
@@ -152,7 +185,8 @@ def _key(key: Any, where: str) -> str:
     return key
 
 
-def _ill_typed(where: str, wanted: str, value: Any) -> RecordError:
+def _ill_typed(wanted: str, value: Any) -> _MisfitError:
     shown = repr(value)
     shown = shown if len(shown) <= 40 else shown[:37] + "..."
-    return RecordError(f"The field '{where}' must be {wanted}, not {shown}.")
+    shown = shown.replace("{", "{{").replace("}", "}}")
+    return _MisfitError(f"The field '{{}}' must be {wanted}, not {shown}.")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from results import RecordError, document, evaluations, records, reported, terminal
+from results import RecordError, commands, document, evaluations, records, reported, terminal
 from results.columns import COLUMNS
 from results.files import write_atomically
 from results.markdown import to_markdown
@@ -21,8 +21,6 @@ from results.rows import Table, summarise
 from results.schema import RunRecord
 
 __all__ = ["COLUMNS", "main", "print_table", "summarise", "to_csv", "to_markdown", "write_tables"]
-
-_MOST_NAMED = 20
 
 
 def to_csv(tables: Iterable[Table]) -> str:
@@ -94,15 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="published figures to stand beside the rankings, never in them (docs/results.md)",
     )
     options = parser.parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without ± still gets its table
-    try:
-        _run(options.directories, options.out, options.reference)
-    except RecordError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return commands.run(lambda: _run(options.directories, options.out, options.reference))
 
 
 def _run(directories: Sequence[str], out: str | None, references: Sequence[str]) -> None:
@@ -124,13 +114,9 @@ def _run(directories: Sequence[str], out: str | None, references: Sequence[str])
         try:
             _write(tables, out)
         except OSError as error:
-            reason = error.strerror or error
-            raise RecordError(f"The tables cannot be written to {out!r}: {reason}.") from None
+            raise commands.unwritable(out, error) from None
     terminal.print_tables(tables)
-    for problem in problems[:_MOST_NAMED]:
-        print(f"Left out: {problem}", file=sys.stderr)
-    if len(problems) > _MOST_NAMED:
-        print(f"Left out: {len(problems) - _MOST_NAMED} more.", file=sys.stderr)
+    commands.name_left_out(problems)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from results import columns, headings, reported_cells, test_sets
 from results.columns import Column
 from results.rows import Row, Table
 
-LEFT = ("model", "status")
+# Columns of text, which are aligned left.
+LEFT = ("model", "status", "source", "verdict", "")
 
 
 def to_markdown(tables: Iterable[Table]) -> str:
@@ -19,6 +20,19 @@ def table(header: Iterable[str], left: Iterable[bool], rows: Iterable[Iterable[s
     """Returns the lines of a table; `left` says which columns are aligned left."""
     ruler = (":---" if each else "---:" for each in left)
     return [f"| {' | '.join(cells)} |" for cells in (header, ruler, *rows)]
+
+
+def text_table(header: list[str], rows: list[list[str]]) -> list[str]:
+    """Returns the lines of a table of texts, models as code."""
+    left = [name in LEFT for name in header]
+    shown = (
+        [
+            code(cell) if name == "model" else plain(cell)
+            for name, cell in zip(header, row, strict=True)
+        ]
+        for row in rows
+    )
+    return table((plain(name) for name in header), left, shown)
 
 
 def plain(text: str) -> str:
@@ -63,7 +77,7 @@ def _test_sets(ranking: Table) -> list[str]:
     return [
         *lines,
         "",
-        *_text_table(test_sets.header(ranking, sets), test_sets.cells(ranking, sets)),
+        *text_table(test_sets.header(ranking, sets), test_sets.cells(ranking, sets)),
     ]
 
 
@@ -71,19 +85,7 @@ def _reported(ranking: Table) -> list[str]:
     header, rows = reported_cells.table(ranking)
     if not rows:
         return []
-    return ["", "### Reported", "", reported_cells.NOTE, "", *_text_table(header, rows)]
-
-
-def _text_table(header: list[str], rows: list[list[str]]) -> list[str]:
-    left = [name in (*LEFT, "source", "") for name in header]
-    shown = (
-        [
-            code(cell) if name == "model" else plain(cell)
-            for name, cell in zip(header, row, strict=True)
-        ]
-        for row in rows
-    )
-    return table((plain(name) for name in header), left, shown)
+    return ["", "### Reported", "", reported_cells.NOTE, "", *text_table(header, rows)]
 
 
 def _cell(column: Column, row: Row) -> str:

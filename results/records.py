@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from results import RecordError
-from results.codec import decode, encode
+from results.codec import decode, encode, says_non_finite
 from results.files import write_atomically
 from results.schema import (
     SCHEMA_VERSION,
@@ -98,7 +98,8 @@ def from_json(text: str) -> RunRecord:
         )
     if isinstance(value, dict) and (type(version) is not int or version < 1):
         raise RecordError(f"The field 'schema_version' must be an integer from 1, not {version!r}.")
-    record = dataclasses.replace(decode(RunRecord, value), schema_version=SCHEMA_VERSION)
+    record = decode(RunRecord, value, finite=not says_non_finite(text))
+    record = dataclasses.replace(record, schema_version=SCHEMA_VERSION)
     _check(record)
     return record
 

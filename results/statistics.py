@@ -38,9 +38,9 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
     count = len(values)
     if count == 0:
         raise ValueError("A mean needs at least one value.")
-    mean = math.fsum(values) / count  # exact sums: no result depends on the order of the values
     if count == 1:
-        return Estimate(1, mean)
+        return Estimate(1, float(values[0]))
+    mean = math.fsum(values) / count  # exact sums: no result depends on the order of the values
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     half_width = _t_quantile(count - 1, (1 + confidence) / 2) * std / math.sqrt(count)
     return Estimate(count, mean, std, mean - half_width, mean + half_width)
@@ -56,6 +56,45 @@ def paired_difference(
     """
     differences = [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
     return estimate(differences, confidence) if differences else None
+
+
+def paired_ratio(
+    first: Mapping[int, float], second: Mapping[int, float], confidence: float = 0.95
+) -> Estimate | None:
+    """Returns the geometric mean of `first / second` over the seeds both have, or None if they share none.
+
+    The interval is that of the mean of the logarithms; `std` is None. All values are above 0.
+    """
+    logs = [math.log(first[seed] / second[seed]) for seed in sorted(first.keys() & second.keys())]
+    if not logs:
+        return None
+    found = estimate(logs, confidence)
+    ends = (None if end is None else math.exp(end) for end in (found.low, found.high))
+    return Estimate(found.count, math.exp(found.mean), None, *ends)
+
+
+def welch_difference(
+    first: Sequence[float], second: Sequence[float], confidence: float = 0.95
+) -> Estimate:
+    """Returns the mean of `first` less that of `second`, of independent samples, with Welch's interval.
+
+    Welch 1947, Biometrika 34: the two need neither the same count nor the same variance. `count` is
+    that of the smaller sample, and `std` None; there is no interval where either has one value.
+    """
+    one, other = estimate(first, confidence), estimate(second, confidence)
+    mean, count = one.mean - other.mean, min(one.count, other.count)
+    if one.std is None or other.std is None:
+        return Estimate(count, mean)
+    errors = [part.std**2 / part.count for part in (one, other)]
+    error = math.fsum(errors)
+    if error == 0:
+        return Estimate(count, mean, None, mean, mean)
+    shares = (e / error for e in errors)  # not squared errors: those of close values underflow
+    degrees = 1 / math.fsum(
+        share**2 / (part.count - 1) for share, part in zip(shares, (one, other), strict=True)
+    )
+    half_width = _t_quantile(degrees, (1 + confidence) / 2) * math.sqrt(error)
+    return Estimate(count, mean, None, mean - half_width, mean + half_width)
 
 
 def rank(scores: Mapping[Key, Mapping[int, float]]) -> dict[Key, int]:
@@ -85,6 +124,6 @@ def _tied(leader: Mapping[int, float], other: Mapping[int, float], equal_means: 
     return difference.low <= 0 <= difference.high
 
 
-@functools.cache
-def _t_quantile(degrees: int, probability: float) -> float:
+@functools.lru_cache(1024)
+def _t_quantile(degrees: float, probability: float) -> float:
     return float(stdtrit(degrees, probability))

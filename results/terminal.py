@@ -13,6 +13,9 @@ from results.columns import Column
 from results.markdown import LEFT, one_line
 from results.rows import Row, Table
 
+# Of a longer ranking the rest is told by its number: nobody scrolls so far, and rich takes a millisecond a row.
+_MOST_ROWS = 200
+
 
 def print_tables(tables: Iterable[Table], console: Console | None = None) -> None:
     """Prints the tables on the terminal, or on `console`."""
@@ -23,6 +26,9 @@ def print_tables(tables: Iterable[Table], console: Console | None = None) -> Non
             console.print(Text(line, style="dim"))
         console.print()
         console.print(_table(table, console.width))
+        if len(table.rows) > _MOST_ROWS:
+            more = len(table.rows) - _MOST_ROWS
+            console.print(Text(f"and {more:,} more rows, which are in the files that --out writes"))
         console.print()
         for model, text in headings.failures(table):
             console.print(Text.assemble((model, "bold"), ": ", (text, "red")))
@@ -34,7 +40,7 @@ def grid(header: Iterable[str] = (), rows: Iterable[Iterable[str]] = ()) -> Term
     """Returns a table in the house's style; text is aligned left, numbers right."""
     result = TerminalTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for name in header:
-        left = name in (*LEFT, "source", "")
+        left = name in LEFT
         result.add_column(escape(name), justify="left" if left else "right", overflow="fold")
     for row in rows:
         result.add_row(*(escape(one_line(cell)) for cell in row))
@@ -57,9 +63,10 @@ def _print_beside(table: Table, console: Console) -> None:
 
 def _table(table: Table, width: int) -> TerminalTable:
     shown = columns.shown(table.group.task)
-    cells = {c.name: [one_line(c.cell(row)) for row in table.rows] for c in shown}
+    rows = table.rows[:_MOST_ROWS]
+    cells = {c.name: [one_line(c.cell(row)) for row in rows] for c in shown}
     # The full story of a failure stands under the table, where it takes no width from the numbers.
-    cells["status"] = [_short(row) for row in table.rows]
+    cells["status"] = [_short(row) for row in rows]
     fitting = _fitting(shown, cells, width)
     result = grid()
     for column in fitting:
@@ -67,7 +74,7 @@ def _table(table: Table, width: int) -> TerminalTable:
         result.add_column(
             column.heading, justify="left" if left else "right", overflow="fold", no_wrap=not left
         )
-    for i, row in enumerate(table.rows):
+    for i, row in enumerate(rows):
         style = "red" if row.rank is None else "yellow" if row.status != "completed" else ""
         result.add_row(*(escape(cells[column.name][i]) for column in fitting), style=style)
     return result

@@ -83,6 +83,13 @@ def test_mobilenet_v1_at_full_width_has_568_740_352_macs(summary_of):
     assert summary_of("mobilenet_v1").macs == 568_740_352
 
 
+def test_mobilenet_v1_of_standard_convolutions_has_the_papers_numbers(summary_of):
+    # Table 4: 29.3 million parameters, 4866 million multiply-adds, which leave the dense layer out.
+    standard = summary_of("mobilenet_v1:depthwise=false")
+    assert round(standard.parameters / 1e6, 1) == 29.3
+    assert round((standard.macs - 1024 * 1000) / 1e6) == 4866
+
+
 @pytest.mark.parametrize("name", [name for name in models.names() if "mobilenet" in name])
 def test_a_width_multiplier_is_any_positive_number(name):
     widths = (0.01, 0.35, 1.1, 2.0)

@@ -230,6 +230,14 @@ def test_two_thousand_records_are_all_in_the_tables(run):
     assert rows[0]["model"] == "model399"
 
 
+def test_a_terminal_gets_two_hundred_rows_and_the_number_of_the_others(run):
+    text = printed([run(f"model{i:03}", 0, 0.5 + i / 1000) for i in range(203)])
+    assert "and 3 more rows, which are in the files that --out writes" in text
+    assert "model003" in text
+    assert "model002" not in text
+    assert "more rows" not in printed([run(f"model{i:03}", 0, 0.5) for i in range(200)])
+
+
 def test_command_writes_what_the_records_say_and_prints_it(three, tmp_path, capsys):
     write_all(three[:6], tmp_path / "first")
     write_all(three[6:], tmp_path / "second")

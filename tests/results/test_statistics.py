@@ -8,7 +8,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.statistics import Estimate, estimate, paired_difference, rank
+from results.statistics import Estimate, estimate, paired_difference, rank, welch_difference
 
 scores = st.lists(st.floats(0, 1), min_size=2, max_size=12)
 
@@ -60,6 +60,46 @@ def test_paired_difference_uses_common_seeds_only():
 
 def test_paired_difference_without_common_seeds_is_none():
     assert paired_difference({0: 0.9}, {1: 0.8}) is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=12))
+def test_paired_interval_is_scipys(pairs):
+    first, second = zip(*pairs, strict=True)
+    result = paired_difference(dict(enumerate(first)), dict(enumerate(second)))
+    differences = [a - b for a, b in pairs]
+    if result.std < 1e-12:  # SciPy's answer is then rounding, or not a number
+        assert result.high - result.low < 1e-10
+        return
+    interval = scipy.stats.ttest_rel(first, second).confidence_interval(0.95)
+    assert result.mean == pytest.approx(math.fsum(differences) / len(differences), abs=1e-12)
+    assert (result.low, result.high) == pytest.approx((interval.low, interval.high), abs=1e-9)
+
+
+@given(scores, scores)
+def test_welchs_interval_is_scipys(first, second):
+    result = welch_difference(first, second)
+    if min(estimate(first).std, estimate(second).std) < 1e-9:
+        assert result.low <= result.mean <= result.high
+        return
+    test = scipy.stats.ttest_ind(first, second, equal_var=False)
+    interval = test.confidence_interval(0.95)
+    assert (result.low, result.high) == pytest.approx((interval.low, interval.high), abs=1e-9)
+
+
+def test_welchs_interval_by_hand():
+    # variances 1 and 4, n 2 and 2: error sqrt(2.5), degrees 6.25 / (0.25 + 4) = 1.470588
+    result = welch_difference(
+        [1 - math.sqrt(0.5), 1 + math.sqrt(0.5)], [-math.sqrt(2), math.sqrt(2)]
+    )
+    half_width = scipy.stats.t.ppf(0.975, 6.25 / 4.25) * math.sqrt(2.5)
+    assert (result.mean, result.low, result.high) == pytest.approx(
+        (1, 1 - half_width, 1 + half_width)
+    )
+
+
+def test_welch_needs_two_values_of_each_for_an_interval():
+    result = welch_difference([0.9], [0.5, 0.6])
+    assert (result.count, result.mean, result.low) == (1, pytest.approx(0.35), None)
 
 
 def test_pairing_separates_models_whose_own_intervals_overlap():
