@@ -16,9 +16,7 @@ from input_pipeline import augmentation, datasets, loader, seeds
 from results import records
 
 # A record is all that is needed to run it again, wherever it lies.
-_AGAIN = (
-    "python -m benchmarks.train --config=benchmarks/configs/from_json.py:record.json --workdir=DIR"
-)
+_AGAIN = "python -m benchmarks.reproduce record.json"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,7 @@ from models.classifier import (
 )
 from models.errors import ModelError
 from models.layers import Mode
-from models.macs import count_activations, count_macs
+from models.macs import count_activations, count_macs, count_train_macs
 from models.registry import (
     ModelInfo,
     check_image_size,
@@ -34,23 +34,28 @@ from models.registry import (
     names,
     parse,
 )
+from models.stages import auxiliary_paths, head_paths, stage_variables
 
 __all__ = [
     "Classifier",
     "Mode",
     "ModelError",
     "ModelInfo",
+    "auxiliary_paths",
     "check_image_size",
     "count_activations",
     "count_auxiliary_parameters",
     "count_macs",
     "count_parameters",
+    "count_train_macs",
     "count_weight_bytes",
     "create",
     "create_abstract",
+    "head_paths",
     "info",
     "label",
     "names",
     "parse",
     "replace_head",
+    "stage_variables",
 ]

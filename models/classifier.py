@@ -1,7 +1,7 @@
 """What every model of the suite is: a `Classifier`, and what can be asked of any."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -59,17 +59,25 @@ class Classifier(Layer):
         return self.logits_and_auxiliary(images, train=train, rngs=rngs)[0]
 
     def logits_and_auxiliary(
-        self, images: jax.Array, *, train: bool = False, rngs: nnx.Rngs | None = None
+        self,
+        images: jax.Array,
+        *,
+        train: bool = False,
+        rngs: nnx.Rngs | None = None,
+        frozen: Collection[str] = (),
     ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-        """Returns (logits, auxiliary logits), float32 [batch, num_classes]; the second is empty unless training."""
+        """Returns (logits, auxiliary logits), float32 [batch, num_classes]; the second is empty unless training.
+
+        The stages named in `frozen` run as in inference, and auxiliary heads that read their output do not run.
+        """
         mode = Mode(train=train, rngs=rngs)
         heads = self.auxiliary_heads() if train else {}
         auxiliary = []
         x = self._accept(images)
         for name, stage in self.stages().items():
             # The name is for `jax.checkpoint` policies, and for whoever reads the jaxpr.
-            x = checkpoint_name(stage(x, mode), f"stage:{name}")
-            if name in heads:
+            x = checkpoint_name(stage(x, Mode() if name in frozen else mode), f"stage:{name}")
+            if name in heads and name not in frozen:
                 answer = heads[name](x, mode)
                 auxiliary.append(answer.astype(widened(answer.dtype)))
         logits = self.classify(x, mode)

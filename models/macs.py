@@ -5,7 +5,7 @@ pooling are not counted. A convolution counts every tap, those that meet padding
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,57 @@ def count_macs(
     return sum(times * equation_macs(equation) for equation, times in equations)
 
 
+def count_train_macs(
+    model: Classifier,
+    image_size: int,
+    *,
+    frozen: Collection[str] = (),
+    is_trained: Callable[[tuple[str, ...]], bool] = lambda path: True,
+) -> int:
+    """Returns the MACs of training with one image: forward, and backward where gradients are needed.
+
+    A layer whose kernel is trained counts three times (forward, the gradient of its input, that of its kernel), whether
+    or not something below it wants the gradient of its input, as is the custom. One whose kernel is not trained counts
+    twice if something below it is, and otherwise once.
+
+    Args:
+      model: of real or of abstract values.
+      image_size: the image's side in pixels.
+      frozen: the names of stages that run as in inference.
+      is_trained: of the attribute path of a parameter.
+    """
+    jaxpr = trace(model, image_size, train=True, frozen=frozen).jaxpr
+    trained = [is_trained(path) for path in variable_paths(model)] + [False]
+    return _train_macs(jaxpr, trained)[0]
+
+
+def _train_macs(jaxpr: core.Jaxpr, trained: Sequence[bool]) -> tuple[int, list[bool]]:
+    """Returns (MACs of training, whether each output depends on what is trained).
+
+    Args:
+      trained: whether each input depends on what is trained.
+    """
+    depends = {each for each, yes in zip(jaxpr.invars, trained, strict=True) if yes}
+
+    def marked(variable) -> bool:
+        return not isinstance(variable, core.Literal) and variable in depends
+
+    total = 0
+    for equation in jaxpr.eqns:
+        inputs = [marked(each) for each in equation.invars]
+        outputs = [any(inputs)] * len(equation.outvars)
+        for body, repeats in inner(equation):
+            # A choice has its index before what its branches take.
+            macs, outputs = _train_macs(body, inputs[len(inputs) - len(body.invars) :])
+            total += repeats * macs
+        macs = equation_macs(equation)
+        if macs:
+            below, kernel = inputs[:2]
+            total += macs * (3 if kernel else 2 if below else 1)
+        depends.update(each for each, yes in zip(equation.outvars, outputs, strict=True) if yes)
+    return total, [marked(each) for each in jaxpr.outvars]
+
+
 def count_activations(model: Classifier, image_size: int | tuple[int, int]) -> int:
     """Returns how many numbers convolutions and matrix products put out in one image's forward pass, for inference.
 
@@ -62,11 +113,15 @@ def count_activations(model: Classifier, image_size: int | tuple[int, int]) -> i
 
 
 def trace(
-    model: Classifier, image_size: int | tuple[int, int], *, train: bool = False
+    model: Classifier,
+    image_size: int | tuple[int, int],
+    *,
+    train: bool = False,
+    frozen: Collection[str] = (),
 ) -> core.ClosedJaxpr:
     """Returns the jaxpr of (state, images [1, height, width, 3]) -> logits, in training auxiliary logits too.
 
-    Its last input is the images.
+    Its inputs are the state's leaves, whose paths `variable_paths` tells, and then the images.
     """
     graph, state = nnx.split(model)
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
@@ -76,9 +131,20 @@ def trace(
         model = nnx.merge(graph, state, copy=True)
         if not train:
             return model(images)
-        return model.logits_and_auxiliary(images, train=True, rngs=nnx.Rngs(dropout=0))
+        return model.logits_and_auxiliary(
+            images, train=True, rngs=nnx.Rngs(dropout=0), frozen=frozen
+        )
 
     return jax.make_jaxpr(forward)(state, images)
+
+
+def variable_paths(model: Classifier) -> list[tuple[str, ...]]:
+    """Returns the attribute paths of a model's variables, in the order that `trace` takes their values in."""
+    leaves = jax.tree_util.tree_leaves_with_path(nnx.split(model)[1])
+    return [
+        tuple(str(key.key) for key in keys if isinstance(key, jax.tree_util.DictKey))
+        for keys, _ in leaves
+    ]
 
 
 def walk(jaxpr: core.Jaxpr, times: int = 1) -> Iterator[tuple[core.JaxprEqn, int]]:

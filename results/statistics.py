@@ -46,6 +46,21 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
     return Estimate(count, mean, std, mean - half_width, mean + half_width)
 
 
+def prediction_interval(
+    values: Sequence[float], confidence: float = 0.95
+) -> tuple[float, float] | None:
+    """Returns where one more value of the same normal distribution is expected: mean ± t(n - 1) · std · √(1 + 1/n).
+
+    None for fewer than two values.
+    """
+    found = estimate(values, confidence) if len(values) > 1 else None
+    if found is None:
+        return None
+    # The interval of the mean is √n times narrower than t · std.
+    half_width = (found.high - found.mean) * math.sqrt(found.count + 1)
+    return found.mean - half_width, found.mean + half_width
+
+
 def paired_difference(
     first: Mapping[int, float], second: Mapping[int, float], confidence: float = 0.95
 ) -> Estimate | None:

@@ -1,0 +1,54 @@
+"""Which parameters and batch statistics belong to which stage of a model, found by tracing it."""
+
+from collections.abc import Mapping
+
+from flax import nnx
+from jax.extend import core
+
+from models.classifier import Classifier
+from models.macs import trace, variable_paths
+
+# An attribute path: `("layer1", "0", "conv1", "kernel")`.
+Path = tuple[str, ...]
+
+_MARK = "stage:"
+
+
+def stage_variables(model: Classifier) -> Mapping[str, frozenset[Path]]:
+    """Returns the paths of the variables that each stage's output depends on directly, by the stage's name, in order.
+
+    What comes after the last stage, and auxiliary heads, are in no stage. Nothing is allocated or compiled.
+
+    Args:
+      model: of real or of abstract values.
+    """
+    jaxpr = trace(model, model.min_size).jaxpr
+    path_of = dict(zip(jaxpr.invars[:-1], variable_paths(model), strict=True))
+    found, inside = {}, set()
+    # Every stage names its output (models/classifier.py), and equations are in the order they were traced in.
+    for equation in jaxpr.eqns:
+        inputs = (each for each in equation.invars if not isinstance(each, core.Literal))
+        inside.update(path_of[each] for each in inputs if each in path_of)
+        name = equation.params.get("name", "")
+        if equation.primitive.name == "name" and name.startswith(_MARK):
+            found[name.removeprefix(_MARK)] = frozenset(inside)
+            inside = set()
+    return found
+
+
+def head_paths(model: Classifier) -> frozenset[Path]:
+    """Returns the paths of the layers that `replace_head` replaces, those of auxiliary heads included."""
+    own = {tuple(model.head.split("."))}
+    auxiliary = {
+        (*_path_of(model, part), *part.head.split(".")) for part in model.auxiliary_heads().values()
+    }
+    return frozenset(own | auxiliary)
+
+
+def auxiliary_paths(model: Classifier) -> Mapping[str, Path]:
+    """Returns the path of each auxiliary head by the stage whose output it reads."""
+    return {stage: _path_of(model, part) for stage, part in model.auxiliary_heads().items()}
+
+
+def _path_of(model: Classifier, part: nnx.Module) -> Path:
+    return next(tuple(map(str, path)) for path, node in nnx.iter_graph(model) if node is part)
