@@ -14,24 +14,20 @@ import json
 from pathlib import Path
 
 from absl import flags
-from ml_collections import ConfigDict
 
 import models
 from benchmarks import (
-    checkpoints,
     commands,
     devices,
     evaluation,
     metrics,
     program,
     progress,
-    runs,
-    steps,
+    trained,
 )
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from input_pipeline import datasets
-from models import pretrained
 from results import files
 
 _WEIGHTS_DATASET, _WEIGHTS_SPLIT = "imagenet2012", "validation"
@@ -86,24 +82,8 @@ def evaluate_run(
     Raises:
       ConfigError, ModelError, DataError: one sentence on what is wrong, damaged weights included.
     """
-    workdir = Path(workdir)
-    record = runs.finished_record(workdir)
-    if record is None:
-        raise ConfigError(f"there is no completed run in {workdir}.")
-    config = config_lib.load(workdir / "record.json")
-    config.update(changes)
-    num_classes = record.model.num_classes
-    model, params, batch_stats = program.abstract_model(config, num_classes)
-    mesh = devices.create_mesh()
-    weights = checkpoints.load_weights(
-        workdir, *program.shapes((params, batch_stats), devices.replicated(mesh))
-    )
-    if checkpoints.weights_digest(*weights) != record.weights_digest:
-        raise ConfigError(
-            f"the weights in {workdir / 'weights'} are not those of its record; train the run again."
-        )
-    split = split or config.test_split
-    return _evaluate(config, model, *weights, num_classes, split, str(workdir), reporter)
+    found = trained.from_run(workdir, **changes)
+    return _evaluate(found, split or found.config.test_split, reporter)
 
 
 def evaluate_weights(
@@ -128,51 +108,32 @@ def evaluate_weights(
     Raises:
       ConfigError, ModelError, DataError: one sentence on what is wrong.
     """
-    info = models.info(model)
-    config = config_lib.default_config()
-    config.model, config.dataset = model, dataset
-    config.image_size, config.crop_fraction = str(info.input_size), info.crop_fraction
-    config.interpolation = info.interpolation
-    config.update(changes)
-    config_lib.validate(config)
-    loaded = pretrained.load(model, weights, dtype=program.DTYPES[config.dtype])
-    pure, params, batch_stats = program.split(config, loaded)
-    return _evaluate(
-        config, pure, params, batch_stats, loaded.num_classes, split, str(weights), reporter
-    )
+    found = trained.from_weights(model, weights, dataset=dataset, **changes)
+    return _evaluate(found, split, reporter)
 
 
-def _evaluate(
-    config: ConfigDict,
-    model: steps.PureModel,
-    params: dict,
-    batch_stats: dict,
-    num_classes: int,
-    split: str,
-    weights: str,
-    reporter: progress.Reporter | None,
-) -> Evaluation:
-    config_lib.validate(config)
+def _evaluate(found: trained.Trained, split: str, reporter: progress.Reporter | None) -> Evaluation:
+    config, params, batch_stats = found.config, found.params, found.batch_stats
     dataset = datasets.load(config.dataset, config.data_dir or None)
-    if dataset.num_classes != num_classes:
+    if dataset.num_classes != found.model.num_classes:
         raise ConfigError(
-            f"{weights} tells {num_classes} classes apart and {dataset.name} has {dataset.num_classes}."
+            f"{found.source} tells {found.model.num_classes} classes apart and {dataset.name}"
+            f" has {dataset.num_classes}."
         )
     dataset.num_examples(split)
     mesh = devices.create_mesh()
     with reporter or progress.create("lines", config.model) as reporter:
         reporter.report(progress.Event("compiling"))
-        eval_step = program.lower_eval_step(config, model, params, batch_stats, mesh).compile()
+        lowered = program.lower_eval_step(config, found.model, params, batch_stats, mesh)
+        eval_step = lowered.compile()
         reporter.report(progress.Event("evaluating"))
         with contextlib.closing(evaluation.batches(config, dataset, split)) as batches:
             predictions = evaluation.predict(
-                eval_step,
-                *devices.replicate((params, batch_stats), mesh),
-                devices.placed(batches, mesh),
+                eval_step, params, batch_stats, devices.placed(batches, mesh)
             )
     return Evaluation(
-        model=models.label(*models.parse(config.model)),
-        weights=weights,
+        model=found.label,
+        weights=found.source,
         dataset=dataset.name,
         dataset_version=dataset.version,
         split=split,
@@ -201,9 +162,7 @@ def describe(found: Evaluation) -> str:
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("workdir", None, "A finished run's folder, or say --model and --weights.")
-    flags.DEFINE_string("model", None, "NAME[:option=value,...] of the weights.")
-    flags.DEFINE_string("weights", None, "A .pth or .safetensors file, torchvision's or timm's.")
+    trained.define_flags()
     flags.DEFINE_string("dataset", None, f"The run's, or {_WEIGHTS_DATASET}, by default.")
     flags.DEFINE_string("split", None, "The run's test split, or validation, by default.")
     flags.DEFINE_string("data_dir", None, "Where prepared datasets lie.")

@@ -21,6 +21,7 @@ from benchmarks import (
     progress,
     runs,
     steps,
+    trained,
 )
 from benchmarks import config as config_lib
 from benchmarks.clock import Clock
@@ -119,6 +120,8 @@ def execute(
         answers = inference_speed.measure(config, compiled, params, batch_stats, num_classes)
         digest = checkpoints.weights_digest(params, batch_stats)
         checkpoints.save_weights(run.workdir, params, batch_stats)
+        if jax.process_index() == 0:
+            trained.write_class_names(run.workdir, run.dataset.class_names)
         record = dataclasses.replace(
             runs.with_facts(runs.planned_record(run, started, "completed"), run),
             metrics=records.Metrics(**measured),

@@ -4,8 +4,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
-
 from results import files
 
 
@@ -16,6 +14,8 @@ class MetricFiles:
     """
 
     def __init__(self, workdir: Path, resumed_step: int):
+        from tensorboardX import SummaryWriter  # where PyTorch is installed, it imports that
+
         self._path = Path(workdir) / "metrics.jsonl"
         kept = [line for line in self._lines() if json.loads(line)["step"] <= resumed_step]
         files.write_atomically(self._path, "".join(f"{line}\n" for line in kept))

@@ -19,12 +19,14 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import export, lax
 
 # Measured on two cores, float32, forward and backward: up to this many bytes of patches the matrix product wins;
 # above it, writing them out costs more than XLA's convolution. Feature maps of at most 6x6 always win.
 _MAX_PATCH_BYTES = 20 * 2**20
 _ALWAYS_PATCHES_UP_TO = 6
+# What a batch is taken to be where a program is exported for any.
+_EXPORTED_BATCH = 32
 # Each tap is a slice to compile: 11x11 kernels would take seconds.
 _MAX_TAPS = 49
 
@@ -111,8 +113,9 @@ def _cpu_form(inputs_shape, dtype, kernel_shape, strides, pads: _Pairs, groups: 
         return functools.partial(_depthwise, **arguments) if depthwise else None
     if kernel_height * kernel_width > _MAX_TAPS:
         return None
+    batch = _EXPORTED_BATCH if export.is_symbolic_dim(inputs_shape[0]) else inputs_shape[0]
     patch_bytes = (
-        inputs_shape[0] * out_height * out_width * kernel_height * kernel_width * group_inputs
+        batch * out_height * out_width * kernel_height * kernel_width * group_inputs
     ) * jnp.dtype(dtype).itemsize
     small = max(out_height, out_width) <= _ALWAYS_PATCHES_UP_TO
     pointwise = kernel_height == kernel_width == 1

@@ -1,0 +1,198 @@
+"""Trained weights as a file that runs without this project.
+
+    python -m benchmarks.export --workdir=runs/digits/runs/resnet50-seed0 --format=stablehlo
+    python -m benchmarks.export --model=resnet50 --weights=FILE --format=safetensors --out=resnet50.safetensors
+
+`stablehlo` is the whole program, weights and normalisation inside, as `jax.export` serialises it: uint8 images
+[batch, height, width, 3] of any batch size to float32 logits, for CPUs, CUDA GPUs and TPUs. `safetensors` holds the
+weights by torchvision's names. Beside either, a JSON file of the same name says what the logits stand for, how
+pictures are resized, and how the file is used. The file is read back at once and has to give the same logits.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from jax import export
+
+from benchmarks import commands, program, trained
+from benchmarks.errors import ConfigError
+from models import pretrained
+from results import files
+
+FORMATS = ("stablehlo", "safetensors")
+PLATFORMS = ("cpu", "cuda", "tpu")
+_CHECKED_IMAGES = 8
+# Of the largest logit: another order of the same sums, and no more.
+_TOLERANCE = 1e-4
+
+_USE = {
+    "stablehlo": "jax.export.deserialize(bytearray(open(FILE, 'rb').read())).call(images)"
+    " (needs jax and flatbuffers)",
+    "safetensors": "model.load_state_dict(safetensors.torch.load_file(FILE)), where model is"
+    " torchvision's (timm's for MobileNet v1) of this name and number of classes; or --weights=FILE here",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """A file that was written and read back.
+
+    Attributes:
+      path: the file.
+      description: the JSON beside it.
+      size_bytes: the file's.
+      largest_difference: between its logits and the model's own, over a few random images.
+      largest_logit: in size, of the model's own.
+    """
+
+    path: Path
+    description: Path
+    size_bytes: int
+    largest_difference: float
+    largest_logit: float
+
+
+def export_trained(found: trained.Trained, file_format: str, path: str | Path) -> Exported:
+    """Writes trained weights as a file that runs without this project, and checks that it gives the same logits.
+
+    Args:
+      found: from `trained.from_run` or `trained.from_weights`.
+      file_format: a name in `FORMATS`.
+      path: the file; the JSON beside it has the suffix `.json`.
+
+    Raises:
+      ConfigError: no such format, a path that cannot be written, or `flatbuffers` is missing.
+      RuntimeError: the file gives other logits.
+    """
+    if file_format not in FORMATS:
+        raise ConfigError(f"a format is {' or '.join(FORMATS)}, not {file_format!r}.")
+    path = Path(path)
+    if path.suffix == ".json":
+        raise ConfigError(f"{path} is where the description would go; give the file another name.")
+    write, read = _HOW[file_format]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(found, path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror or error}.") from None
+    images = _images(found.image_size)
+    ours = np.asarray(jax.jit(found.logits)(images))
+    theirs = np.asarray(read(found, path)(images))
+    difference, largest = float(np.max(np.abs(ours - theirs))), float(np.max(np.abs(ours)))
+    if not difference <= _TOLERANCE * largest:
+        raise RuntimeError(f"{path} gives logits that differ by {difference:g} of {largest:g}")
+    exported = Exported(path, path.with_suffix(".json"), path.stat().st_size, difference, largest)
+    description = _describe(found, file_format) | {
+        "largest_difference": difference,
+        "largest_logit": largest,
+    }
+    text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
+    files.write_atomically(exported.description, text)
+    return exported
+
+
+def _write_stablehlo(found: trained.Trained, path: Path) -> None:
+    try:
+        import flatbuffers  # noqa: F401 (jax.export writes with it)
+    except ImportError:
+        raise ConfigError(
+            "stablehlo files need flatbuffers: pip install 'isobudget[export]'."
+        ) from None
+    # On the host, for arrays that lie on a mesh would bind the program to it.
+    params, batch_stats = jax.device_get((found.params, found.batch_stats))
+    (batch,) = export.symbolic_shape("batch")
+    images = jax.ShapeDtypeStruct((batch, found.image_size, found.image_size, 3), jnp.uint8)
+    whole = jax.jit(lambda images: found.model.logits(params, batch_stats, images))
+    files.write_atomically(
+        path, bytes(export.export(whole, platforms=PLATFORMS)(images).serialize())
+    )
+
+
+def _read_stablehlo(found: trained.Trained, path: Path) -> Callable:
+    del found
+    return export.deserialize(bytearray(path.read_bytes())).call
+
+
+def _write_safetensors(found: trained.Trained, path: Path) -> None:
+    pretrained.save(found.module(), path)
+
+
+def _read_safetensors(found: trained.Trained, path: Path) -> Callable:
+    loaded = pretrained.load(found.label, path, dtype=program.DTYPES[found.config.dtype])
+    model, params, batch_stats = program.split(found.config, loaded)
+    return jax.jit(lambda images: model.logits(params, batch_stats, images))
+
+
+_HOW: dict[str, tuple[Callable, Callable]] = {
+    "stablehlo": (_write_stablehlo, _read_stablehlo),
+    "safetensors": (_write_safetensors, _read_safetensors),
+}
+
+
+def _images(side: int) -> np.ndarray:
+    generator = np.random.Generator(np.random.PCG64(0))
+    return generator.integers(0, 256, (_CHECKED_IMAGES, side, side, 3), np.uint8)
+
+
+def _describe(found: trained.Trained, file_format: str) -> dict[str, Any]:
+    config, side = found.config, found.image_size
+    shorter = max(side, int(side / config.crop_fraction + 1e-6))
+    return {
+        "format": file_format,
+        "model": found.label,
+        "task": config.task,
+        "labels": list(found.class_names),
+        "input": {
+            "shape": ["batch", side, side, 3],
+            "dtype": "uint8",
+            "channels": "RGB",
+            "resize": f"the shorter side to {shorter} pixels, {config.interpolation} with antialiasing"
+            f" (as Pillow and torchvision), then the central {side}x{side}",
+            "normalisation": {
+                "inside": file_format == "stablehlo",
+                "formula": "(image / 255 - mean) / std",
+                "mean": list(found.model.mean),
+                "std": list(found.model.std),
+            },
+        },
+        "output": {"shape": ["batch", found.model.num_classes], "dtype": "float32", "is": "logits"},
+        "platforms": list(PLATFORMS) if file_format == "stablehlo" else None,
+        "use": _USE[file_format],
+        "jax": jax.__version__,
+        "weights_digest": found.record and found.record.weights_digest,
+        "dataset": found.record and dataclasses.asdict(found.record.dataset),
+    }
+
+
+def define_flags() -> None:
+    trained.define_flags()
+    flags.DEFINE_enum("format", "stablehlo", FORMATS, "Of the file.")
+    flags.DEFINE_string("out", None, "The file; WORKDIR/export/MODEL.FORMAT by default.")
+
+
+def main() -> int:
+    commands.use_compilation_cache()
+    given = flags.FLAGS
+    found = trained.from_flags()
+    if not given.out and not given.workdir:
+        raise ConfigError("say --out=FILE.")
+    name = found.label.replace(":", "-").replace(",", "-").replace("=", "")
+    default = Path(given.workdir or "") / "export" / f"{name}.{given.format}"
+    exported = export_trained(found, given.format, given.out or default)
+    print(
+        f"wrote {exported.path} ({exported.size_bytes:,} bytes) and {exported.description}\n"
+        f"read back, its logits differ by at most {exported.largest_difference:.3g}"
+        f" (the largest logit is {exported.largest_logit:.3g})"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    commands.run(main, define_flags)
