@@ -11,8 +11,10 @@ Published weights are evaluated as their authors did: the model's own size, resi
 import contextlib
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
@@ -22,18 +24,18 @@ from benchmarks import (
     commands,
     devices,
     evaluation,
-    metrics,
     program,
     progress,
     runs,
     steps,
+    tasks,
 )
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
-from input_pipeline import datasets
 from models import pretrained
 from results import files
 
+_SPOKEN = {"top1": "top-1", "top5": "top-5", "ece": "calibration error", "roc_auc": "ROC AUC"}
 _WEIGHTS_DATASET, _WEIGHTS_SPLIT = "imagenet2012", "validation"
 
 
@@ -46,10 +48,8 @@ class Evaluation:
       image_size: pixels a side.
       crop_fraction: the part of the shorter side that was seen.
       crops: how many crops' predictions were averaged.
-      examples: how many were evaluated.
-      top1, top5: fractions.
-      loss: mean cross-entropy, nats.
-      ece: expected calibration error, a fraction.
+      metrics: of the run's task, as `results.schema.Metrics` names them; what is decided by a threshold is decided by
+        those of the run's record.
     """
 
     model: str
@@ -61,11 +61,7 @@ class Evaluation:
     crop_fraction: float
     crops: int
     dtype: str
-    examples: int
-    top1: float
-    top5: float
-    loss: float
-    ece: float
+    metrics: Mapping[str, float]
 
 
 def evaluate_run(
@@ -103,7 +99,8 @@ def evaluate_run(
             f"the weights in {workdir / 'weights'} are not those of its record; train the run again."
         )
     split = split or config.test_split
-    return _evaluate(config, model, *weights, num_classes, split, str(workdir), reporter)
+    thresholds = record.decision and np.array(list(record.decision.thresholds.values()))
+    return _evaluate(config, model, *weights, thresholds, split, str(workdir), reporter)
 
 
 def evaluate_weights(
@@ -137,9 +134,7 @@ def evaluate_weights(
     config_lib.validate(config)
     loaded = pretrained.load(model, weights, dtype=program.DTYPES[config.dtype])
     pure, params, batch_stats = program.split(config, loaded)
-    return _evaluate(
-        config, pure, params, batch_stats, loaded.num_classes, split, str(weights), reporter
-    )
+    return _evaluate(config, pure, params, batch_stats, None, split, str(weights), reporter)
 
 
 def _evaluate(
@@ -147,16 +142,17 @@ def _evaluate(
     model: steps.PureModel,
     params: dict,
     batch_stats: dict,
-    num_classes: int,
+    thresholds: np.ndarray | None,
     split: str,
     weights: str,
     reporter: progress.Reporter | None,
 ) -> Evaluation:
     config_lib.validate(config)
-    dataset = datasets.load(config.dataset, config.data_dir or None)
-    if dataset.num_classes != num_classes:
+    dataset = tasks.load_dataset(config)
+    found = len(model.task.logit_names(dataset.class_names))
+    if found != model.num_logits:
         raise ConfigError(
-            f"{weights} tells {num_classes} classes apart and {dataset.name} has {dataset.num_classes}."
+            f"{weights} tells {model.num_logits} classes apart and {dataset.name} has {found}."
         )
     dataset.num_examples(split)
     mesh = devices.create_mesh()
@@ -180,7 +176,7 @@ def _evaluate(
         crop_fraction=config.crop_fraction,
         crops=config.eval_crops,
         dtype=config.dtype,
-        **metrics.OF_TASK[config.task](predictions),
+        metrics=model.task.metrics(predictions, thresholds),
     )
 
 
@@ -188,9 +184,13 @@ def describe(found: Evaluation) -> str:
     """Returns the lines that the command prints."""
     lines = [
         f"{found.model} ({found.weights}) on {found.dataset} {found.split}:"
-        f" {found.examples:,} examples at {found.image_size} px, {found.dtype}",
-        f"top-1 {found.top1:.3%}  top-5 {found.top5:.3%}  loss {found.loss:.4f}"
-        f"  calibration error {found.ece:.3%}",
+        f" {found.metrics['examples']:,} examples at {found.image_size} px, {found.dtype}",
+        "  ".join(
+            f"{_SPOKEN.get(name, name.replace('_', ' '))} "
+            + (f"{value:.4f}" if name == "loss" else f"{value:.3%}")
+            for name, value in found.metrics.items()
+            if name != "examples"
+        ),
     ]
     if found.dataset.partition(":")[0] == _WEIGHTS_DATASET:
         info = models.info(found.model)
