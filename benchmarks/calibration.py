@@ -55,9 +55,7 @@ def calibrate(
             files.write_atomically(path, content)
         # What was trained on the way is thrown away.
         del state
-        state = program.initial_state(
-            run.config, run.dataset.num_classes, num_steps=1, mesh=compiled.mesh
-        )
+        state = program.initial_state(run.config, run.num_logits, num_steps=1, mesh=compiled.mesh)
     planned = budget.calibrated(run.budget, seconds_per_step)
     num_steps = devices.replicate(jnp.asarray(planned.steps, jnp.int32), compiled.mesh)
     return dataclasses.replace(run, budget=planned), state | {"num_steps": num_steps}

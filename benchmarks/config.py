@@ -9,11 +9,11 @@ from typing import Any
 from ml_collections import ConfigDict
 
 import models
+from benchmarks import tasks
 from benchmarks.budget import BUDGET_KINDS
 from benchmarks.errors import ConfigError
 from input_pipeline import augmentation
 
-TASKS = ("single_label",)
 RECIPES = ("common", "paper")
 DTYPES = ("float32", "bfloat16")
 BATCH_NORM_SCOPES = ("global", "device")
@@ -34,7 +34,11 @@ def default_config() -> ConfigDict:
     # The data, the same for every model. Splits are TFDS's, slices included. The test split is read once, at the end.
     config.dataset = "digits"
     config.data_dir = ""  # where prepared datasets lie; TFDS's own directory if empty
+    # `single_label`, `binary` (a class against the rest) or `multi_label` (docs/tasks.md).
     config.task = "single_label"
+    config.positive_class = ""  # binary: the class by its name; of two classes the second if empty
+    # binary, multi_label: how much more a positive's loss weighs than a negative's, or "balanced" by their numbers.
+    config.positive_weight = "1"
     config.train_split = "train"
     config.validation_split = "validation"
     config.test_split = "test"
@@ -178,7 +182,7 @@ def validate(config: ConfigDict) -> None:
     """
     from benchmarks import optimizers, tuning
 
-    _one_of("task", config.task, TASKS)
+    tasks.validate(config)
     _one_of("recipe", config.recipe, RECIPES)
     _one_of("dtype", config.dtype, DTYPES)
     _one_of("budget.kind", config.budget.kind, BUDGET_KINDS)

@@ -92,9 +92,9 @@ def _sums(found: list[Line]) -> str:
 
 def _line(label: str, same: list[runs.Run], estimate: bool) -> Line:
     first = same[0]
-    abstract = models.create_abstract(first.config.model, first.dataset.num_classes)
+    abstract = models.create_abstract(first.config.model, first.num_logits)
     examples = first.budget.examples
-    macs = runs.train_macs(first.config, first.dataset.num_classes)
+    macs = runs.train_macs(first.config, first.num_logits)
     line = Line(
         model=label,
         image_size=first.image_size,
@@ -119,7 +119,7 @@ def _line(label: str, same: list[runs.Run], estimate: bool) -> Line:
 def _seconds(run: runs.Run) -> float:
     """Returns about how long one run takes: compiling, training and evaluating, on synthetic data."""
     config = run.config
-    speed = throughput.measure(config, run.dataset.num_classes)
+    speed = throughput.measure(config, run.num_logits)
     splits = filter(None, (config.validation_split, config.test_split))
     evaluated = sum(run.dataset.num_examples(split) for split in splits)
     training = (

@@ -11,6 +11,7 @@ Published weights are evaluated as their authors did: the model's own size, resi
 import contextlib
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from absl import flags
@@ -20,16 +21,16 @@ from benchmarks import (
     commands,
     devices,
     evaluation,
-    metrics,
     program,
     progress,
+    tasks,
     trained,
 )
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
-from input_pipeline import datasets
 from results import files
 
+_SPOKEN = {"top1": "top-1", "top5": "top-5", "ece": "calibration error", "roc_auc": "ROC AUC"}
 _WEIGHTS_DATASET, _WEIGHTS_SPLIT = "imagenet2012", "validation"
 
 
@@ -42,10 +43,8 @@ class Evaluation:
       image_size: pixels a side.
       crop_fraction: the part of the shorter side that was seen.
       crops: how many crops' predictions were averaged.
-      examples: how many were evaluated.
-      top1, top5: fractions.
-      loss: mean cross-entropy, nats.
-      ece: expected calibration error, a fraction.
+      metrics: of the run's task, as `results.schema.Metrics` names them; what is decided by a threshold is decided by
+        those of the run's record.
     """
 
     model: str
@@ -57,11 +56,7 @@ class Evaluation:
     crop_fraction: float
     crops: int
     dtype: str
-    examples: int
-    top1: float
-    top5: float
-    loss: float
-    ece: float
+    metrics: Mapping[str, float]
 
 
 def evaluate_run(
@@ -114,11 +109,12 @@ def evaluate_weights(
 
 def _evaluate(found: trained.Trained, split: str, reporter: progress.Reporter | None) -> Evaluation:
     config, params, batch_stats = found.config, found.params, found.batch_stats
-    dataset = datasets.load(config.dataset, config.data_dir or None)
-    if dataset.num_classes != found.model.num_classes:
+    dataset = tasks.load_dataset(config)
+    wanted = len(found.model.task.logit_names(dataset.class_names))
+    if wanted != found.model.num_logits:
         raise ConfigError(
-            f"{found.source} tells {found.model.num_classes} classes apart and {dataset.name}"
-            f" has {dataset.num_classes}."
+            f"{found.source} tells {found.model.num_logits} classes apart and {dataset.name}"
+            f" has {wanted}."
         )
     dataset.num_examples(split)
     mesh = devices.create_mesh()
@@ -141,7 +137,7 @@ def _evaluate(found: trained.Trained, split: str, reporter: progress.Reporter | 
         crop_fraction=config.crop_fraction,
         crops=config.eval_crops,
         dtype=config.dtype,
-        **metrics.OF_TASK[config.task](predictions),
+        metrics=found.model.task.metrics(predictions, found.thresholds),
     )
 
 
@@ -149,9 +145,13 @@ def describe(found: Evaluation) -> str:
     """Returns the lines that the command prints."""
     lines = [
         f"{found.model} ({found.weights}) on {found.dataset} {found.split}:"
-        f" {found.examples:,} examples at {found.image_size} px, {found.dtype}",
-        f"top-1 {found.top1:.3%}  top-5 {found.top5:.3%}  loss {found.loss:.4f}"
-        f"  calibration error {found.ece:.3%}",
+        f" {found.metrics['examples']:,} examples at {found.image_size} px, {found.dtype}",
+        "  ".join(
+            f"{_SPOKEN.get(name, name.replace('_', ' '))} "
+            + (f"{value:.4f}" if name == "loss" else f"{value:.3%}")
+            for name, value in found.metrics.items()
+            if name != "examples"
+        ),
     ]
     if found.dataset.partition(":")[0] == _WEIGHTS_DATASET:
         info = models.info(found.model)

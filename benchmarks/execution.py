@@ -3,8 +3,10 @@
 import concurrent.futures
 import contextlib
 import dataclasses
+from collections.abc import Sequence
 
 import jax
+import numpy as np
 
 from benchmarks import (
     budget,
@@ -21,6 +23,7 @@ from benchmarks import (
     progress,
     runs,
     steps,
+    tasks,
     trained,
 )
 from benchmarks import config as config_lib
@@ -52,10 +55,11 @@ def execute(
       DivergedError, PreemptedError, CheckpointError: see `loop.train`.
       DataError: too much of the data cannot be read.
     """
-    config, num_classes = run.config, run.dataset.num_classes
+    config, num_logits = run.config, run.num_logits
+    positive_weights = tasks.positive_weights(config, run.dataset)
     mesh = devices.create_mesh()
     with checkpoints.Checkpoints(run.workdir) as saved:
-        restored = saved.restore_latest(program.abstract_state(config, num_classes, mesh))
+        restored = saved.restore_latest(program.abstract_state(config, num_logits, mesh))
         start_step, state, seconds = restored or (0, None, None)
         del restored
         clock = Clock(seconds)
@@ -63,10 +67,10 @@ def execute(
         # Weights are drawn while XLA compiles: for a large network either takes seconds.
         with concurrent.futures.ThreadPoolExecutor(1) as pool, clock.measure("compile"):
             compiling = pool.submit(
-                program.compile_program, config, num_classes, mesh, accumulation
+                program.compile_program, config, num_logits, mesh, accumulation, positive_weights
             )
             if state is None:
-                state = program.initial_state(config, num_classes, run.budget.steps or 1, mesh)
+                state = program.initial_state(config, num_logits, run.budget.steps or 1, mesh)
             compiled = compiling.result()
         if run.budget.steps is None:
             reporter.report(progress.Event("calibrating"))
@@ -92,7 +96,7 @@ def execute(
             with clock.measure("evaluation"):
                 weights = steps.final_weights(state)
                 predictions, _ = _predict(run, compiled, *weights, config.validation_split)
-            return metrics.OF_TASK[config.task](predictions)
+            return run.task.metrics(predictions, run.task.thresholds(predictions))
 
         with _metric_files(run.workdir, start_step) as metric_files:
             state = loop.train(
@@ -114,14 +118,15 @@ def execute(
             params, batch_stats = steps.final_weights(state)
             del state  # the optimiser's half of the memory
             with clock.measure("evaluation"):
-                measured, unreadable = _evaluate(run, compiled, params, batch_stats)
+                measured, unreadable, decision = _evaluate(run, compiled, params, batch_stats)
             for split, values in measured.items():
                 metric_files.write(run.budget.steps, metrics.named(split, values))
-        answers = inference_speed.measure(config, compiled, params, batch_stats, num_classes)
+        answers = inference_speed.measure(config, compiled, params, batch_stats, num_logits)
         digest = checkpoints.weights_digest(params, batch_stats)
         checkpoints.save_weights(run.workdir, params, batch_stats)
         if jax.process_index() == 0:
-            trained.write_class_names(run.workdir, run.dataset.class_names)
+            names = tasks.TASKS[config.task].logit_names(run.dataset.class_names)
+            trained.write_class_names(run.workdir, names)
         record = dataclasses.replace(
             runs.with_facts(runs.planned_record(run, started, "completed"), run),
             metrics=records.Metrics(**measured),
@@ -136,6 +141,8 @@ def execute(
             unreadable_examples={"train": sum(len(each.faults) for each in readers)} | unreadable,
             accumulation=accumulation,
             peak_memory_bytes=peak_memory,
+            decision=decision,
+            positive_weights=_by_label(run, positive_weights),
         )
         record = _with_spending(record, run, clock)
     return record
@@ -146,20 +153,36 @@ def _metric_files(workdir, start_step: int) -> MetricFiles | NoFiles:
 
 
 def _evaluate(run: runs.Run, compiled: program.Program, params, batch_stats):
-    """Returns, the test split being read last and once: metrics by split, unreadable examples by split.
+    """Returns, the test split being read last and once: metrics by split, unreadable examples by split, the decision.
 
-    What was predicted for each example is kept in the run's `predictions/`.
+    Thresholds are chosen on the validation split, and are a half without one. What was predicted for each example is
+    kept in the run's `predictions/`.
     """
+    thresholds = run.task.default_thresholds(run.num_logits)
     splits = {"validation": run.config.validation_split, "test": run.config.test_split}
     measured, unreadable = {}, {}
     for name, split in splits.items():
         if not split:
             continue
         predictions, unreadable[name] = _predict(run, compiled, params, batch_stats, split)
-        measured[name] = metrics.OF_TASK[run.config.task](predictions)
+        if name == "validation":
+            thresholds = run.task.thresholds(predictions)
+        measured[name] = run.task.metrics(predictions, thresholds)
         if jax.process_index() == 0:
             files.write_arrays(run.workdir / "predictions" / f"{name}.npz", predictions)
-    return measured, unreadable
+    return measured, unreadable, _decision(run, thresholds)
+
+
+def _decision(run: runs.Run, thresholds: np.ndarray | None) -> records.Decision | None:
+    found = _by_label(run, thresholds)
+    return records.Decision(found) if found else None
+
+
+def _by_label(run: runs.Run, values: Sequence[float] | None) -> dict[str, float] | None:
+    """Returns the values by what their logits speak for, None where there are none."""
+    if values is None or not len(values):
+        return None
+    return dict(zip(run.logit_names, map(float, values), strict=True))
 
 
 def _predict(
@@ -177,9 +200,7 @@ def _with_spending(record: records.RunRecord, run: runs.Run, clock: Clock) -> re
         record.budget,
         examples_spent=run.budget.examples,
         train_flops_spent=float(
-            budget.train_flops(
-                runs.train_macs(run.config, run.dataset.num_classes), run.budget.examples
-            )
+            budget.train_flops(runs.train_macs(run.config, run.num_logits), run.budget.examples)
         ),
         train_seconds_spent=clock["train"],
     )

@@ -162,7 +162,7 @@ def _describe(found: trained.Trained, file_format: str) -> dict[str, Any]:
                 "std": list(found.model.std),
             },
         },
-        "output": {"shape": ["batch", found.model.num_classes], "dtype": "float32", "is": "logits"},
+        "output": {"shape": ["batch", found.model.num_logits], "dtype": "float32", "is": "logits"},
         "platforms": list(PLATFORMS) if file_format == "stablehlo" else None,
         "use": _USE[file_format],
         "jax": jax.__version__,

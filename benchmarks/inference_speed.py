@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from benchmarks import config as config_lib
-from benchmarks import devices, program
+from benchmarks import devices, program, tasks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,14 +28,13 @@ class InferenceSpeed:
 
 
 def measure(
-    config: ConfigDict, compiled: program.Program, params: Any, batch_stats: Any, num_classes: int
+    config: ConfigDict, compiled: program.Program, params: Any, batch_stats: Any, num_logits: int
 ) -> InferenceSpeed:
     """Measures a run's compiled evaluation steps on random pictures, each for half a second and more."""
     side = config_lib.eval_image_size(config)
-    many = random_batch(
-        program.eval_batch_size(config), side, num_classes, config.eval_crops, jax.process_count()
-    )
-    one = random_batch(1, side, num_classes, config.eval_crops)
+    labels = tasks.TASKS[config.task].label_spec(program.eval_batch_size(config), num_logits)
+    many = random_batch(labels, side, config.eval_crops, jax.process_count())
+    one = random_batch(tasks.TASKS[config.task].label_spec(1, num_logits), side, config.eval_crops)
     mesh = devices.local_mesh()
     on_one = devices.on_local_device((params, batch_stats))
     median, slow = latency_ms(
@@ -48,15 +47,23 @@ def measure(
 
 
 def random_batch(
-    batch_size: int, side: int, num_classes: int, crops: int = 1, processes: int = 1
+    labels: jax.ShapeDtypeStruct, side: int, crops: int = 1, processes: int = 1
 ) -> dict[str, np.ndarray]:
-    """Returns one process's part of a batch of random pictures and labels, the same each time."""
+    """Returns one process's part of a batch of random pictures, the same each time, whose labels are 0.
+
+    Args:
+      labels: the shape and type of the whole batch's.
+      side: of the pictures, pixels.
+      crops: of each picture.
+      processes: that share the batch.
+    """
     rng = np.random.default_rng(0)
+    batch_size, *rest = labels.shape
     part = batch_size // processes
     image = (part, *((crops,) if crops > 1 else ()), side, side, 3)
     return {
         "image": rng.integers(0, 256, image, np.uint8),
-        "label": rng.integers(0, num_classes, part, np.int32),
+        "label": np.zeros((part, *rest), labels.dtype),
         "mask": np.ones(part, np.float32),
     }
 

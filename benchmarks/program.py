@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 import models
 from benchmarks import config as config_lib
-from benchmarks import devices, optimizers, steps
+from benchmarks import devices, optimizers, steps, tasks
 from input_pipeline import seeds
 
 # The compute dtype of a model, by the name that configurations use.
@@ -45,17 +45,17 @@ def eval_batch_size(config: ConfigDict) -> int:
     return devices.round_up_to_devices(config.eval_batch_size)
 
 
-def initial_state(config: ConfigDict, num_classes: int, num_steps: int, mesh: Mesh) -> steps.State:
+def initial_state(config: ConfigDict, num_logits: int, num_steps: int, mesh: Mesh) -> steps.State:
     """Returns the state before the first step, on every device."""
     rngs = nnx.Rngs(params=seeds.key(config.seed, "initialisation"))
-    model = models.create(config.model, num_classes, rngs=rngs, dtype=DTYPES[config.dtype])
+    model = models.create(config.model, num_logits, rngs=rngs, dtype=DTYPES[config.dtype])
     _, params, batch_stats = split(config, model)
     return devices.replicate(_state(config, params, batch_stats, num_steps), mesh)
 
 
-def abstract_state(config: ConfigDict, num_classes: int, mesh: Mesh) -> steps.State:
+def abstract_state(config: ConfigDict, num_logits: int, mesh: Mesh) -> steps.State:
     """Returns the shapes, types and shardings of a run's state; nothing is allocated."""
-    _, params, batch_stats = abstract_model(config, num_classes)
+    _, params, batch_stats = abstract_model(config, num_logits)
     state = jax.eval_shape(
         lambda params, batch_stats: _state(config, params, batch_stats, 1),
         *shapes((params, batch_stats)),
@@ -69,31 +69,36 @@ def _state(config: ConfigDict, params: dict, batch_stats: dict, num_steps: int) 
     return steps.initial_state(params, batch_stats, optimizer, num_steps, with_ema)
 
 
-def abstract_model(config: ConfigDict, num_classes: int) -> tuple[steps.PureModel, dict, dict]:
+def abstract_model(config: ConfigDict, num_logits: int) -> tuple[steps.PureModel, dict, dict]:
     """Returns (pure model, params, batch_stats), the last two of abstract arrays."""
     return split(
-        config, models.create_abstract(config.model, num_classes, dtype=DTYPES[config.dtype])
+        config, models.create_abstract(config.model, num_logits, dtype=DTYPES[config.dtype])
     )
 
 
 def compile_program(
-    config: ConfigDict, num_classes: int, mesh: Mesh, accumulation: int | None = None
+    config: ConfigDict,
+    num_logits: int,
+    mesh: Mesh,
+    accumulation: int | None = None,
+    positive_weights: tuple[float, ...] = (),
 ) -> Program:
     """Compiles a run's steps for the mesh; what they need is shapes alone.
 
     Args:
       config: the run's.
-      num_classes: the number of logits.
+      num_logits: the number of logits.
       mesh: the devices.
       accumulation: in how many parts a batch is worked on; `config.accumulation` unless given.
+      positive_weights: of each logit, see `tasks.positive_weights`; empty for 1.
     """
-    model, _, _ = abstract_model(config, num_classes)
-    state = abstract_state(config, num_classes, mesh)
+    model, _, _ = abstract_model(config, num_logits)
+    state = abstract_state(config, num_logits, mesh)
     everywhere, sharded = devices.replicated(mesh), devices.data_sharded(mesh)
     train_step = steps.make_train_step(
         model,
         optimizers.create_optimizer(config.optimizer),
-        _settings(config, mesh, accumulation or config.accumulation),
+        _settings(config, mesh, accumulation or config.accumulation, positive_weights),
     )
     metric_names: list[str] = []
 
@@ -105,7 +110,8 @@ def compile_program(
     train = jax.jit(with_one_array, donate_argnums=0, out_shardings=everywhere)
     sizes = sorted(set(config_lib.train_sizes(config)))
     lowered = [
-        train.lower(state, _abstract_batch(config.batch_size, side, sharded)) for side in sizes
+        train.lower(state, _abstract_batch(model, config.batch_size, side, sharded))
+        for side in sizes
     ]
     weights = state["params"], state["batch_stats"]
     lowered.append(lower_eval_step(config, model, *weights, mesh))
@@ -117,11 +123,14 @@ def compile_program(
     return Program(mesh, by_size, tuple(metric_names), eval_step, eval_one)
 
 
-def _settings(config: ConfigDict, mesh: Mesh, accumulation: int) -> steps.Settings:
+def _settings(
+    config: ConfigDict, mesh: Mesh, accumulation: int, positive_weights: tuple[float, ...]
+) -> steps.Settings:
     peak = config_lib.learning_rate(config)
     return steps.Settings(
         learning_rate=lambda progress: optimizers.learning_rate(config.optimizer, progress, peak),
         label_smoothing=config.label_smoothing,
+        positive_weights=positive_weights,
         seed=config.seed,
         random_erasing=config.augmentation.random_erasing,
         mixup=config.augmentation.mixup,
@@ -148,7 +157,7 @@ def lower_eval_step(
     everywhere, sharded = devices.replicated(mesh), devices.data_sharded(mesh)
     batch_size = batch_size or eval_batch_size(config)
     batch = _abstract_batch(
-        batch_size, config_lib.eval_image_size(config), sharded, config.eval_crops
+        model, batch_size, config_lib.eval_image_size(config), sharded, config.eval_crops
     )
     return jax.jit(steps.make_eval_step(model), out_shardings=everywhere).lower(
         *shapes((params, batch_stats), everywhere), batch
@@ -158,18 +167,21 @@ def lower_eval_step(
 def split(config: ConfigDict, model: models.Classifier) -> tuple[steps.PureModel, dict, dict]:
     """Returns (pure model, params, batch_stats) with the normalisation that `config` asks for."""
     info = models.info(config.model)
-    return steps.split(model, config.mean or info.mean, config.std or info.std)
+    return steps.split(
+        model, config.mean or info.mean, config.std or info.std, tasks.TASKS[config.task]
+    )
 
 
 def _abstract_batch(
-    batch_size: int, side: int, sharding, crops: int = 1
+    model: steps.PureModel, batch_size: int, side: int, sharding, crops: int = 1
 ) -> dict[str, jax.ShapeDtypeStruct]:
     image = (batch_size, *((crops,) if crops > 1 else ()), side, side, 3)
-    return {
-        "image": jax.ShapeDtypeStruct(image, jnp.uint8, sharding=sharding),
-        "label": jax.ShapeDtypeStruct((batch_size,), jnp.int32, sharding=sharding),
-        "mask": jax.ShapeDtypeStruct((batch_size,), jnp.float32, sharding=sharding),
+    batch = {
+        "image": jax.ShapeDtypeStruct(image, jnp.uint8),
+        "label": model.task.label_spec(batch_size, model.num_logits),
+        "mask": jax.ShapeDtypeStruct((batch_size,), jnp.float32),
     }
+    return shapes(batch, sharding)
 
 
 def shapes(tree: Any, sharding=None) -> Any:

@@ -9,7 +9,7 @@ import jax
 from ml_collections import ConfigDict
 
 import models
-from benchmarks import budget, environment
+from benchmarks import budget, environment, tasks
 from benchmarks import config as config_lib
 from benchmarks.loop import DivergedError
 from input_pipeline import augmentation, datasets, loader, seeds
@@ -29,6 +29,21 @@ class Run:
     budget: budget.Budget
     image_size: int
 
+    @property
+    def task(self) -> tasks.Task:
+        """What the run's logits are for."""
+        return tasks.TASKS[self.config.task]
+
+    @property
+    def logit_names(self) -> tuple[str, ...]:
+        """Which class each logit speaks for."""
+        return self.task.logit_names(self.dataset.class_names)
+
+    @property
+    def num_logits(self) -> int:
+        """The outputs of the model's head."""
+        return len(self.logit_names)
+
 
 def prepare(
     config: ConfigDict,
@@ -46,7 +61,7 @@ def prepare(
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
     """
     config_lib.validate(config)
-    dataset = dataset or datasets.load(config.dataset, config.data_dir or None)
+    dataset = dataset or tasks.load_dataset(config)
     for split in filter(None, (config.train_split, config.validation_split, config.test_split)):
         dataset.num_examples(split)
     plan = budget.plan(config.budget.kind, config.budget.amount, _costs(config, dataset))
@@ -55,16 +70,17 @@ def prepare(
 
 def _costs(config: ConfigDict, dataset: datasets.Dataset) -> budget.Costs:
     by_flops = config.budget.kind == "flops"
+    num_logits = len(tasks.TASKS[config.task].logit_names(dataset.class_names))
     return budget.Costs(
         batch_size=config.batch_size,
         train_examples=dataset.num_examples(config.train_split),
-        macs=train_macs(config, dataset.num_classes) if by_flops else None,
+        macs=train_macs(config, num_logits) if by_flops else None,
     )
 
 
-def train_macs(config: ConfigDict, num_classes: int) -> int:
+def train_macs(config: ConfigDict, num_logits: int) -> int:
     """Returns the multiply-accumulates of one example's forward pass in training, on average over the run's parts."""
-    model = models.create_abstract(config.model, num_classes)
+    model = models.create_abstract(config.model, num_logits)
     sizes = config_lib.train_sizes(config)
     return round(sum(models.count_macs(model, side, train=True) for side in sizes) / len(sizes))
 
@@ -103,7 +119,7 @@ def planned_record(run: Run, started: str, status: str) -> records.RunRecord:
     return records.RunRecord(
         run_id=run.workdir.resolve().name,
         status=status,
-        model=records.Model(name, options, run.image_size, run.dataset.num_classes),
+        model=records.Model(name, options, run.image_size, run.num_logits),
         dataset=records.Dataset(
             name=run.dataset.name,
             version=run.dataset.version,
@@ -134,7 +150,7 @@ def planned_record(run: Run, started: str, status: str) -> records.RunRecord:
 
 def with_facts(record: records.RunRecord, run: Run) -> records.RunRecord:
     """Adds the model's counts and the machine."""
-    abstract = models.create_abstract(run.config.model, run.dataset.num_classes)
+    abstract = models.create_abstract(run.config.model, run.num_logits)
     auxiliary = models.count_auxiliary_parameters(abstract)
     model = dataclasses.replace(
         record.model,

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from benchmarks import runs, tuning
 from input_pipeline import datasets
-from results import records
+from results import records, tasks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,10 +104,11 @@ class Search:
         return sorted(self.records, key=self._order)[:number]
 
     def _order(self, index: int) -> tuple:
-        """Returns what trials are sorted by: those that completed, by validation top-1, then by loss."""
+        """Returns what trials are sorted by: those that completed, by the task's primary metric, then by loss."""
         record = self.records[index]
         metrics = record.metrics.validation
         if record.status != "completed":
             return (1, 0.0, 0.0, index)
         loss = metrics["loss"] if math.isfinite(metrics["loss"]) else math.inf
-        return (0, -metrics["top1"], loss, index)
+        score = metrics[tasks.find(record.dataset.task).primary]
+        return (0, -score if math.isfinite(score) else math.inf, loss, index)

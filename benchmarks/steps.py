@@ -16,11 +16,12 @@ from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
 
 import models
+from benchmarks import tasks
 from input_pipeline import on_device, seeds
 
 # What crosses `jax.jit`: params, batch_stats, opt_state, step, num_steps; ema (params and batch_stats) where asked for.
 State = dict[str, Any]
-# image uint8 [batch, height, width, 3], label int32 [batch], mask float32 [batch] (0 marks padding).
+# image uint8 [batch, height, width, 3], label as the task has it, mask float32 [batch] (0 marks padding).
 Batch = dict[str, jax.Array]
 
 
@@ -31,7 +32,8 @@ class PureModel:
     Attributes:
       graph: the modules' structure.
       mean, std: of each channel, for images scaled to 0..1.
-      num_classes: the number of logits.
+      num_logits: one a class, or what the task has.
+      task: what the logits are for.
       stage_names: what the stages' outputs are called in the jaxpr.
       auxiliary_weight: what each auxiliary loss is multiplied by.
     """
@@ -39,7 +41,8 @@ class PureModel:
     graph: nnx.GraphDef
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    num_classes: int
+    num_logits: int
+    task: tasks.Task
     stage_names: tuple[str, ...]
     auxiliary_weight: float
 
@@ -53,35 +56,38 @@ class PureModel:
         return (images.astype(jnp.float32) - mean) / std
 
     def logits(self, params: dict, batch_stats: dict, images: jax.Array) -> jax.Array:
-        """Returns float32 logits [batch, num_classes] of uint8 images, in evaluation mode.
+        """Returns float32 logits [batch, num_logits] of uint8 images, in evaluation mode.
 
-        Of images [batch, crops, height, width, 3] the crops' softmax is averaged (Krizhevsky et al. 2012, section 4.1)
-        and its logarithm returned.
+        Of images [batch, crops, height, width, 3] they are those of the crops' mean confidence.
         """
         module = self.merge(params, batch_stats)
         if images.ndim == 4:
             return module(self.normalise(images))
         batch, crops = images.shape[:2]
         logits = module(self.normalise(images.reshape(batch * crops, *images.shape[2:])))
-        log_shares = jax.nn.log_softmax(logits).reshape(batch, crops, -1)
-        return jax.nn.logsumexp(log_shares, axis=1) - jnp.log(crops)
+        return self.task.join_crops(logits.reshape(batch, crops, -1))
 
 
 def split(
-    model: models.Classifier, mean: tuple[float, ...], std: tuple[float, ...]
+    model: models.Classifier,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    task: tasks.Task = tasks.SINGLE_LABEL,
 ) -> tuple[PureModel, dict, dict]:
     """Returns (pure model, params, batch_stats), the last two as plain nested dicts of arrays.
 
     Args:
       model: of real or of abstract values.
       mean, std: of each channel, for images scaled to 0..1.
+      task: what its logits are for.
     """
     graph, params, batch_stats = nnx.split(model, nnx.Param, nnx.BatchStat)
     pure = PureModel(
         graph=graph,
         mean=tuple(mean),
         std=tuple(std),
-        num_classes=model.num_classes,
+        num_logits=model.num_classes,
+        task=task,
         stage_names=tuple(f"stage:{name}" for name in model.stages()),
         auxiliary_weight=model.auxiliary_weight,
     )
@@ -94,7 +100,8 @@ class Settings:
 
     Attributes:
       learning_rate: from the share of the run that is done, a float32 scalar from 0 to below 1.
-      label_smoothing: the share of each target that is spread over all classes.
+      label_smoothing: the share of each target that is spread over all it could be.
+      positive_weights: of each logit, see `tasks.positive_weights`; empty for 1.
       seed: the run's; dropout and each augmentation here derive their own keys from it and the step.
       random_erasing, mixup, cutmix: see `input_pipeline.on_device`; 0 is without.
       ema_decay: of the exponential moving average of parameters and batch statistics; 0 is without.
@@ -105,6 +112,7 @@ class Settings:
 
     learning_rate: Callable[[jax.Array], jax.Array]
     label_smoothing: float = 0.0
+    positive_weights: tuple[float, ...] = ()
     seed: int = 0
     random_erasing: float = 0.0
     mixup: float = 0.0
@@ -148,8 +156,8 @@ def make_train_step(
 ) -> Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]:
     """Returns the function (state, batch) -> (state, metrics) of one optimisation step, to be compiled.
 
-    The metrics are scalars: loss (auxiliary losses included), top1 (on the training batch), gradient_norm (before
-    clipping) and learning_rate.
+    The metrics are scalars: loss (auxiliary losses included), the task's `train_metric` (on the training batch),
+    gradient_norm (before clipping) and learning_rate.
     """
     differentiate = _make_gradients(model, settings)
 
@@ -158,8 +166,7 @@ def make_train_step(
             return jax.random.fold_in(seeds.key(settings.seed, purpose), state["step"])
 
         images = model.normalise(batch["image"])
-        targets = jax.nn.one_hot(batch["label"], model.num_classes)
-        targets = optax.smooth_labels(targets, settings.label_smoothing)
+        targets = model.task.targets(batch["label"], model.num_logits, settings.label_smoothing)
         if settings.random_erasing:
             images = on_device.random_erasing(
                 images, key("erasing"), probability=settings.random_erasing
@@ -215,6 +222,7 @@ def _averaged(before: State, after: State, decay: float) -> dict:
 
 def _make_gradients(model: PureModel, settings: Settings) -> Callable:
     """Returns (params, batch_stats, examples, key) -> (gradients, batch statistics, metrics) of a batch."""
+    task, weights = model.task, settings.positive_weights
 
     def loss_and_outputs(params, batch_stats, examples, key):
         module = model.merge(params, batch_stats)
@@ -222,14 +230,14 @@ def _make_gradients(model: PureModel, settings: Settings) -> Callable:
             examples["image"], train=True, rngs=nnx.Rngs(dropout=key)
         )
         losses = [
-            _weighted_mean(optax.softmax_cross_entropy(each, examples["target"]), examples["mask"])
+            _weighted_mean(task.loss(each, examples["target"], weights), examples["mask"])
             for each in (logits, *auxiliary)
         ]
         loss = losses[0] + model.auxiliary_weight * sum(losses[1:])
-        right = (_rank(logits, examples["label"]) < 1).astype(jnp.float32)
-        top1 = _weighted_mean(right, examples["mask"])
+        right = task.right(logits, examples["label"]).astype(jnp.float32)
+        share = _weighted_mean(right, examples["mask"])
         batch_stats = nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
-        return loss, (batch_stats, {"loss": loss, "top1": top1})
+        return loss, (batch_stats, {"loss": loss, task.train_metric: share})
 
     if settings.remat:
         # Every stage names its output (models/classifier.py).
@@ -259,7 +267,7 @@ def _make_gradients(model: PureModel, settings: Settings) -> Callable:
             return (jax.tree.map(jnp.add, sums, (gradients, metrics)), batch_stats), None
 
         zeros = jax.tree.map(jnp.zeros_like, params)
-        nothing = {"loss": jnp.zeros(()), "top1": jnp.zeros(())}
+        nothing = {"loss": jnp.zeros(()), task.train_metric: jnp.zeros(())}
         (sums, batch_stats), _ = jax.lax.scan(
             add, ((zeros, nothing), batch_stats), (jnp.arange(parts), cut)
         )
@@ -293,35 +301,15 @@ def _on_each_device(differentiate: Callable, mesh: Mesh) -> Callable:
 def make_eval_step(model: PureModel) -> Callable[[dict, dict, Batch], dict[str, jax.Array]]:
     """Returns the function (params, batch_stats, batch) -> what is predicted for each example, to be compiled.
 
-    All are [batch]: label, mask (0 marks padding), predicted (the class of the highest logit), confidence (its
-    softmax), loss (cross-entropy, nats) and rank (how many classes are ahead of the label; all of them where its logit
-    is not finite).
+    That is what the task predicts (`tasks.Task.predict`), and mask [batch] (0 marks padding).
     """
 
     def eval_step(params: dict, batch_stats: dict, batch: Batch):
         logits = model.logits(params, batch_stats, batch["image"])
-        labels = batch["label"]
-        return {
-            "label": labels,
-            "mask": batch["mask"],
-            "predicted": jnp.argmax(logits, -1).astype(jnp.int32),
-            "confidence": jnp.max(jax.nn.softmax(logits), -1),
-            "loss": optax.softmax_cross_entropy_with_integer_labels(logits, labels),
-            "rank": _rank(logits, labels),
-        }
+        return model.task.predict(logits, batch["label"]) | {"mask": batch["mask"]}
 
     return eval_step
 
 
 def _weighted_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
     return jnp.sum(values * weights) / jnp.maximum(jnp.sum(weights), 1.0)
-
-
-def _rank(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Returns int32 [batch]: how many classes are ahead of the label. A tie counts for the lower class."""
-    label_logits = jnp.take_along_axis(logits, labels[:, None], axis=-1)
-    classes = jnp.arange(logits.shape[-1])
-    ahead = (logits > label_logits) | ((logits == label_logits) & (classes < labels[:, None]))
-    # NaN is above nothing: without this, a model of NaNs would be right every time.
-    finite = jnp.isfinite(label_logits[:, 0])
-    return jnp.where(finite, jnp.sum(ahead, -1), logits.shape[-1]).astype(jnp.int32)

@@ -21,11 +21,10 @@ from absl import flags
 from ml_collections import ConfigDict
 
 import models
-from benchmarks import claims, commands, preemption, runs, shards, worker
+from benchmarks import claims, commands, preemption, runs, shards, tasks, worker
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from benchmarks.suite_display import Display
-from input_pipeline import datasets
 from results import evaluations, leaderboard, records
 
 
@@ -91,7 +90,7 @@ def plan(
     configs = [config_lib.for_run(config, spec, seed) for seed in seeds for spec in model_specs]
     for each in configs:
         config_lib.validate(each)
-    dataset = datasets.load(config.dataset, config.data_dir or None)
+    dataset = tasks.load_dataset(config)
     prepared = {}
     for each in configs:
         directory = workdir / "runs" / run_id(each)

@@ -6,7 +6,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeE
 from rich.text import Text
 
 from benchmarks import progress
-from results import records
+from results import records, tasks
 
 
 class _TimeLeft(ProgressColumn):
@@ -75,10 +75,11 @@ class Display:
             self._suite_task, completed=self._done, detail=f"{self._done}/{self._runs} runs"
         )
         split = "test" if record.metrics.test else "validation"
-        top1 = getattr(record.metrics, split).get("top1")
+        task = tasks.find(record.dataset.task)
+        score = getattr(record.metrics, split).get(task.primary)
         outcome = f"{record.status}: {record.error}"
-        if top1 is not None:
-            outcome = f"{split} top-1 {top1:.2%}"
+        if score is not None:
+            outcome = f"{split} {task.spoken} {score:.2%}"
         self._console.print(
             f"[{self._done}/{self._runs}] {record.label} seed {record.seed}: {outcome}",
             markup=False,

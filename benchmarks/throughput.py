@@ -36,6 +36,7 @@ from benchmarks import (
     loop_overhead,
     memory,
     program,
+    tasks,
 )
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
@@ -72,7 +73,7 @@ class Speed:
     compile_seconds: float
 
 
-def measure(config: ConfigDict, num_classes: int = 1000) -> Speed:
+def measure(config: ConfigDict, num_logits: int = 1000) -> Speed:
     """Measures the model of `config` at its image size, batch size and dtype.
 
     Raises:
@@ -82,13 +83,15 @@ def measure(config: ConfigDict, num_classes: int = 1000) -> Speed:
     mesh = devices.create_mesh()
     earlier_peak = memory.peak_bytes()
     start = time.perf_counter()
-    compiled = program.compile_program(config, num_classes, mesh)
+    compiled = program.compile_program(config, num_logits, mesh)
     compile_seconds = time.perf_counter() - start
-    state = program.initial_state(config, num_classes, num_steps=100, mesh=mesh)
+    state = program.initial_state(config, num_logits, num_steps=100, mesh=mesh)
     side = config_lib.image_size(config)
     batch = devices.place_batch(
         inference_speed.random_batch(
-            config.batch_size, side, num_classes, processes=jax.process_count()
+            tasks.TASKS[config.task].label_spec(config.batch_size, num_logits),
+            side,
+            processes=jax.process_count(),
         ),
         mesh,
     )
@@ -105,7 +108,7 @@ def measure(config: ConfigDict, num_classes: int = 1000) -> Speed:
     peak = memory.peak_bytes()
     peak = None if peak == earlier_peak else peak
     inference = inference_speed.measure(
-        config, compiled, state["params"], state["batch_stats"], num_classes
+        config, compiled, state["params"], state["batch_stats"], num_logits
     )
     return Speed(
         model=models.label(*models.parse(config.model)),

@@ -8,11 +8,12 @@ from importlib import resources
 from pathlib import Path
 
 import jax
+import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
 import models
-from benchmarks import checkpoints, devices, program, runs, steps
+from benchmarks import checkpoints, devices, program, runs, steps, tasks
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from models import pretrained
@@ -60,13 +61,19 @@ class Trained:
         classes are ImageNet's, any other's are numbered.
         """
         if self.record is None:
-            return _names_of_file(self.model.num_classes)
+            return _names_of_file(self.model.num_logits)
         path = Path(self.source) / _CLASS_NAMES
         if path.exists():
             return tuple(json.loads(path.read_text()))
-        from input_pipeline import datasets
+        return self.model.task.logit_names(tasks.load_dataset(self.config).class_names)
 
-        return datasets.load(self.config.dataset, self.config.data_dir or None).class_names
+    @property
+    def thresholds(self) -> np.ndarray | None:
+        """The confidence from which each logit's class is decided for; None where none is."""
+        decision = self.record and self.record.decision
+        if decision is None:
+            return self.model.task.default_thresholds(self.model.num_logits)
+        return np.array(list(decision.thresholds.values()))
 
     def logits(self, images: jax.Array) -> jax.Array:
         """Returns float32 logits [batch, num_classes] of uint8 images [batch, height, width, 3]."""

@@ -21,13 +21,13 @@ from absl import flags
 from ml_collections import ConfigDict
 
 import models
-from benchmarks import claims, commands, preemption, tuning, worker
+from benchmarks import claims, commands, preemption, tasks, tuning, worker
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from benchmarks.search import Allowance, Search
 from benchmarks.suite_display import Display
-from input_pipeline import datasets
 from results import files
+from results import tasks as ranked_tasks
 
 
 def run(
@@ -89,7 +89,7 @@ def _searches(
     for each in shared:
         config_lib.validate(each)
     points = tuning.points(config, allowance.trials)
-    dataset = datasets.load(config.dataset, config.data_dir or None)
+    dataset = tasks.load_dataset(config)
     return [
         Search(each, workdir / "trials" / _folder(each.model), points, dataset) for each in shared
     ]
@@ -173,7 +173,8 @@ def main() -> int:
         found = "no trial completed"
         if entry:
             values = ", ".join(f"{field}={value:g}" for field, value in entry["best"].items())
-            found = f"{values} (validation top-1 {entry['validation']['top1']:.2%})"
+            task = ranked_tasks.find(given.config.task)
+            found = f"{values} (validation {task.spoken} {entry['validation'][task.primary]:.2%})"
         print(f"{label}: {found}")
     print(f"Use them: --config.tuned={Path(given.workdir) / 'tuned.json'}")
     return int(any(label not in tuned["models"] for label in labels))

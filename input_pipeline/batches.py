@@ -1,7 +1,8 @@
 """Which examples a step has and what is done to them: batches by step, pure functions of the seed and the step.
 
-A batch is a plain dict: `image` uint8 [batch, height, width, 3], `label` int32 [batch] and `mask`
-float32 [batch], 1 where the example counts and 0 where it only fills the batch.
+A batch is a plain dict: `image` uint8 [batch, height, width, 3], `label` int32 [batch] (float32
+[batch, classes] of 0 and 1 where a picture has any number of labels) and `mask` float32 [batch], 1
+where the example counts and 0 where it only fills the batch.
 """
 
 import functools
@@ -37,6 +38,7 @@ class TrainBatches:
     """One shard's part of each training batch; see `loader.train_batches`."""
 
     source: Source
+    label_shape: tuple[int, ...]
     num_steps: int
     batch_size: int
     seed: int
@@ -50,7 +52,7 @@ class TrainBatches:
 
     def __getitem__(self, step: int) -> Batch:
         size = self.batch_size // self.shard_count
-        batch = _empty_batch((size, self.image_size, self.image_size, 3))
+        batch = _empty_batch((size, self.image_size, self.image_size, 3), self.label_shape)
         first = step * self.batch_size + self.shard_index * size
         augmentation_seed = derive_seed(self.seed, "augmentation")
         unreadable: list[int] = []
@@ -68,7 +70,7 @@ class TrainBatches:
 
     def _readable(
         self, index: int, see: Callable[[bytes], np.ndarray], unreadable: list[int]
-    ) -> tuple[np.ndarray, int]:
+    ) -> tuple[np.ndarray, int | np.ndarray]:
         """Returns the picture and label of the first example from `index` on that can be read."""
         for candidate in range(index, index + min(len(self.source), _MAX_REPLACEMENTS)):
             candidate %= len(self.source)
@@ -87,6 +89,7 @@ class EvalBatches:
     """One shard's part of each evaluation batch; see `loader.eval_batches`."""
 
     source: Source
+    label_shape: tuple[int, ...]
     shard_batch_size: int
     image_size: int
     see: Callable[[np.ndarray], np.ndarray]
@@ -100,7 +103,7 @@ class EvalBatches:
     def __getitem__(self, step: int) -> Batch:
         square = (self.image_size, self.image_size, 3)
         crops = (self.crops,) if self.crops > 1 else ()
-        batch = _empty_batch((self.shard_batch_size, *crops, *square))
+        batch = _empty_batch((self.shard_batch_size, *crops, *square), self.label_shape)
         first = (step * self.shard_count + self.shard_index) * self.shard_batch_size
         unreadable = []
         for row, index in enumerate(range(first, first + self.shard_batch_size)):
@@ -158,9 +161,9 @@ def epoch_order(seed: int, epoch: int, num_examples: int) -> np.ndarray:
     return np.argsort(generator.random_raw(num_examples), kind="stable")
 
 
-def _empty_batch(image_shape: tuple[int, ...]) -> Batch:
+def _empty_batch(image_shape: tuple[int, ...], label_shape: tuple[int, ...]) -> Batch:
     return {
         "image": np.empty(image_shape, np.uint8),
-        "label": np.empty(image_shape[0], np.int32),
+        "label": np.empty((image_shape[0], *label_shape), np.float32 if label_shape else np.int32),
         "mask": np.ones(image_shape[0], np.float32),
     }

@@ -1,15 +1,16 @@
-"""Datasets by name: the embedded digits, whatever TFDS has prepared, folders, synthetic data."""
+"""Datasets by name: the embedded ones, whatever TFDS has prepared, folders, synthetic data."""
 
 import functools
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from input_pipeline import prepared, splits
+from input_pipeline import embedded, one_against_rest, prepared, splits
+from input_pipeline.errors import unknown_name
 from input_pipeline.splits import Source
 
-OWN_NAMES = ("digits", "synthetic")
+OWN_NAMES = (*embedded.NAMES, "synthetic")
 _FOLDER = "folder:"
 
 
@@ -23,6 +24,7 @@ class Dataset:
         class_names: One for each label, in the order of the labels.
         split_sizes: Number of examples in each whole split.
         open_split: Returns the source of a whole split.
+        multi_label: Whether a picture has any number of the classes, or one.
     """
 
     name: str
@@ -30,11 +32,17 @@ class Dataset:
     class_names: tuple[str, ...] = field(repr=False)
     split_sizes: Mapping[str, int]
     open_split: Callable[[str], Source] = field(repr=False, compare=False)
+    multi_label: bool = False
 
     @property
     def num_classes(self) -> int:
         """Returns the number of classes."""
         return len(self.class_names)
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """Returns the shape of a picture's label: () for a number, [classes] for one 0 or 1 a class."""
+        return (self.num_classes,) if self.multi_label else ()
 
     def num_examples(self, split: str) -> int:
         """Returns the number of examples in `split`, which may be a slice (`train[:90%]`).
@@ -71,17 +79,25 @@ def needs_no_preparation(name: str) -> bool:
     return name == "synthetic" or name.startswith(_FOLDER)
 
 
-def load(name: str, data_dir: str | None = None) -> Dataset:
+def load(name: str, data_dir: str | None = None, positive_class: str = "") -> Dataset:
     """Returns the dataset called `name`.
 
     Args:
-        name: `digits`; `synthetic`; `folder:PATH` (pictures at PATH/SPLIT/CLASS/*); or any TFDS
-            dataset prepared as ArrayRecord, as `NAME[/CONFIG][:VERSION]`.
+        name: `digits`; `digits_multilabel`; `synthetic`; `folder:PATH` (pictures at
+            PATH/SPLIT/CLASS/*); or any TFDS dataset prepared as ArrayRecord, as
+            `NAME[/CONFIG][:VERSION]`.
         data_dir: Where prepared datasets lie; TFDS's own directory unless given.
+        positive_class: Makes a dataset of two classes of it: this one, by its name, is label 1
+            and every other one 0.
 
     Raises:
-        DataError: There is no such dataset, it is not prepared, or it cannot be read.
+        DataError: There is no such dataset or class, it is not prepared, or it cannot be read.
     """
+    found = _load(name, data_dir)
+    return _against_rest(found, positive_class) if positive_class else found
+
+
+def _load(name: str, data_dir: str | None) -> Dataset:
     if name == "synthetic":
         return _load_synthetic()
     if name.startswith(_FOLDER):
@@ -117,19 +133,32 @@ def _load_folder(name: str) -> Dataset:
 
 def _load_prepared(name: str, data_dir: Path) -> Dataset:
     request = prepared.parse(name)
-    if request.name == "digits":
-        from input_pipeline import digits
-
-        digits.prepare(data_dir)
+    embedded.prepare(request.name, data_dir)
     found = prepared.find_directory(request, data_dir)
     if found is None:
         raise prepared.not_prepared(request, data_dir, OWN_NAMES)
     builder = prepared.read_builder(found)
-    _, label_key = prepared.picture_and_label_keys(builder)
+    supervision = prepared.supervision(builder)
     return Dataset(
         name=name,
         version=str(builder.version),
-        class_names=tuple(builder.info.features[label_key].names),
+        class_names=supervision.class_names,
         split_sizes={split: info.num_examples for split, info in builder.info.splits.items()},
         open_split=functools.partial(prepared.ArrayRecordSource, builder),
+        multi_label=supervision.multi_label,
+    )
+
+
+def _against_rest(dataset: Dataset, positive_class: str) -> Dataset:
+    names = dataset.class_names
+    if positive_class not in names:
+        raise unknown_name(f"class of {dataset.name}", positive_class, names)
+    positive = names.index(positive_class)
+    rest = [name for name in names if name != positive_class]
+    return replace(
+        dataset,
+        name=f"{dataset.name} ({positive_class} against the rest)",
+        class_names=(rest[0] if len(rest) == 1 else f"not {positive_class}", positive_class),
+        open_split=lambda split: one_against_rest.Source(dataset.open_split(split), positive),
+        multi_label=False,
     )

@@ -76,6 +76,7 @@ def train_batches(
     source = dataset.source(split)
     batches = TrainBatches(
         source=source,
+        label_shape=dataset.label_shape,
         num_steps=num_steps,
         batch_size=batch_size,
         seed=seed,
@@ -135,6 +136,7 @@ def eval_batches(
     source = dataset.source(split)
     batches = EvalBatches(
         source=source,
+        label_shape=dataset.label_shape,
         shard_batch_size=-(-batch_size // shard_count),
         image_size=image_size,
         see=functools.partial(

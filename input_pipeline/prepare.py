@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from absl import app, flags, logging
 
-from input_pipeline import datasets, prepared
+from input_pipeline import datasets, embedded, prepared
 from input_pipeline.errors import DataError, unknown_name
 
 if TYPE_CHECKING:
@@ -62,10 +62,9 @@ def prepare(
 
 
 def _prepare_original(request: prepared.Request, data_dir: Path, manual_dir: str | None) -> Path:
-    if request.name == "digits":
-        from input_pipeline import digits
-
-        return digits.prepare(data_dir)
+    written = embedded.prepare(request.name, data_dir)
+    if written is not None:
+        return written
     found = prepared.find_directory(request, data_dir)
     if found is not None:
         prepared.read_builder(found)

@@ -2,8 +2,11 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from input_pipeline.errors import DataError, unknown_name
 
@@ -119,22 +122,43 @@ def read_builder(directory: Path) -> "tfds.core.DatasetBuilder":
     return builder
 
 
-def picture_and_label_keys(builder: "tfds.core.DatasetBuilder") -> tuple[str, str]:
-    """Returns the names of the picture and of its label among the features.
+class Supervision(NamedTuple):
+    """Where a prepared dataset has its pictures and their labels.
+
+    Attributes:
+        picture_key, label_key: Names among the features.
+        class_names: In the order of the labels.
+        multi_label: Whether a picture has any number of labels, or one.
+    """
+
+    picture_key: str
+    label_key: str
+    class_names: tuple[str, ...]
+    multi_label: bool
+
+
+def supervision(builder: "tfds.core.DatasetBuilder") -> Supervision:
+    """Returns where the pictures and their labels are: TFDS's supervised keys, else `image` and `label` or `labels`.
 
     Raises:
-        DataError: The dataset is not one of pictures with one class each.
+        DataError: The dataset is not one of pictures with one class each, or a list of classes.
     """
     import tensorflow_datasets as tfds
 
     features = builder.info.features
-    keys = builder.info.supervised_keys or ("image", "label")
-    if len(keys) == 2 and all(isinstance(key, str) and key in features for key in keys):
+    supervised = builder.info.supervised_keys
+    for keys in (supervised,) if supervised else (("image", "label"), ("image", "labels")):
+        if len(keys) != 2 or not all(isinstance(key, str) and key in features for key in keys):
+            continue
         picture, label = (features[key] for key in keys)
-        if isinstance(picture, tfds.features.Image) and isinstance(label, tfds.features.ClassLabel):
-            return keys
+        multi_label = isinstance(label, tfds.features.Sequence)
+        classes = label.feature if multi_label else label
+        if isinstance(picture, tfds.features.Image) and isinstance(
+            classes, tfds.features.ClassLabel
+        ):
+            return Supervision(*keys, tuple(classes.names), multi_label)
     raise DataError(
-        f"dataset {builder.name!r} does not hold pictures with one class each"
+        f"dataset {builder.name!r} does not hold pictures with one class each, or a list of classes"
         f" (its features: {', '.join(features)})"
     )
 
@@ -168,7 +192,10 @@ def parse_example(record: bytes) -> Any:
 
 
 class ArrayRecordSource:
-    """One split of a prepared dataset: `{"image": encoded bytes, "label": int}` by position."""
+    """One split of a prepared dataset: `{"image": encoded bytes, "label": int}` by position.
+
+    Where pictures have any number of labels, `label` is float32 [classes], 1 for each that it has.
+    """
 
     def __init__(self, builder: "tfds.core.DatasetBuilder", split: str):
         from array_record.python import array_record_data_source
@@ -181,7 +208,7 @@ class ArrayRecordSource:
                 f" the first of them {str(missing[0])!r}; remove its directory and prepare the"
                 " dataset again"
             )
-        self._image_key, self._label_key = picture_and_label_keys(builder)
+        self._supervision = supervision(builder)
         self._place = f"of split {split!r} in {str(builder.data_path)!r}"
         self._records = array_record_data_source.ArrayRecordDataSource(info.file_instructions)
 
@@ -191,15 +218,21 @@ class ArrayRecordSource:
     def __getitem__(self, index: int) -> dict[str, Any]:
         try:
             features = parse_example(self._records[index]).features.feature
+            labels = features[self._supervision.label_key].int64_list.value
             return {
-                "image": features[self._image_key].bytes_list.value[0],
-                "label": features[self._label_key].int64_list.value[0],
+                "image": features[self._supervision.picture_key].bytes_list.value[0],
+                "label": self._multi_hot(labels) if self._supervision.multi_label else labels[0],
             }
         except Exception as error:  # the readers are C++ and raise what they like
             raise DataError(
                 f"{self.describe(index)} cannot be read ({first_line(error)}); remove that"
                 " directory and prepare the dataset again"
             ) from error
+
+    def _multi_hot(self, labels: Sequence[int]) -> np.ndarray:
+        hot = np.zeros(len(self._supervision.class_names), np.float32)
+        hot[list(labels)] = 1
+        return hot
 
     def describe(self, index: int) -> str:
         return f"record {index} {self._place}"

@@ -66,7 +66,8 @@ def _on_device(
     mean = np.array(tuple(config["mean"]) or _IMAGENET_MEAN, np.float32) * 255
     std = np.array(tuple(config["std"]) or _IMAGENET_STD, np.float32) * 255
     images = (batch["image"].astype(np.float32) - mean) / std
-    targets = jax.nn.one_hot(batch["label"], num_classes)
+    labels = batch["label"]
+    targets = labels if labels.ndim == 2 else jax.nn.one_hot(labels, num_classes)
     if chosen["random_erasing"]:
         key = jax.random.fold_in(seeds.key(config["seed"], "erasing"), step)
         images = on_device.random_erasing(images, key, probability=chosen["random_erasing"])
@@ -79,12 +80,13 @@ def _on_device(
 
 
 def captions(targets: np.ndarray, class_names: Sequence[str]) -> list[str]:
-    """Returns a label for each row of targets [batch, classes]: the class, or the shares of two that were mixed."""
+    """Returns a label for each row of targets [batch, classes]: its classes, with their shares where mixed."""
     found = []
     for row in targets:
-        shown = [index for index in np.argsort(-row)[:2] if row[index] > 0.005]
+        shown = [index for index in np.argsort(-row, kind="stable") if row[index] > 0.005]
         parts = [
-            class_names[index] + (f" {row[index]:.2f}" if len(shown) > 1 else "") for index in shown
+            class_names[index] + (f" {row[index]:.2f}" if row[index] < 0.995 else "")
+            for index in shown
         ]
         found.append(" + ".join(parts))
     return found
@@ -164,7 +166,7 @@ def main(argv: list[str]) -> None:
         print(f"error: --config cannot be read: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     try:
-        dataset = datasets.load(config.dataset, config.data_dir or None)
+        dataset = datasets.load(config.dataset, config.data_dir or None, config.positive_class)
         size = _image_size(config, given.image_size)
         pictures, targets = training_batch(config, dataset, size, given.step)
     except DataError as error:

@@ -9,7 +9,7 @@ from input_pipeline.errors import DataError, unknown_name
 
 
 class Source(Protocol):
-    """Random access to encoded examples: `{"image": bytes, "label": int}`."""
+    """Random access to encoded examples: `{"image": bytes, "label": int}`, or a float32 [classes] of 0 and 1."""
 
     def __len__(self) -> int: ...
 

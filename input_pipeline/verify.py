@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from input_pipeline import datasets, passes, prepared
+from input_pipeline import datasets, embedded, passes, prepared
 from input_pipeline.decoding import decode
 from input_pipeline.errors import DataError
 
@@ -89,10 +89,7 @@ def verify(dataset: str, data_dir: str | None = None) -> Report:
 
 def _find(dataset: str, data_dir: Path) -> Path:
     request = prepared.parse(dataset)
-    if request.name == "digits":
-        from input_pipeline import digits
-
-        digits.prepare(data_dir)
+    embedded.prepare(request.name, data_dir)
     found = prepared.find_directory(request, data_dir)
     if found is None:
         raise prepared.not_prepared(request, data_dir, datasets.OWN_NAMES)

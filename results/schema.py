@@ -161,6 +161,21 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Decision:
+    """How confidences become decisions.
+
+    Attributes:
+      thresholds: by label, of its confidence (the sigmoid of its logit, before any temperature), at and above which it
+        is decided on; chosen on the validation split, 0.5 without one. Empty in single_label.
+      temperature: what logits are divided by for calibrated confidences, fitted on the validation split; null where
+        they are not calibrated.
+    """
+
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    temperature: float | None = None
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """One run: what was asked, what was spent, what came out, and on what machine.
 
@@ -184,6 +199,8 @@ class RunRecord:
         memory ran out; null in records before version 2.
       peak_memory_bytes: the most memory that training took: of the fullest device, on a CPU of the process; null where
         it cannot be measured and in records before version 3.
+      decision: null in single_label without calibration and in older records.
+      positive_weights: by label, how much more a positive's loss weighed than a negative's; null where not at all.
       weights_digest: SHA-256 (hex) over the final parameters and batch statistics; two runs are
         the same run if these agree.
     """
@@ -211,6 +228,8 @@ class RunRecord:
     unreadable_examples: Mapping[str, int] | None = None
     accumulation: int | None = None
     peak_memory_bytes: int | None = None
+    decision: Decision | None = None
+    positive_weights: Mapping[str, float] | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

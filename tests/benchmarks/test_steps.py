@@ -7,7 +7,7 @@ from flax import nnx
 from ml_collections import ConfigDict
 
 import models
-from benchmarks import evaluation, metrics, optimizers, steps
+from benchmarks import evaluation, metrics, optimizers, steps, tasks
 from benchmarks.config import default_config
 
 
@@ -117,11 +117,11 @@ def test_evaluation_is_the_mean_over_unmasked_examples_whatever_the_batches(pure
 
 def test_logits_that_are_not_finite_are_never_right():
     logits = jnp.array([[jnp.nan, jnp.nan], [jnp.nan, 1.0], [2.0, 1.0]])
-    np.testing.assert_array_equal(steps._rank(logits, jnp.array([0, 0, 0])), [2, 2, 0])
+    np.testing.assert_array_equal(tasks.rank(logits, jnp.array([0, 0, 0])), [2, 2, 0])
 
 
 def test_equal_logits_are_won_by_the_lowest_class_alone():
-    np.testing.assert_array_equal(steps._rank(jnp.zeros((3, 3)), jnp.arange(3)), [0, 1, 2])
+    np.testing.assert_array_equal(tasks.rank(jnp.zeros((3, 3)), jnp.arange(3)), [0, 1, 2])
 
 
 def test_auxiliary_losses_are_weighted_as_the_paper_says():

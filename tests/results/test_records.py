@@ -42,6 +42,7 @@ def test_json_keys_are_the_schema(make):
         *("seed", "metrics", "timings", "throughput", "software", "hardware", "git", "command"),
         *("config", "started_at", "finished_at", "failure", "weights_digest"),
         *("unreadable_examples", "accumulation", "peak_memory_bytes"),
+        *("decision", "positive_weights"),
     }
     assert set(tree["model"]) == {
         *("name", "options", "image_size", "num_classes", "parameters"),

@@ -1,0 +1,281 @@
+"""What differs between the tasks: the targets, the loss, what is predicted for each example, decided and measured.
+
+To add a task: a class here, its line in `TASKS`, and in `results/tasks.py` what its rankings go by.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from benchmarks import metrics, thresholds
+from benchmarks.errors import ConfigError
+from input_pipeline import datasets
+
+# How many examples of the training split are looked at to weigh its labels.
+_COUNTED_EXAMPLES = 10_000
+BALANCED = "balanced"
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One task; all its methods are pure.
+
+    Attributes:
+      name: as configurations and records have it.
+      train_metric: what training logs the share of right examples as.
+    """
+
+    name: str
+    train_metric: str
+
+    def check(self, dataset: datasets.Dataset) -> None:
+        """Raises `ConfigError` where the dataset's labels are not those of this task."""
+        raise NotImplementedError
+
+    def logit_names(self, class_names: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns which class each logit speaks for."""
+        return class_names
+
+    def label_spec(self, batch_size: int, num_logits: int) -> jax.ShapeDtypeStruct:
+        """Returns the shape and type of a batch's `label`."""
+        return jax.ShapeDtypeStruct((batch_size,), jnp.int32)
+
+    def targets(self, labels: jax.Array, num_logits: int, smoothing: float) -> jax.Array:
+        """Returns float32 targets [batch, num_logits] of a batch's labels.
+
+        Args:
+          labels: as `label_spec` says.
+          num_logits: the number of logits.
+          smoothing: the share of each target that is spread over all it could be.
+        """
+        raise NotImplementedError
+
+    def loss(
+        self, logits: jax.Array, targets: jax.Array, positive_weights: tuple[float, ...] = ()
+    ) -> jax.Array:
+        """Returns the loss of each example [batch], nats.
+
+        Args:
+          logits: [batch, num_logits].
+          targets: the same, from 0 to 1.
+          positive_weights: see `positive_weights`; empty for 1.
+        """
+        raise NotImplementedError
+
+    def right(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
+        """Returns, bool [batch], whether each example is right, at thresholds of a half where there are any."""
+        raise NotImplementedError
+
+    def join_crops(self, logits: jax.Array) -> jax.Array:
+        """Returns logits [batch, num_logits] of the crops' mean confidence, from [batch, crops, num_logits]."""
+        raise NotImplementedError
+
+    def predict(self, logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+        """Returns what is kept of each example: arrays by name, [batch, ...]."""
+        raise NotImplementedError
+
+    def thresholds(self, predictions: metrics.Predictions) -> np.ndarray | None:
+        """Returns the threshold of each logit's confidence [num_logits], chosen on these predictions.
+
+        None where nothing is decided by a threshold.
+        """
+        return None
+
+    def default_thresholds(self, num_logits: int) -> np.ndarray | None:
+        """Returns the thresholds where there is nothing to choose them on."""
+        return None
+
+    def metrics(
+        self, predictions: metrics.Predictions, thresholds: np.ndarray | None
+    ) -> dict[str, float]:
+        """Returns the metrics of a split, as `results.schema.Metrics` names them."""
+        raise NotImplementedError
+
+
+class SingleLabel(Task):
+    """One of several classes: softmax, cross-entropy; the class of the highest confidence."""
+
+    def check(self, dataset: datasets.Dataset) -> None:
+        if dataset.multi_label:
+            raise ConfigError(
+                f"{dataset.name} has any number of labels a picture: config.task is multi_label for it, or binary with"
+                " a config.positive_class, not single_label."
+            )
+
+    def targets(self, labels, num_logits, smoothing):
+        return optax.smooth_labels(jax.nn.one_hot(labels, num_logits), smoothing)
+
+    def loss(self, logits, targets, positive_weights=()):
+        return optax.softmax_cross_entropy(logits, targets)
+
+    def right(self, logits, labels):
+        return rank(logits, labels) < 1
+
+    def join_crops(self, logits):
+        """Averages the softmax: Krizhevsky et al. 2012, section 4.1."""
+        return jax.nn.logsumexp(jax.nn.log_softmax(logits), axis=1) - jnp.log(logits.shape[1])
+
+    def predict(self, logits, labels):
+        """Returns label, predicted (the class of the highest logit), confidence, loss and rank.
+
+        All are [batch]; confidence is predicted's softmax, loss the cross-entropy in nats, rank how many classes are
+        ahead of the label (all of them where its logit is not finite).
+        """
+        return {
+            "label": labels,
+            "predicted": jnp.argmax(logits, -1).astype(jnp.int32),
+            "confidence": jnp.max(jax.nn.softmax(logits), -1),
+            "loss": optax.softmax_cross_entropy_with_integer_labels(logits, labels),
+            "rank": rank(logits, labels),
+        }
+
+    def metrics(self, predictions, thresholds):
+        return metrics.single_label(predictions)
+
+
+class _Sigmoid(Task):
+    """A sigmoid a logit, each decided for itself by a threshold."""
+
+    def targets(self, labels, num_logits, smoothing):
+        hard = self._hard_targets(labels)
+        return hard * (1 - smoothing) + smoothing / 2
+
+    def loss(self, logits, targets, positive_weights=()):
+        """Returns the mean over the logits of the binary cross-entropy, that of positives weighted."""
+        weights = jnp.array(positive_weights or (1.0,), jnp.float32)
+        positive = weights * targets * jax.nn.log_sigmoid(logits)
+        negative = (1 - targets) * jax.nn.log_sigmoid(-logits)
+        return -jnp.mean(positive + negative, axis=-1)
+
+    def right(self, logits, labels):
+        agree = (logits >= 0) == (self._hard_targets(labels) > 0.5)
+        return jnp.all(agree & jnp.isfinite(logits), axis=-1)
+
+    def join_crops(self, logits):
+        positive = jax.nn.logsumexp(jax.nn.log_sigmoid(logits), axis=1)
+        return positive - jax.nn.logsumexp(jax.nn.log_sigmoid(-logits), axis=1)
+
+    def predict(self, logits, labels):
+        """Returns logits and targets (0 and 1), both float32 [batch, num_logits]."""
+        return {"logits": logits, "targets": self._hard_targets(labels)}
+
+    def thresholds(self, predictions):
+        return thresholds.choose(metrics.confidences(predictions), predictions["targets"] > 0.5)
+
+    def default_thresholds(self, num_logits):
+        return np.full(num_logits, 0.5)
+
+    def _hard_targets(self, labels: jax.Array) -> jax.Array:
+        raise NotImplementedError
+
+
+class Binary(_Sigmoid):
+    """A class against the rest: one logit, for the second of the dataset's two classes."""
+
+    def check(self, dataset: datasets.Dataset) -> None:
+        if dataset.multi_label or dataset.num_classes != 2:
+            raise ConfigError(
+                f"config.task=binary is a class against the rest and {dataset.name} has {dataset.num_classes} classes:"
+                f" name one as config.positive_class, such as {dataset.class_names[0]!r}."
+            )
+
+    def logit_names(self, class_names):
+        return class_names[1:]
+
+    def metrics(self, predictions, thresholds):
+        return metrics.binary(predictions, thresholds)
+
+    def _hard_targets(self, labels):
+        return labels[:, None].astype(jnp.float32)
+
+
+class MultiLabel(_Sigmoid):
+    """Any number of labels a picture: a logit each."""
+
+    def check(self, dataset: datasets.Dataset) -> None:
+        if not dataset.multi_label:
+            raise ConfigError(
+                f"config.task=multi_label is any number of labels a picture and {dataset.name} has one class for each:"
+                " config.task is single_label or binary for it."
+            )
+
+    def label_spec(self, batch_size, num_logits):
+        return jax.ShapeDtypeStruct((batch_size, num_logits), jnp.float32)
+
+    def metrics(self, predictions, thresholds):
+        return metrics.multi_label(predictions, thresholds)
+
+    def _hard_targets(self, labels):
+        return labels
+
+
+SINGLE_LABEL = SingleLabel("single_label", "top1")
+BINARY = Binary("binary", "accuracy")
+MULTI_LABEL = MultiLabel("multi_label", "exact_match")
+TASKS: dict[str, Task] = {task.name: task for task in (SINGLE_LABEL, BINARY, MULTI_LABEL)}
+
+
+def load_dataset(config: ConfigDict) -> datasets.Dataset:
+    """Returns the dataset of a configuration, its labels as the task wants them.
+
+    Raises:
+      DataError: as `datasets.load`.
+      ConfigError: its labels are not those of the task.
+    """
+    dataset = datasets.load(config.dataset, config.data_dir or None, config.positive_class)
+    TASKS[config.task].check(dataset)
+    return dataset
+
+
+def validate(config: ConfigDict) -> None:
+    """Raises `ConfigError` on the first field of the task that cannot be."""
+    if config.task not in TASKS:
+        raise ConfigError(f"config.task is one of {', '.join(TASKS)}, not {config.task!r}.")
+    if config.positive_class and config.task != BINARY.name:
+        raise ConfigError(f"config.positive_class goes with config.task=binary, not {config.task}.")
+    if config.task == SINGLE_LABEL.name and config.positive_weight != "1":
+        raise ConfigError("config.positive_weight goes with config.task=binary or multi_label.")
+    if config.positive_weight != BALANCED:
+        try:
+            weight = float(config.positive_weight)
+        except ValueError:
+            weight = 0.0
+        if not 0 < weight < float("inf"):
+            raise ConfigError(
+                f"config.positive_weight is a number above 0 or {BALANCED!r}, not {config.positive_weight!r}."
+            )
+
+
+def positive_weights(config: ConfigDict, dataset: datasets.Dataset) -> tuple[float, ...]:
+    """Returns how much more the loss of a positive weighs than that of a negative, for each logit.
+
+    Of `balanced` it is the negatives for each positive in the training split (in 10,000 of its examples at even
+    distances, where it has more), so that both weigh the same; 1 for a label without either. Empty where all weigh 1.
+    """
+    if config.positive_weight == "1":
+        return ()
+    number = len(TASKS[config.task].logit_names(dataset.class_names))
+    if config.positive_weight != BALANCED:
+        return (float(config.positive_weight),) * number
+    source = dataset.source(config.train_split)
+    counted = min(len(source), _COUNTED_EXAMPLES)
+    positives = np.zeros(number)
+    for position in range(counted):
+        positives += source[position * len(source) // counted]["label"]
+    both = (positives > 0) & (positives < counted)
+    weights = np.where(both, (counted - positives) / np.maximum(positives, 1), 1.0)
+    return tuple(map(float, weights))
+
+
+def rank(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Returns int32 [batch]: how many classes are ahead of the label. A tie counts for the lower class."""
+    label_logits = jnp.take_along_axis(logits, labels[:, None], axis=-1)
+    classes = jnp.arange(logits.shape[-1])
+    ahead = (logits > label_logits) | ((logits == label_logits) & (classes < labels[:, None]))
+    # NaN is above nothing: without this, a model of NaNs would be right every time.
+    finite = jnp.isfinite(label_logits[:, 0])
+    return jnp.where(finite, jnp.sum(ahead, -1), logits.shape[-1]).astype(jnp.int32)
