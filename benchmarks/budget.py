@@ -20,14 +20,14 @@ class Costs:
     Attributes:
       batch_size: examples in a step, over all devices.
       train_examples: in an epoch.
-      macs: multiply-accumulates of one example's forward pass in training, auxiliary heads included, on average where
-        the image size changes; None where no budget asks for it.
+      train_macs: multiply-accumulates of training with one example, forward and backward, auxiliary heads included, on
+        average where the image size changes; None where no budget asks for it.
       seconds_per_step: on this machine, waiting for input included; None before it is measured.
     """
 
     batch_size: int
     train_examples: int
-    macs: int | None = None
+    train_macs: int | None = None
     seconds_per_step: float | None = None
 
 
@@ -58,7 +58,7 @@ class Budget:
         return {
             "examples": examples,
             "epochs": examples / self.costs.train_examples,
-            "flops": train_flops(self.costs.macs, examples),
+            "flops": train_flops(self.costs.train_macs, examples),
             "seconds": seconds,
         }[self.kind]
 
@@ -73,7 +73,7 @@ def _steps_for_epochs(amount: float, costs: Costs) -> int:
 
 
 def _steps_for_flops(amount: float, costs: Costs) -> int:
-    return int(amount // train_flops(costs.macs, costs.batch_size))
+    return int(amount // train_flops(costs.train_macs, costs.batch_size))
 
 
 def _steps_for_seconds(amount: float, costs: Costs) -> int | None:
@@ -108,6 +108,6 @@ def calibrated(budget: Budget, seconds_per_step: float) -> Budget:
     return plan(budget.kind, budget.amount, costs)
 
 
-def train_flops(macs: int, examples: int) -> int:
-    """Returns training FLOPs: 2 for each MAC, three times over (forward once, backward twice), for each example."""
-    return 2 * 3 * macs * examples
+def train_flops(train_macs: int, examples: int) -> int:
+    """Returns training FLOPs: 2 for each MAC, of forward and backward passes, for each example."""
+    return 2 * train_macs * examples

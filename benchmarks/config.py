@@ -63,6 +63,17 @@ def default_config() -> ConfigDict:
         augmentation.defaults() | {"random_erasing": 0.0, "mixup": 0.0, "cutmix": 0.0}
     )
 
+    # What the weights begin with (docs/transfer.md), all but the head: drawn if empty; else those of a finished run's
+    # folder, of a suite's (its run of the same model and seed), of a path with {model} and {seed} in it, or of a .pth
+    # or .safetensors file.
+    config.init_from = ""
+    config.transfer = ConfigDict(
+        {
+            "frozen_stages": "",  # names with commas between them, or "all": everything but the head
+            "backbone_learning_rate": 1.0,  # of all but the head, as a factor of the learning rate
+        }
+    )
+
     # The budget, the same for every model: training `examples` (repeats counted), `epochs`, training `flops`, or
     # `seconds` of training on this machine, which a short calibration turns into steps.
     config.budget = ConfigDict({"kind": "examples", "amount": 4096.0})
@@ -162,6 +173,16 @@ def resolved(config: ConfigDict) -> ConfigDict:
     return run
 
 
+def run_id(config: ConfigDict) -> str:
+    """Returns the name of a run's folder: `mobilenet_v1-width=0.5-seed0`."""
+    return f"{folder_name(config.model)}-seed{config.seed}"
+
+
+def folder_name(spec: str) -> str:
+    """Returns a model's name and options as a folder's name has them: `mobilenet_v1-width=0.5`."""
+    return models.label(*models.parse(spec)).replace(":", "-").replace(",", "-")
+
+
 def split_specs(text: str) -> list[str]:
     """Splits at commas, but not between the options of one model: `a:x=1,y=2,b` is `a:x=1,y=2` and `b`."""
     specs: list[str] = []
@@ -180,7 +201,7 @@ def validate(config: ConfigDict) -> None:
       ConfigError: a field's value.
       models.ModelError: the model, or an image size too small for it.
     """
-    from benchmarks import optimizers, tuning
+    from benchmarks import optimizers, transfer, tuning
 
     tasks.validate(config)
     _one_of("recipe", config.recipe, RECIPES)
@@ -188,6 +209,7 @@ def validate(config: ConfigDict) -> None:
     _one_of("budget.kind", config.budget.kind, BUDGET_KINDS)
     optimizers.validate(config.optimizer)
     tuning.validate(config)
+    transfer.validate(config)
     if len(config.mean) not in (0, 3) or len(config.std) != len(config.mean):
         raise ConfigError("config.mean and config.std are three numbers each, or both empty.")
     _one_of("batch_norm_scope", config.batch_norm_scope, BATCH_NORM_SCOPES)

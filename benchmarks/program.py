@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 import models
 from benchmarks import config as config_lib
-from benchmarks import devices, optimizers, steps, tasks
+from benchmarks import devices, freezing, optimizers, steps, tasks, transfer
 from input_pipeline import seeds
 
 # The compute dtype of a model, by the name that configurations use.
@@ -50,6 +50,7 @@ def initial_state(config: ConfigDict, num_logits: int, num_steps: int, mesh: Mes
     rngs = nnx.Rngs(params=seeds.key(config.seed, "initialisation"))
     model = models.create(config.model, num_logits, rngs=rngs, dtype=DTYPES[config.dtype])
     _, params, batch_stats = split(config, model)
+    params, batch_stats = transfer.begin(config, params, batch_stats)
     return devices.replicate(_state(config, params, batch_stats, num_steps), mesh)
 
 
@@ -64,9 +65,15 @@ def abstract_state(config: ConfigDict, num_logits: int, mesh: Mesh) -> steps.Sta
 
 
 def _state(config: ConfigDict, params: dict, batch_stats: dict, num_steps: int) -> steps.State:
-    optimizer = optimizers.create_optimizer(config.optimizer)
     with_ema = config.ema_decay > 0
-    return steps.initial_state(params, batch_stats, optimizer, num_steps, with_ema)
+    return steps.initial_state(
+        params,
+        batch_stats,
+        transfer.create_optimizer(config),
+        num_steps,
+        with_ema,
+        freezing.of(config),
+    )
 
 
 def abstract_model(config: ConfigDict, num_logits: int) -> tuple[steps.PureModel, dict, dict]:
@@ -97,7 +104,7 @@ def compile_program(
     everywhere, sharded = devices.replicated(mesh), devices.data_sharded(mesh)
     train_step = steps.make_train_step(
         model,
-        optimizers.create_optimizer(config.optimizer),
+        transfer.create_optimizer(config),
         _settings(config, mesh, accumulation or config.accumulation, positive_weights),
     )
     metric_names: list[str] = []
@@ -139,6 +146,7 @@ def _settings(
         accumulation=accumulation,
         remat=config.remat,
         mesh=mesh if config.batch_norm_scope == "device" else None,
+        frozen=freezing.of(config),
     )
 
 

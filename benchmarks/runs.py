@@ -9,7 +9,7 @@ import jax
 from ml_collections import ConfigDict
 
 import models
-from benchmarks import budget, environment, tasks
+from benchmarks import budget, environment, freezing, tasks, transfer
 from benchmarks import config as config_lib
 from benchmarks.loop import DivergedError
 from input_pipeline import augmentation, datasets, loader, seeds
@@ -21,13 +21,14 @@ _AGAIN = "python -m benchmarks.reproduce record.json"
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What is settled before anything is trained."""
+    """What is settled before anything is trained; `source` is what its weights begin with."""
 
     config: ConfigDict
     workdir: Path
     dataset: datasets.Dataset
     budget: budget.Budget
     image_size: int
+    source: transfer.Source | None = None
 
     @property
     def task(self) -> tasks.Task:
@@ -61,11 +62,12 @@ def prepare(
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
     """
     config_lib.validate(config)
+    source = transfer.source(config)
     dataset = dataset or tasks.load_dataset(config)
     for split in filter(None, (config.train_split, config.validation_split, config.test_split)):
         dataset.num_examples(split)
     plan = budget.plan(config.budget.kind, config.budget.amount, _costs(config, dataset))
-    return Run(config, Path(workdir), dataset, plan, config_lib.image_size(config))
+    return Run(config, Path(workdir), dataset, plan, config_lib.image_size(config), source)
 
 
 def _costs(config: ConfigDict, dataset: datasets.Dataset) -> budget.Costs:
@@ -74,15 +76,27 @@ def _costs(config: ConfigDict, dataset: datasets.Dataset) -> budget.Costs:
     return budget.Costs(
         batch_size=config.batch_size,
         train_examples=dataset.num_examples(config.train_split),
-        macs=train_macs(config, num_logits) if by_flops else None,
+        train_macs=train_macs(config, num_logits) if by_flops else None,
     )
 
 
 def train_macs(config: ConfigDict, num_logits: int) -> int:
-    """Returns the multiply-accumulates of one example's forward pass in training, on average over the run's parts."""
+    """Returns the multiply-accumulates of training with one example, on average over the run's parts.
+
+    Those of a forward pass in training three times over, and where layers are frozen less often.
+    """
     model = models.create_abstract(config.model, num_logits)
-    sizes = config_lib.train_sizes(config)
-    return round(sum(models.count_macs(model, side, train=True) for side in sizes) / len(sizes))
+    frozen = freezing.of(config)
+    counts = [
+        models.count_train_macs(
+            model,
+            side,
+            frozen=frozen.stages,
+            is_trained=lambda path: path not in frozen.variables,
+        )
+        for side in config_lib.train_sizes(config)
+    ]
+    return round(sum(counts) / len(counts))
 
 
 def train_batches(run: Run, first: int, end: int, image_size: int) -> loader.Batches:
@@ -145,6 +159,7 @@ def planned_record(run: Run, started: str, status: str) -> records.RunRecord:
         software=environment.software(),
         hardware={},
         git=records.Git(*environment.git()),
+        init_digest=run.source.digest if run.source else None,
     )
 
 

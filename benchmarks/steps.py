@@ -16,7 +16,7 @@ from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
 
 import models
-from benchmarks import tasks
+from benchmarks import freezing, tasks
 from input_pipeline import on_device, seeds
 
 # What crosses `jax.jit`: params, batch_stats, opt_state, step, num_steps; ema (params and batch_stats) where asked for.
@@ -108,6 +108,7 @@ class Settings:
       accumulation: the batch is worked on in so many parts, whose gradients are averaged.
       remat: keep the stages' outputs alone and compute the rest again for the gradients.
       mesh: for batch statistics of each device alone; None for those of the global batch.
+      frozen: what is kept as it is.
     """
 
     learning_rate: Callable[[jax.Array], jax.Array]
@@ -121,6 +122,7 @@ class Settings:
     accumulation: int = 1
     remat: bool = False
     mesh: Mesh | None = None
+    frozen: freezing.Frozen = freezing.NOTHING
 
 
 def initial_state(
@@ -129,12 +131,13 @@ def initial_state(
     optimizer: optax.GradientTransformation,
     num_steps: int,
     with_ema: bool = False,
+    frozen: freezing.Frozen = freezing.NOTHING,
 ) -> State:
     """Returns the state of a run before its first step."""
     state = {
         "params": params,
         "batch_stats": batch_stats,
-        "opt_state": optimizer.init(params),
+        "opt_state": optimizer.init(frozen.split(params)[0]),
         "step": jnp.zeros((), jnp.int32),
         "num_steps": jnp.asarray(num_steps, jnp.int32),
     }
@@ -189,45 +192,54 @@ def make_train_step(
         )
         progress = state["step"].astype(jnp.float32) / state["num_steps"].astype(jnp.float32)
         learning_rate = settings.learning_rate(progress)
+        trained, kept = settings.frozen.split(state["params"])
         updates, opt_state = optimizer.update(
-            gradients, state["opt_state"], state["params"], learning_rate=learning_rate
+            gradients, state["opt_state"], trained, learning_rate=learning_rate
         )
         metrics |= {
             "gradient_norm": optax.tree.norm(gradients),
             "learning_rate": learning_rate,
         }
         after = {
-            "params": optax.apply_updates(state["params"], updates),
+            "params": freezing.merge(optax.apply_updates(trained, updates), kept),
             "batch_stats": batch_stats,
             "opt_state": opt_state,
             "step": state["step"] + 1,
             "num_steps": state["num_steps"],
         }
         if "ema" in state:
-            after["ema"] = _averaged(state, after, settings.ema_decay)
+            after["ema"] = _averaged(state, after, settings.ema_decay, settings.frozen)
         return after, metrics
 
     return train_step
 
 
-def _averaged(before: State, after: State, decay: float) -> dict:
+def _averaged(before: State, after: State, decay: float, frozen: freezing.Frozen) -> dict:
     """Returns the moving averages; in the first steps they follow faster, as TensorFlow's do with a step count."""
     count = before["step"].astype(jnp.float32)
     decay = jnp.minimum(decay, (1 + count) / (10 + count))
-    weights = {"params": after["params"], "batch_stats": after["batch_stats"]}
-    return jax.tree.map(
-        lambda average, new: decay * average + (1 - decay) * new, before["ema"], weights
-    )
+    averages = {}
+    for name, average in before["ema"].items():
+        # The average of equal numbers may be another in its last bit.
+        new, kept = frozen.split(after[name])
+        mean = jax.tree.map(
+            lambda old, new: decay * old + (1 - decay) * new, frozen.split(average)[0], new
+        )
+        averages[name] = freezing.merge(mean, kept)
+    return averages
 
 
 def _make_gradients(model: PureModel, settings: Settings) -> Callable:
-    """Returns (params, batch_stats, examples, key) -> (gradients, batch statistics, metrics) of a batch."""
-    task, weights = model.task, settings.positive_weights
+    """Returns (params, batch_stats, examples, key) -> (gradients, batch statistics, metrics) of a batch.
 
-    def loss_and_outputs(params, batch_stats, examples, key):
-        module = model.merge(params, batch_stats)
+    The gradients are of what is trained alone.
+    """
+    task, weights, frozen = model.task, settings.positive_weights, settings.frozen
+
+    def loss_and_outputs(trained, kept, batch_stats, examples, key):
+        module = model.merge(freezing.merge(trained, kept), batch_stats)
         logits, auxiliary = module.logits_and_auxiliary(
-            examples["image"], train=True, rngs=nnx.Rngs(dropout=key)
+            examples["image"], train=True, rngs=nnx.Rngs(dropout=key), frozen=frozen.stages
         )
         losses = [
             _weighted_mean(task.loss(each, examples["target"], weights), examples["mask"])
@@ -246,7 +258,7 @@ def _make_gradients(model: PureModel, settings: Settings) -> Callable:
 
     def whole(params, batch_stats, examples, key):
         (_, (batch_stats, metrics)), gradients = jax.value_and_grad(loss_and_outputs, has_aux=True)(
-            params, batch_stats, examples, key
+            *frozen.split(params), batch_stats, examples, key
         )
         return gradients, batch_stats, metrics
 
@@ -266,7 +278,7 @@ def _make_gradients(model: PureModel, settings: Settings) -> Callable:
             )
             return (jax.tree.map(jnp.add, sums, (gradients, metrics)), batch_stats), None
 
-        zeros = jax.tree.map(jnp.zeros_like, params)
+        zeros = jax.tree.map(jnp.zeros_like, frozen.split(params)[0])
         nothing = {"loss": jnp.zeros(()), task.train_metric: jnp.zeros(())}
         (sums, batch_stats), _ = jax.lax.scan(
             add, ((zeros, nothing), batch_stats), (jnp.arange(parts), cut)

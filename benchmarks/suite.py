@@ -20,7 +20,6 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict
 
-import models
 from benchmarks import claims, commands, preemption, runs, shards, tasks, worker
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
@@ -93,15 +92,9 @@ def plan(
     dataset = tasks.load_dataset(config)
     prepared = {}
     for each in configs:
-        directory = workdir / "runs" / run_id(each)
+        directory = workdir / "runs" / config_lib.run_id(each)
         prepared[directory] = runs.prepare(each, directory, dataset)
     return list(prepared.values())
-
-
-def run_id(config: ConfigDict) -> str:
-    """Returns the name of a run's folder: `mobilenet_v1-width=0.5-seed0`."""
-    spec = models.label(*models.parse(config.model))
-    return f"{spec.replace(':', '-').replace(',', '-')}-seed{config.seed}"
 
 
 def _seeds(texts: list[str] | None) -> list[int] | None:

@@ -23,7 +23,7 @@ from models.classifier import (
 )
 from models.errors import ModelError
 from models.layers import Mode
-from models.macs import count_activations, count_macs, count_train_macs
+from models.macs import count_activations, count_macs, count_train_macs, variable_paths
 from models.registry import (
     ModelInfo,
     check_image_size,
@@ -34,7 +34,7 @@ from models.registry import (
     names,
     parse,
 )
-from models.stages import auxiliary_paths, head_paths, stage_variables
+from models.stages import auxiliary_paths, head_path, head_paths, stage_variables
 
 __all__ = [
     "Classifier",
@@ -51,6 +51,7 @@ __all__ = [
     "count_weight_bytes",
     "create",
     "create_abstract",
+    "head_path",
     "head_paths",
     "info",
     "label",
@@ -58,4 +59,5 @@ __all__ = [
     "parse",
     "replace_head",
     "stage_variables",
+    "variable_paths",
 ]

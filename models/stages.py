@@ -36,18 +36,23 @@ def stage_variables(model: Classifier) -> Mapping[str, frozenset[Path]]:
     return found
 
 
-def head_paths(model: Classifier) -> frozenset[Path]:
-    """Returns the paths of the layers that `replace_head` replaces, those of auxiliary heads included."""
-    own = {tuple(model.head.split("."))}
-    auxiliary = {
-        (*_path_of(model, part), *part.head.split(".")) for part in model.auxiliary_heads().values()
-    }
-    return frozenset(own | auxiliary)
+def head_path(model: Classifier) -> Path:
+    """Returns the path of the layer that makes the logits."""
+    return tuple(model.head.split("."))
 
 
 def auxiliary_paths(model: Classifier) -> Mapping[str, Path]:
     """Returns the path of each auxiliary head by the stage whose output it reads."""
     return {stage: _path_of(model, part) for stage, part in model.auxiliary_heads().items()}
+
+
+def head_paths(model: Classifier) -> frozenset[Path]:
+    """Returns the paths of the layers that `replace_head` replaces: the head, and the last ones of auxiliary heads."""
+    auxiliary = {
+        (*path, *model.auxiliary_heads()[stage].head.split("."))
+        for stage, path in auxiliary_paths(model).items()
+    }
+    return frozenset({head_path(model), *auxiliary})
 
 
 def _path_of(model: Classifier, part: nnx.Module) -> Path:

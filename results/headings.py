@@ -14,9 +14,10 @@ def title(group: Group) -> str:
     """Returns the heading of a ranking: `digits 1.0.0 (test): 12,000 examples, batch size 64, ...`."""
     where = f" on {group.device}" if group.device else ""
     tuned = "" if group.tuning_trials is None else f", {tuning(group)}"
+    start = f", {group.start}" if group.start else ""
     return (
         f"{group.dataset} {group.dataset_version} ({group.test_split}): {budget(group)}{where}, "
-        f"{batch_size(group)}, {group.recipe} recipe{tuned}"
+        f"{batch_size(group)}, {group.recipe} recipe{tuned}{start}"
     )
 
 
@@ -52,7 +53,7 @@ def description(table: Table) -> list[str]:
         f"Dataset: {group.dataset} {group.dataset_version}, {group.task}; "
         f"trained on {trained}, reported on {tested}",
         f"Matched: {budget(group)} a run, {batch_size(group)}, "
-        f"{group.recipe} recipe, {tuning(group)}",
+        f"{group.recipe} recipe, {tuning(group)}{', ' if group.start else ''}{group.start}",
         f"Machine: {_distinct((machine(run) for run in runs), '; ') or 'unknown'}",
     ]
 

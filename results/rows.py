@@ -22,7 +22,8 @@ class Group:
     `tuning_trials` is None where records do not say how many there were, `batch_size` where each
     model has its own. `device` is named only
     where the budget is seconds, which mean something on one device alone; elsewhere runs on
-    different machines compare, and `device` is empty.
+    different machines compare, and `device` is empty. `start` is what the weights began with and
+    what of them was trained; empty where all were drawn and trained.
     """
 
     dataset: str
@@ -36,6 +37,7 @@ class Group:
     tuning_trials: int | None
     batch_size: int | None
     device: str
+    start: str = ""
 
     @property
     def order(self) -> tuple:
@@ -199,6 +201,24 @@ def group_of(record: RunRecord) -> Group:
         # By its paper's recipe, a model has its paper's batch size.
         batch_size=None if record.recipe == "paper" else budget.batch_size,
         device=device(record) if "seconds" in budget.kind else "",
+        start=start(record),
+    )
+
+
+def start(record: RunRecord) -> str:
+    """Returns what a run's weights began with and what was trained: `from runs/a, all but the head frozen`."""
+    transfer = record.config.get("transfer") or {}
+    frozen, rate = transfer.get("frozen_stages"), transfer.get("backbone_learning_rate", 1.0)
+    source = record.config.get("init_from")
+    return ", ".join(
+        filter(
+            None,
+            (
+                f"from {source}" if source else "",
+                ("all but the head" if frozen == "all" else frozen) + " frozen" if frozen else "",
+                f"backbone at {rate:g} of the learning rate" if rate != 1 else "",
+            ),
+        )
     )
 
 

@@ -79,7 +79,8 @@ class Budget:
       batch_size: examples in a step, over all devices.
       steps: optimiser steps the budget came to; null when the run failed before that was known.
       examples_spent: training examples seen, repeats counted.
-      train_flops_spent: floating-point operations: 2 x MACs x 3 (forward and backward) per example.
+      train_flops_spent: floating-point operations: 2 x MACs x 3 (forward and backward) per example, less where
+        layers are frozen.
       train_seconds_spent: seconds of training, compilation, evaluation and checkpoints excluded.
     """
 
@@ -203,6 +204,8 @@ class RunRecord:
       positive_weights: by label, how much more a positive's loss weighed than a negative's; null where not at all.
       weights_digest: SHA-256 (hex) over the final parameters and batch statistics; two runs are
         the same run if these agree.
+      init_digest: of the weights that it began with, all but the head: the `weights_digest` of the run or the SHA-256
+        of the file that `config["init_from"]` names; null where all were drawn.
     """
 
     run_id: str
@@ -230,6 +233,7 @@ class RunRecord:
     peak_memory_bytes: int | None = None
     decision: Decision | None = None
     positive_weights: Mapping[str, float] | None = None
+    init_digest: str | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from benchmarks import budget
 from benchmarks.errors import BudgetError
 
-COSTS = budget.Costs(batch_size=32, train_examples=1280, macs=1000)
+COSTS = budget.Costs(batch_size=32, train_examples=1280, train_macs=3000)
 
 
 @given(amount=st.integers(1, 10**9), batch_size=st.integers(1, 10**5))
@@ -26,11 +26,11 @@ def test_epochs_are_passes_over_the_training_examples(epochs, steps):
     assert budget.plan("epochs", epochs, COSTS).steps == steps
 
 
-def test_flops_are_six_for_each_mac_and_example():
-    assert budget.train_flops(macs=4_089_184_256, examples=10) == 6 * 40_891_842_560
-    # A step is 6 x 1000 x 32 = 192,000.
+def test_flops_are_two_for_each_mac_of_training_and_example():
+    assert budget.train_flops(train_macs=3 * 4_089_184_256, examples=10) == 6 * 40_891_842_560
+    # A step is 2 x 3000 x 32 = 192,000.
     assert budget.plan("flops", 1_000_000, COSTS).steps == 5
-    twice_the_model = dataclasses.replace(COSTS, macs=2000)
+    twice_the_model = dataclasses.replace(COSTS, train_macs=6000)
     assert budget.plan("flops", 1_000_000, twice_the_model).steps == 2
 
 

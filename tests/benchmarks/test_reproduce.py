@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from benchmarks import reproduce, reproduction, suite, train
+from benchmarks import config as config_lib
+from benchmarks import reproduce, reproduction, train
 from benchmarks.errors import ConfigError
 from input_pipeline import DataError
 from results import RecordError, records
@@ -19,7 +20,7 @@ def suite_dir(make_config, tmp_path_factory):
     for seed in range(3):
         config = make_config()
         config.seed = seed
-        train.train_and_evaluate(config, workdir / "runs" / suite.run_id(config))
+        train.train_and_evaluate(config, workdir / "runs" / config_lib.run_id(config))
     return workdir
 
 

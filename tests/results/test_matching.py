@@ -139,3 +139,27 @@ def test_what_was_spent_waited_for_and_not_read_has_columns(run):
     assert row["train_seconds_spent"] == "8.5"
     assert float(row["input_wait_share"]) == pytest.approx(0.1 / 8.5)
     assert (row["unreadable_examples"], older["unreadable_examples"]) == ("3", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "start"),
+    [
+        ({"init_from": "runs/a"}, "from runs/a"),
+        (
+            {"init_from": "runs/a", "transfer": {"frozen_stages": "all"}},
+            "from runs/a, all but the head frozen",
+        ),
+        (
+            {"transfer": {"frozen_stages": "stem", "backbone_learning_rate": 0.1}},
+            "stem frozen, backbone at 0.1 of the learning rate",
+        ),
+    ],
+)
+def test_runs_that_began_otherwise_are_ranked_apart(run, changes, start):
+    plain = {"transfer": {"frozen_stages": "", "backbone_learning_rate": 1.0}, "init_from": ""}
+    found = summarise(
+        [run("a", 0, 0.9), run("b", 0, 0.8, config=plain), run("c", 0, 0.7, config=changes)]
+    )
+    assert [[row.model for row in table.rows] for table in found] == [["a", "b"], ["c"]]
+    assert found[1].group.start == start
+    assert start in title(found[1].group)

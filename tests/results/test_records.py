@@ -41,7 +41,7 @@ def test_json_keys_are_the_schema(make):
         *("schema_version", "run_id", "status", "error", "model", "dataset", "budget", "recipe"),
         *("seed", "metrics", "timings", "throughput", "software", "hardware", "git", "command"),
         *("config", "started_at", "finished_at", "failure", "weights_digest"),
-        *("unreadable_examples", "accumulation", "peak_memory_bytes"),
+        *("unreadable_examples", "accumulation", "peak_memory_bytes", "init_digest"),
         *("decision", "positive_weights"),
     }
     assert set(tree["model"]) == {
