@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from results import leaderboard
+from results import headings, leaderboard
 from results.records import Metrics
 
 OUT_OF_MEMORY = {"status": "out_of_memory", "metrics": Metrics(), "error": "No room for 2 GiB."}
@@ -157,9 +157,9 @@ def test_what_was_spent_waited_for_and_not_read_has_columns(run):
 )
 def test_runs_that_began_otherwise_are_ranked_apart(run, changes, start):
     plain = {"transfer": {"frozen_stages": "", "backbone_learning_rate": 1.0}, "init_from": ""}
-    found = summarise(
+    found = leaderboard.summarise(
         [run("a", 0, 0.9), run("b", 0, 0.8, config=plain), run("c", 0, 0.7, config=changes)]
     )
     assert [[row.model for row in table.rows] for table in found] == [["a", "b"], ["c"]]
     assert found[1].group.start == start
-    assert start in title(found[1].group)
+    assert start in headings.title(found[1].group)
