@@ -14,8 +14,8 @@ IDENTICAL = "bit-identical"
 WITHIN = "within the seeds' interval"
 DIFFERENT = "different"
 
-# What is logged of an interval of training that depends on no clock.
-_TRAINING = ("train/loss", "train/top1", "train/gradient_norm", "train/learning_rate")
+# The one thing logged of training that a clock has a part in.
+_SPEED = "train/images_per_second"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,11 @@ def logged(folder: Path) -> Logged:
         return found
     try:
         for line in map(json.loads, path.read_text().splitlines()):
-            values = {name: line[name] for name in _TRAINING if name in line}
+            values = {
+                name: value
+                for name, value in line.items()
+                if name.startswith("train/") and name != _SPEED
+            }
             if values:
                 found[before, line["step"]] = values
                 before = line["step"]
@@ -84,7 +88,7 @@ def compare_steps(path: Path, record: records.RunRecord, ours: Logged, steps: in
     shown = unequal[0] if unequal else shared[-1]
     found = dataclasses.replace(
         found,
-        metrics={name: (theirs[shown].get(name), ours[shown].get(name)) for name in _TRAINING},
+        metrics={name: (theirs[shown].get(name), ours[shown].get(name)) for name in theirs[shown]},
     )
     if unequal:
         reason = f"what was logged of training differs in steps {shown[0] + 1} to {shown[1]}."

@@ -23,6 +23,7 @@ class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Handwritten digits, 8x8 grey PNG, cut by class into train, validation and test."""
 
     VERSION = tfds.core.Version(VERSION)
+    DIGITS = range(10)
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -31,7 +32,7 @@ class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(shape=(8, 8, 1), encoding_format="png"),
-                    "label": tfds.features.ClassLabel(names=[str(digit) for digit in range(10)]),
+                    "label": tfds.features.ClassLabel(names=list(map(str, self.DIGITS))),
                 }
             ),
             supervised_keys=("image", "label"),
@@ -42,14 +43,29 @@ class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         del dl_manager  # scikit-learn ships the pictures
         _, labels = scans()
         return {
-            split: self._generate_examples(indices)
+            split: self._generate_examples(indices[np.isin(labels[indices], self.DIGITS)])
             for split, indices in split_indices(labels).items()
         }
 
     def _generate_examples(self, indices: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
         pictures, labels = scans()
         for index in indices:
-            yield int(index), {"image": png(pictures[index]), "label": int(labels[index])}
+            yield (
+                int(index),
+                {"image": png(pictures[index]), "label": self.DIGITS.index(labels[index])},
+            )
+
+
+class DigitsLow(Digits, skip_registration=True):
+    """The digits 0 to 4: half of the classes, to learn features from."""
+
+    DIGITS = range(5)
+
+
+class DigitsHigh(Digits, skip_registration=True):
+    """The digits 5 to 9: the other half, to use those features for."""
+
+    DIGITS = range(5, 10)
 
 
 def png(picture: np.ndarray) -> bytes:

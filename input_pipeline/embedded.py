@@ -17,6 +17,8 @@ from input_pipeline.errors import DataError
 # By name, the module and the builder's class in it: TFDS is imported only where it is needed.
 _BUILDERS = {
     "digits": ("input_pipeline.digits", "Digits"),
+    "digits_low": ("input_pipeline.digits", "DigitsLow"),
+    "digits_high": ("input_pipeline.digits", "DigitsHigh"),
     "digits_multilabel": ("input_pipeline.digits_multilabel", "DigitsMultilabel"),
 }
 NAMES = tuple(_BUILDERS)
