@@ -94,6 +94,8 @@ def _average_precision(positive: np.ndarray, confidence: np.ndarray) -> float:
 def _sigmoid_loss(predictions: Predictions) -> float:
     """Returns the mean binary cross-entropy over examples and labels, nats."""
     logits = predictions["logits"].astype(np.float64)
+    if not np.isfinite(logits).all():
+        return float("nan")
     return float(np.mean(np.logaddexp(0.0, logits) - predictions["targets"] * logits))
 
 

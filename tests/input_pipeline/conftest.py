@@ -28,3 +28,8 @@ def _photograph(height, width, seed=0):
 def photograph():
     """Makes smooth noise with some detail, uint8 [height, width, 3]."""
     return _photograph
+
+
+@pytest.fixture(scope="session")
+def composed(data_dir):
+    return datasets.load("digits_multilabel", data_dir)
