@@ -119,7 +119,7 @@ def _filters(explanation: "Explanation", pictures: dict[str, bytes]) -> Iterator
     count, height, width, _ = filters.shape
     yield '<section id="filters"><h2>Filters of the first convolution</h2>'
     yield (
-        f'<p class="note">{count} kernels of {height}×{width} pixels; grey is 0, a colour is what each channel'
+        f'<p class="note">{count} kernels of {height}&times;{width} pixels; grey is 0, a colour is what each channel'
         " adds or takes away.</p>"
     )
     yield '<div class="filters">'
@@ -135,7 +135,7 @@ def _stage(explanation: "Explanation", stage: "Stage", pictures: dict[str, bytes
     count, split = explanation.searched
     slug = _slug(stage.name)
     yield f'<section id="stage-{slug}"><h2>{_text(stage.name)}'
-    yield f" <small>{channels:,} channels of {height}×{width}</small></h2>"
+    yield f" <small>{channels:,} channels of {height}&times;{width}</small></h2>"
     yield '<div class="stage"><div class="cam">'
     cam = _overlay(explanation.picture, stage.cam)
     yield _figure(cam, f"{slug}/grad-cam", "Grad-CAM here", pictures)
@@ -153,7 +153,7 @@ def _channel(channel: "Channel", slug: str, pictures: dict[str, bytes]) -> Itera
     name = f"{slug}/channel-{channel.index:04d}"
     yield f"<tr><th>{channel.index}</th>"
     mapped = _image(_colored(channel.map), f"{name}-map", "feature map", pictures)
-    yield f'<td>{mapped}<span class="value">{channel.map.min():.2g}–{channel.map.max():.2g}</span></td>'
+    yield f'<td>{mapped}<span class="value">{channel.map.min():.2g} to {channel.map.max():.2g}</span></td>'
     synthetic = _image(_small(channel.synthetic), f"{name}-synthetic", "synthetic input", pictures)
     yield f"<td>{synthetic}</td>"
     if len(channel.pictures):
@@ -178,10 +178,8 @@ def _image(image: np.ndarray, name: str, alt: str, pictures: dict[str, bytes]) -
 
 
 def _png(image: np.ndarray) -> bytes:
-    if image.ndim == 3 and (image == image[..., :1]).all():
-        image = image[..., 0]
-    else:
-        image = image[..., ::-1]
+    grey = bool((image == image[..., :1]).all())
+    image = image[..., 0] if grey else image[..., ::-1]
     return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
 
 
