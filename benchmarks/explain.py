@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from benchmarks import attribution, commands, evaluation, explain_page, features, trained
+from benchmarks import attribution, commands, evaluation, explain_page, features, tasks, trained
 from benchmarks.errors import ConfigError
-from input_pipeline import datasets, decoding, resizing
+from input_pipeline import decoding, resizing
 from input_pipeline.errors import DataError
 
 _TOP_LABELS = 5
@@ -103,7 +103,7 @@ def explain(
     channels: int = 4,
     pictures: int = 5,
     examples: int = 500,
-    steps: int = 96,
+    steps: int = 64,
 ) -> Explanation:
     """Returns what a network makes of a picture.
 
@@ -123,13 +123,14 @@ def explain(
     image, name = _picture(found, picture)
     (confidences,) = attribution.confidences(found, image[None])
     order = np.argsort(-confidences, kind="stable")[:_TOP_LABELS]
-    maps = features.feature_maps(found, image)
+    look = attribution.look(found, image)
+    maps, cams = look.maps, look.cams
     chosen = features.strongest_channels(maps, channels)
-    cams = attribution.grad_cam(found, image, int(order[0]))
     seen = _pictures(found, examples) if examples else np.zeros((0, *image.shape), np.uint8)
-    peaks = features.peak_activations(found, _in_batches(seen), chosen)
+    peaks = features.peak_activations(found, seen, chosen)
+    widths = {name: each.shape[-1] for name, each in maps.items()}
     grey = bool((image == image[..., :1]).all())
-    synthetic = features.synthetic_inputs(found, chosen, steps=steps, grey=grey)
+    synthetic = features.synthetic_inputs(found, chosen, widths, steps=steps, grey=grey)
 
     def channel(stage: str, place: int) -> Channel:
         values = peaks[stage][:, place]
@@ -145,10 +146,10 @@ def explain(
         source=found.source,
         picture=image,
         picture_name=name,
-        labels=tuple(found.class_names[label] for label in order),
+        labels=tuple(found.logit_names[label] for label in order),
         confidences=tuple(map(float, confidences[order])),
         cam_stage=large[-1] if large else next(iter(cams)),
-        occlusion=attribution.occlusion(found, image, int(order[0])),
+        occlusion=attribution.occlusion(found, image, look.logit),
         filters=features.first_filters(found),
         stages=tuple(
             Stage(
@@ -201,12 +202,8 @@ def _pictures(found: trained.Trained, examples: int) -> np.ndarray:
 def _batches(found: trained.Trained, split: str) -> Iterator[dict[str, np.ndarray]]:
     config = found.config.copy_and_resolve_references()
     config.eval_crops = 1
-    dataset = datasets.load(config.dataset, config.data_dir or None)
+    dataset = tasks.load_dataset(config)
     return evaluation.batches(config, dataset, split)
-
-
-def _in_batches(images: np.ndarray, size: int = 64) -> list[np.ndarray]:
-    return [images[start : start + size] for start in range(0, len(images), size)]
 
 
 def define_flags() -> None:
@@ -219,7 +216,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("channels", 4, "Of each stage.", lower_bound=1)
     flags.DEFINE_integer("pictures", 5, "Of the dataset, for each channel.", lower_bound=1)
     flags.DEFINE_integer("examples", 500, "Looked through for them; 0 for none.", lower_bound=0)
-    flags.DEFINE_integer("steps", 96, "Of ascent for each synthetic input.", lower_bound=1)
+    flags.DEFINE_integer("steps", 64, "Of ascent for each synthetic input.", lower_bound=1)
 
 
 def main(paths: list[str]) -> int:
