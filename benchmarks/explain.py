@@ -35,6 +35,7 @@ class Channel:
       index: which one.
       map: what it answers to the picture, float32 [height, width].
       synthetic: an input that excites it, uint8 [side, side, 3].
+      synthetic_peak: how much that does.
       pictures: those of the dataset that excite it most, uint8 [pictures, side, side, 3], the strongest first.
       peaks: how much they do, float32 [pictures].
     """
@@ -42,6 +43,7 @@ class Channel:
     index: int
     map: np.ndarray
     synthetic: np.ndarray
+    synthetic_peak: float
     pictures: np.ndarray
     peaks: np.ndarray
 
@@ -72,7 +74,8 @@ class Explanation:
       source: the run's folder or the file of weights.
       picture: as the network sees it, uint8 [side, side, 3].
       picture_name: where it is from.
-      labels: the most confident ones first.
+      decision: the labels that the picture is given.
+      labels: the most confident ones first; Grad-CAM and occlusion are about the first.
       confidences: theirs.
       cam_stage: the last stage whose maps are large enough to show a place.
       occlusion: how much confidence is lost where the picture is hidden, float32 [side, side].
@@ -86,6 +89,7 @@ class Explanation:
     source: str
     picture: np.ndarray
     picture_name: str
+    decision: tuple[str, ...]
     labels: tuple[str, ...]
     confidences: tuple[float, ...]
     cam_stage: str
@@ -132,12 +136,22 @@ def explain(
     grey = bool((image == image[..., :1]).all())
     synthetic = features.synthetic_inputs(found, chosen, widths, steps=steps, grey=grey)
 
+    reached = features.peak_activations(found, np.concatenate([*synthetic.values()]), chosen)
+    first_of = dict(
+        zip(chosen, np.cumsum([0, *map(len, chosen.values())])[:-1].tolist(), strict=True)
+    )
+
     def channel(stage: str, place: int) -> Channel:
         values = peaks[stage][:, place]
         best = np.argsort(-values, kind="stable")[:pictures]
         index = chosen[stage][place]
         return Channel(
-            index, maps[stage][..., index], synthetic[stage][place], seen[best], values[best]
+            index=index,
+            map=maps[stage][..., index],
+            synthetic=synthetic[stage][place],
+            synthetic_peak=float(reached[stage][first_of[stage] + place, place]),
+            pictures=seen[best],
+            peaks=values[best],
         )
 
     large = [each for each, cam in cams.items() if min(cam.shape) >= _SMALLEST_CAM]
@@ -146,6 +160,7 @@ def explain(
         source=found.source,
         picture=image,
         picture_name=name,
+        decision=_decision(found, confidences),
         labels=tuple(found.logit_names[label] for label in order),
         confidences=tuple(map(float, confidences[order])),
         cam_stage=large[-1] if large else next(iter(cams)),
@@ -163,6 +178,11 @@ def explain(
         searched=(len(seen), found.config.train_split),
         steps=steps,
     )
+
+
+def _decision(found: trained.Trained, confidences: np.ndarray) -> tuple[str, ...]:
+    above = None if found.thresholds is None else confidences >= found.thresholds
+    return found.model.task.decide(confidences, above, found.class_names)
 
 
 def _picture(found: trained.Trained, path: str | Path | None) -> tuple[np.ndarray, str]:

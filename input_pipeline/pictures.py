@@ -28,7 +28,7 @@ class PictureBatch(NamedTuple):
 
 
 def find(paths: Sequence[str | os.PathLike]) -> list[Path]:
-    """Returns the files named, and in place of each folder the pictures anywhere below it, sorted; hidden ones are left out.
+    """Returns the files named, and for each folder the pictures anywhere below it, sorted; hidden ones are left out.
 
     Raises:
         DataError: A folder holds no pictures.
