@@ -125,7 +125,7 @@ def define_flags() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    commands.restart_with_allocator()
+    # Not with the allocator's settings: starting again takes longer than they gain for a few pictures.
     commands.use_compilation_cache()
     given = flags.FLAGS
     if not arguments:
