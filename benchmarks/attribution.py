@@ -1,5 +1,6 @@
 """Which part of a picture a decision rests on: Grad-CAM and occlusion."""
 
+import dataclasses
 import functools
 
 import jax
@@ -12,24 +13,47 @@ from benchmarks.trained import Trained
 _OCCLUDED = 0.25  # of a side
 _POSITIONS = 13  # of the square, along a side
 _BATCH = 32
+STAGE = "stage:"  # what a stage's name begins with in `PureModel.stage_names`
 
 
-def grad_cam(found: Trained, image: np.ndarray, logit: int) -> dict[str, np.ndarray]:
-    """Returns each stage's Grad-CAM of a logit by name, float32 [height, width], not negative.
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What a network makes of one picture.
+
+    Attributes:
+      logit: the highest one.
+      maps: each stage's output [height, width, channels] by name, in order, float32.
+      cams: each stage's Grad-CAM of that logit [height, width] by name, float32, not negative.
+    """
+
+    logit: int
+    maps: dict[str, np.ndarray]
+    cams: dict[str, np.ndarray]
+
+
+def look(found: Trained, image: np.ndarray) -> Look:
+    """Returns the stages' outputs and what of them speaks for the highest logit.
 
     Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2; they take the last stage.
 
     Args:
       found: the model.
       image: uint8 [side, side, 3].
-      logit: which one.
     """
-    maps = _grad_cam(found.model, found.params, found.batch_stats, image[None], logit)
-    return {name: np.asarray(each[0]) for name, each in maps.items()}
+    logit, maps, cams = jax.device_get(
+        _look(found.model, found.params, found.batch_stats, image[None])
+    )
+    # Dicts come out of `jax.jit` sorted.
+    stages = [name.removeprefix(STAGE) for name in found.model.stage_names]
+    return Look(
+        int(logit),
+        {name: maps[name][0].astype(np.float32) for name in stages},
+        {name: cams[name][0] for name in stages},
+    )
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _grad_cam(model, params, batch_stats, images, logit):
+def _look(model, params, batch_stats, images):
     module = model.merge(params, batch_stats)
     images = model.normalise(images).astype(module.dtype or jnp.float32)
     mode = models.Mode()
@@ -39,22 +63,24 @@ def _grad_cam(model, params, batch_stats, images, logit):
         for name, stage in module.stages().items():
             x = stage(x, mode)
             outputs[name] = x = x + added[name] if added else x
-        return module.classify(x, mode)[:, logit].astype(jnp.float32).sum(), outputs
+        logits = module.classify(x, mode)[0].astype(jnp.float32)
+        return logits.max(), (logits.argmax(), outputs)
 
-    shapes = jax.eval_shape(lambda: forward({})[1])
+    shapes = jax.eval_shape(lambda: forward({})[1][1])
     # The gradient by what is added to a stage's output is the gradient by that output: one pass for all stages.
     zeros = jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), shapes)
-    gradients, outputs = jax.grad(forward, has_aux=True)(zeros)
-    return {
+    gradients, (logit, outputs) = jax.grad(forward, has_aux=True)(zeros)
+    cams = {
         name: jax.nn.relu(jnp.sum(gradient.mean((1, 2), keepdims=True) * outputs[name], -1)).astype(
             jnp.float32
         )
         for name, gradient in gradients.items()
     }
+    return logit, outputs, cams
 
 
 def occlusion(found: Trained, image: np.ndarray, logit: int) -> np.ndarray:
-    """Returns how much of the softmax confidence in a class is lost where a grey square hides the picture.
+    """Returns how much confidence in a class is lost where a grey square hides the picture.
 
     Zeiler and Fergus 2014, arXiv:1311.2901, section 4.2. float32 [side, side]: for each pixel the mean over the squares
     that hide it; negative where the confidence grows.
@@ -62,7 +88,7 @@ def occlusion(found: Trained, image: np.ndarray, logit: int) -> np.ndarray:
     Args:
       found: the model.
       image: uint8 [side, side, 3].
-      logit: the class.
+      logit: the class's.
     """
     side = len(image)
     square = max(1, round(side * _OCCLUDED))
@@ -82,16 +108,21 @@ def occlusion(found: Trained, image: np.ndarray, logit: int) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _softmax(model, params, batch_stats, images):
-    return jax.nn.softmax(model.logits(params, batch_stats, images))
+def _confidences(model, params, batch_stats, images):
+    return model.task.confidences(model.logits(params, batch_stats, images))
 
 
 def confidences(found: Trained, images: np.ndarray) -> np.ndarray:
-    """Returns the softmax [images, classes] of any number of images."""
+    """Returns the confidence of each logit [images, num_logits] of images uint8 [images, side, side, 3]."""
     rows = []
     for first in range(0, len(images), _BATCH):
         part = images[first : first + _BATCH]
-        padded = np.concatenate([part, np.zeros((_BATCH - len(part), *part.shape[1:]), np.uint8)])
-        answer = _softmax(found.model, found.params, found.batch_stats, padded)
+        answer = _confidences(found.model, found.params, found.batch_stats, filled(part, _BATCH))
         rows.append(np.asarray(answer)[: len(part)])
     return np.concatenate(rows)
+
+
+def filled(images: np.ndarray, size: int) -> np.ndarray:
+    """Returns a batch of this size, black pictures filling it up, so that one compiled program serves any number."""
+    missing = size - len(images)
+    return np.concatenate([images, np.zeros((missing, *images.shape[1:]), np.uint8)])

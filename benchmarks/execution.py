@@ -125,8 +125,7 @@ def execute(
         digest = checkpoints.weights_digest(params, batch_stats)
         checkpoints.save_weights(run.workdir, params, batch_stats)
         if jax.process_index() == 0:
-            names = tasks.TASKS[config.task].logit_names(run.dataset.class_names)
-            trained.write_class_names(run.workdir, names)
+            trained.write_class_names(run.workdir, run.dataset.class_names)
         record = dataclasses.replace(
             runs.with_facts(runs.planned_record(run, started, "completed"), run),
             metrics=records.Metrics(**measured),

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from benchmarks import attribution, commands, evaluation, explain_page, features, trained
+from benchmarks import attribution, commands, evaluation, explain_page, features, tasks, trained
 from benchmarks.errors import ConfigError
-from input_pipeline import datasets, decoding, resizing
+from input_pipeline import decoding, resizing
 from input_pipeline.errors import DataError
 
 _TOP_LABELS = 5
@@ -35,6 +35,7 @@ class Channel:
       index: which one.
       map: what it answers to the picture, float32 [height, width].
       synthetic: an input that excites it, uint8 [side, side, 3].
+      synthetic_peak: how much that does.
       pictures: those of the dataset that excite it most, uint8 [pictures, side, side, 3], the strongest first.
       peaks: how much they do, float32 [pictures].
     """
@@ -42,6 +43,7 @@ class Channel:
     index: int
     map: np.ndarray
     synthetic: np.ndarray
+    synthetic_peak: float
     pictures: np.ndarray
     peaks: np.ndarray
 
@@ -72,7 +74,8 @@ class Explanation:
       source: the run's folder or the file of weights.
       picture: as the network sees it, uint8 [side, side, 3].
       picture_name: where it is from.
-      labels: the most confident ones first.
+      decision: the labels that the picture is given.
+      labels: the most confident ones first; Grad-CAM and occlusion are about the first.
       confidences: theirs.
       cam_stage: the last stage whose maps are large enough to show a place.
       occlusion: how much confidence is lost where the picture is hidden, float32 [side, side].
@@ -86,6 +89,7 @@ class Explanation:
     source: str
     picture: np.ndarray
     picture_name: str
+    decision: tuple[str, ...]
     labels: tuple[str, ...]
     confidences: tuple[float, ...]
     cam_stage: str
@@ -103,7 +107,7 @@ def explain(
     channels: int = 4,
     pictures: int = 5,
     examples: int = 500,
-    steps: int = 96,
+    steps: int = 64,
 ) -> Explanation:
     """Returns what a network makes of a picture.
 
@@ -123,20 +127,31 @@ def explain(
     image, name = _picture(found, picture)
     (confidences,) = attribution.confidences(found, image[None])
     order = np.argsort(-confidences, kind="stable")[:_TOP_LABELS]
-    maps = features.feature_maps(found, image)
+    look = attribution.look(found, image)
+    maps, cams = look.maps, look.cams
     chosen = features.strongest_channels(maps, channels)
-    cams = attribution.grad_cam(found, image, int(order[0]))
     seen = _pictures(found, examples) if examples else np.zeros((0, *image.shape), np.uint8)
-    peaks = features.peak_activations(found, _in_batches(seen), chosen)
+    peaks = features.peak_activations(found, seen, chosen)
+    widths = {name: each.shape[-1] for name, each in maps.items()}
     grey = bool((image == image[..., :1]).all())
-    synthetic = features.synthetic_inputs(found, chosen, steps=steps, grey=grey)
+    synthetic = features.synthetic_inputs(found, chosen, widths, steps=steps, grey=grey)
+
+    reached = features.peak_activations(found, np.concatenate([*synthetic.values()]), chosen)
+    first_of = dict(
+        zip(chosen, np.cumsum([0, *map(len, chosen.values())])[:-1].tolist(), strict=True)
+    )
 
     def channel(stage: str, place: int) -> Channel:
         values = peaks[stage][:, place]
         best = np.argsort(-values, kind="stable")[:pictures]
         index = chosen[stage][place]
         return Channel(
-            index, maps[stage][..., index], synthetic[stage][place], seen[best], values[best]
+            index=index,
+            map=maps[stage][..., index],
+            synthetic=synthetic[stage][place],
+            synthetic_peak=float(reached[stage][first_of[stage] + place, place]),
+            pictures=seen[best],
+            peaks=values[best],
         )
 
     large = [each for each, cam in cams.items() if min(cam.shape) >= _SMALLEST_CAM]
@@ -145,10 +160,11 @@ def explain(
         source=found.source,
         picture=image,
         picture_name=name,
-        labels=tuple(found.class_names[label] for label in order),
+        decision=_decision(found, confidences),
+        labels=tuple(found.logit_names[label] for label in order),
         confidences=tuple(map(float, confidences[order])),
         cam_stage=large[-1] if large else next(iter(cams)),
-        occlusion=attribution.occlusion(found, image, int(order[0])),
+        occlusion=attribution.occlusion(found, image, look.logit),
         filters=features.first_filters(found),
         stages=tuple(
             Stage(
@@ -162,6 +178,11 @@ def explain(
         searched=(len(seen), found.config.train_split),
         steps=steps,
     )
+
+
+def _decision(found: trained.Trained, confidences: np.ndarray) -> tuple[str, ...]:
+    above = None if found.thresholds is None else confidences >= found.thresholds
+    return found.model.task.decide(confidences, above, found.class_names)
 
 
 def _picture(found: trained.Trained, path: str | Path | None) -> tuple[np.ndarray, str]:
@@ -201,12 +222,8 @@ def _pictures(found: trained.Trained, examples: int) -> np.ndarray:
 def _batches(found: trained.Trained, split: str) -> Iterator[dict[str, np.ndarray]]:
     config = found.config.copy_and_resolve_references()
     config.eval_crops = 1
-    dataset = datasets.load(config.dataset, config.data_dir or None)
+    dataset = tasks.load_dataset(config)
     return evaluation.batches(config, dataset, split)
-
-
-def _in_batches(images: np.ndarray, size: int = 64) -> list[np.ndarray]:
-    return [images[start : start + size] for start in range(0, len(images), size)]
 
 
 def define_flags() -> None:
@@ -219,7 +236,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("channels", 4, "Of each stage.", lower_bound=1)
     flags.DEFINE_integer("pictures", 5, "Of the dataset, for each channel.", lower_bound=1)
     flags.DEFINE_integer("examples", 500, "Looked through for them; 0 for none.", lower_bound=0)
-    flags.DEFINE_integer("steps", 96, "Of ascent for each synthetic input.", lower_bound=1)
+    flags.DEFINE_integer("steps", 64, "Of ascent for each synthetic input.", lower_bound=1)
 
 
 def main(paths: list[str]) -> int:

@@ -48,6 +48,7 @@ def render(explanation: "Explanation", pictures: dict[str, bytes] | None = None)
     body = [
         *_decision(explanation, pictures),
         *_filters(explanation, pictures),
+        _legend(explanation),
         *(line for stage in explanation.stages for line in _stage(explanation, stage, pictures)),
     ]
     style = resources.files(benchmarks).joinpath(_STYLE).read_text()
@@ -80,20 +81,20 @@ def _decision(explanation: "Explanation", pictures: dict[str, bytes]) -> Iterato
     picture = explanation.picture
     (cam,) = (each.cam for each in explanation.stages if each.name == explanation.cam_stage)
     lost = explanation.occlusion
-    label = explanation.labels[0]
+    label, decided = explanation.labels[0], ", ".join(explanation.decision) or "none"
     yield '<section id="decision">'
-    yield f"<h2>Decision: <b>{_text(label)}</b>, {explanation.confidences[0]:.1%} confident</h2>"
+    yield f"<h2>Decision: <b>{_text(decided)}</b></h2>"
     yield '<div class="answer"><div class="trio">'
     shown = (
         ("picture", "The picture", _large(picture)),
         (
             "grad-cam",
-            f"Grad-CAM at {explanation.cam_stage}: what speaks for it",
+            f"Grad-CAM at {explanation.cam_stage}: what speaks for {label}",
             _overlay(picture, cam),
         ),
         (
             "occlusion",
-            f"Occlusion: hiding it costs up to {max(0.0, float(lost.max())):.0%} confidence",
+            f"Occlusion: hiding it costs up to {max(0.0, float(lost.max())):.1%} of confidence in {label}",
             _overlay(picture, np.maximum(lost, 0)),
         ),
     )
@@ -117,10 +118,18 @@ def _decision(explanation: "Explanation", pictures: dict[str, bytes]) -> Iterato
 def _filters(explanation: "Explanation", pictures: dict[str, bytes]) -> Iterator[str]:
     filters = explanation.filters
     count, height, width, _ = filters.shape
+    grey = bool((explanation.picture == explanation.picture[..., :1]).all())
+    if grey:
+        filters = filters.sum(-1, keepdims=True).repeat(3, -1)
+    shown = (
+        "bright adds and dark takes away, summed over the colours, for the picture is grey"
+        if grey
+        else "a colour is what each channel adds or takes away"
+    )
     yield '<section id="filters"><h2>Filters of the first convolution</h2>'
     yield (
-        f'<p class="note">{count} kernels of {height}×{width} pixels; grey is 0, a colour is what each channel'
-        " adds or takes away.</p>"
+        f'<p class="note">{count} kernels of {height}&times;{width} pixels; middle grey is 0,'
+        f" {shown}.</p>"
     )
     yield '<div class="filters">'
     for index, kernel in enumerate(filters):
@@ -130,12 +139,22 @@ def _filters(explanation: "Explanation", pictures: dict[str, bytes]) -> Iterator
     yield "</div></section>"
 
 
+def _legend(explanation: "Explanation") -> str:
+    return (
+        '<p class="note legend">Each stage below shows the channels that this picture excites most: where they'
+        " answer to it (the map, dark to bright, with its lowest and highest value), a synthetic input that was made to"
+        f" excite it by {explanation.steps} steps of gradient ascent (Erhan et al. 2009, Olah et al. 2017), and"
+        " the pictures of the dataset that excite it most. The number below a picture is the highest value that the"
+        " channel has anywhere in it.</p>"
+    )
+
+
 def _stage(explanation: "Explanation", stage: "Stage", pictures: dict[str, bytes]) -> Iterator[str]:
     height, width, channels = stage.shape
     count, split = explanation.searched
     slug = _slug(stage.name)
     yield f'<section id="stage-{slug}"><h2>{_text(stage.name)}'
-    yield f" <small>{channels:,} channels of {height}×{width}</small></h2>"
+    yield f" <small>{channels:,} channels of {height}&times;{width}</small></h2>"
     yield '<div class="stage"><div class="cam">'
     cam = _overlay(explanation.picture, stage.cam)
     yield _figure(cam, f"{slug}/grad-cam", "Grad-CAM here", pictures)
@@ -153,9 +172,9 @@ def _channel(channel: "Channel", slug: str, pictures: dict[str, bytes]) -> Itera
     name = f"{slug}/channel-{channel.index:04d}"
     yield f"<tr><th>{channel.index}</th>"
     mapped = _image(_colored(channel.map), f"{name}-map", "feature map", pictures)
-    yield f'<td>{mapped}<span class="value">{channel.map.min():.2g}–{channel.map.max():.2g}</span></td>'
+    yield f'<td>{mapped}<span class="value">{channel.map.min():.2g} to {channel.map.max():.2g}</span></td>'
     synthetic = _image(_small(channel.synthetic), f"{name}-synthetic", "synthetic input", pictures)
-    yield f"<td>{synthetic}</td>"
+    yield f'<td>{synthetic}<span class="value">{channel.synthetic_peak:.2g}</span></td>'
     if len(channel.pictures):
         yield '<td><div class="row">'
         for place, (picture, peak) in enumerate(zip(channel.pictures, channel.peaks, strict=True)):
@@ -178,10 +197,8 @@ def _image(image: np.ndarray, name: str, alt: str, pictures: dict[str, bytes]) -
 
 
 def _png(image: np.ndarray) -> bytes:
-    if image.ndim == 3 and (image == image[..., :1]).all():
-        image = image[..., 0]
-    else:
-        image = image[..., ::-1]
+    grey = bool((image == image[..., :1]).all())
+    image = image[..., 0] if grey else image[..., ::-1]
     return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
 
 

@@ -148,7 +148,7 @@ def _describe(found: trained.Trained, file_format: str) -> dict[str, Any]:
         "format": file_format,
         "model": found.label,
         "task": config.task,
-        "labels": list(found.class_names),
+        "labels": list(found.logit_names),
         "input": {
             "shape": ["batch", side, side, 3],
             "dtype": "uint8",
@@ -166,6 +166,9 @@ def _describe(found: trained.Trained, file_format: str) -> dict[str, Any]:
         "platforms": list(PLATFORMS) if file_format == "stablehlo" else None,
         "use": _USE[file_format],
         "jax": jax.__version__,
+        "decision": found.record
+        and found.record.decision
+        and dataclasses.asdict(found.record.decision),
         "weights_digest": found.record and found.record.weights_digest,
         "dataset": found.record and dataclasses.asdict(found.record.dataset),
     }

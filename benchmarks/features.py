@@ -7,7 +7,7 @@ scaled by its wavelength, which is shifted by chance before each step.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +15,12 @@ import numpy as np
 import optax
 from flax import nnx
 
+from benchmarks.attribution import filled
 from benchmarks.trained import Trained
 
 _LEARNING_RATE = 0.08
+_BLUR = 0.25  # cycles a pixel: where a coefficient is scaled to 1 / e
+_BATCH = 64
 _CHUNK = 8  # synthetic inputs that are sought at once
 
 
@@ -33,17 +36,6 @@ def first_filters(found: Trained) -> np.ndarray:
 
 def _reads_pictures(shape: tuple[int, ...]) -> bool:
     return len(shape) == 4 and shape[2] == 3
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _maps(model, params, batch_stats, images):
-    return model.merge(params, batch_stats).stage_outputs(model.normalise(images))
-
-
-def feature_maps(found: Trained, image: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns each stage's output [height, width, channels] by name, float32, for an image uint8 [side, side, 3]."""
-    outputs = _maps(found.model, found.params, found.batch_stats, image[None])
-    return {name: np.asarray(output[0], np.float32) for name, output in outputs.items()}
 
 
 def strongest_channels(maps: Mapping[str, np.ndarray], count: int) -> dict[str, list[int]]:
@@ -62,47 +54,55 @@ def _peaks(model, params, batch_stats, images, channels):
 
 
 def peak_activations(
-    found: Trained, batches: Sequence[np.ndarray], channels: Mapping[str, list[int]]
+    found: Trained, images: np.ndarray, channels: Mapping[str, list[int]]
 ) -> dict[str, np.ndarray]:
     """Returns, for each stage, the highest value anywhere in each picture: [pictures, channels asked for].
 
     Args:
       found: the model.
-      batches: of pictures, uint8 [batch, side, side, 3].
+      images: the pictures, uint8 [pictures, side, side, 3].
       channels: by stage.
     """
     chosen = {name: jnp.array(each) for name, each in channels.items()}
-    if not batches:
+    if not len(images):
         return {name: np.zeros((0, len(each)), np.float32) for name, each in channels.items()}
+    chosen = {name: jnp.array(each) for name, each in channels.items()}
     per_batch = [
-        _peaks(found.model, found.params, found.batch_stats, images, chosen) for images in batches
+        _peaks(
+            found.model,
+            found.params,
+            found.batch_stats,
+            filled(images[first : first + _BATCH], _BATCH),
+            chosen,
+        )
+        for first in range(0, len(images), _BATCH)
     ]
     fetched = jax.device_get(per_batch)
-    return {name: np.concatenate([each[name] for each in fetched]) for name in channels}
+    return {
+        name: np.concatenate([each[name] for each in fetched])[: len(images)] for name in channels
+    }
 
 
 def synthetic_inputs(
-    found: Trained, channels: Mapping[str, list[int]], *, steps: int, grey: bool, seed: int = 0
+    found: Trained,
+    channels: Mapping[str, list[int]],
+    widths: Mapping[str, int],
+    *,
+    steps: int,
+    grey: bool,
+    seed: int = 0,
 ) -> dict[str, np.ndarray]:
     """Returns, for each stage, pictures that excite its channels, uint8 [channels asked for, side, side, 3].
 
     Args:
       found: the model.
       channels: by stage.
+      widths: how many channels each stage has.
       steps: of gradient ascent.
       grey: seek grey pictures: a network that saw no colour says nothing of it.
       seed: of where the search starts and of the shifts.
     """
     asked = [(name, channel) for name, each in channels.items() for channel in each]
-    widths = {
-        name: output.shape[-1]
-        for name, output in jax.eval_shape(
-            functools.partial(_maps, found.model),
-            found.params,
-            found.batch_stats,
-            jax.ShapeDtypeStruct((1, found.image_size, found.image_size, 3), jnp.uint8),
-        ).items()
-    }
     pictures = []
     for first in range(0, len(asked), _CHUNK):
         chunk = asked[first : first + _CHUNK]
@@ -160,6 +160,11 @@ def _ascend(model, side, steps, grey, params, batch_stats, wanted, key):
 
 
 def _wavelengths(side: int) -> np.ndarray:
-    """Returns the scale of each Fourier coefficient, [side, side // 2 + 1, 1]: natural pictures fall off as 1 / f."""
+    """Returns the scale of each Fourier coefficient, [side, side // 2 + 1, 1].
+
+    Natural pictures fall off as 1 / f; the finest detail is blurred away beyond that, for networks answer to it and
+    people see nothing in it.
+    """
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
-    return (1 / np.maximum(frequency, 1 / side) / np.sqrt(side))[..., None].astype(np.float32)
+    scale = np.exp(-((frequency / _BLUR) ** 2)) / np.maximum(frequency, 1 / side)
+    return (scale / np.sqrt(side))[..., None].astype(np.float32)

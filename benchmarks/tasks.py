@@ -74,6 +74,22 @@ class Task:
         """Returns logits [batch, num_logits] of the crops' mean confidence, from [batch, crops, num_logits]."""
         raise NotImplementedError
 
+    def confidences(self, logits: jax.Array) -> jax.Array:
+        """Returns the confidence in each logit's class, from 0 to 1, [batch, num_logits]."""
+        raise NotImplementedError
+
+    def decide(
+        self, confidence: np.ndarray, above: np.ndarray | None, class_names: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Returns the classes that one picture is given.
+
+        Args:
+          confidence: in each logit's class [num_logits].
+          above: whether it reaches its threshold [num_logits]; None where nothing is decided by one.
+          class_names: of the dataset.
+        """
+        raise NotImplementedError
+
     def predict(self, logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
         """Returns what is kept of each example: arrays by name, [batch, ...]."""
         raise NotImplementedError
@@ -119,6 +135,14 @@ class SingleLabel(Task):
         """Averages the softmax: Krizhevsky et al. 2012, section 4.1."""
         return jax.nn.logsumexp(jax.nn.log_softmax(logits), axis=1) - jnp.log(logits.shape[1])
 
+    def confidences(self, logits):
+        return jax.nn.softmax(logits)
+
+    def decide(self, confidence, above, class_names):
+        """Returns the class of highest confidence, or none where that is below the threshold asked for."""
+        best = int(np.argmax(confidence))
+        return (class_names[best],) if above is None or above[best] else ()
+
     def predict(self, logits, labels):
         """Returns label, predicted (the class of the highest logit), confidence, loss and rank.
 
@@ -159,6 +183,9 @@ class _Sigmoid(Task):
         positive = jax.nn.logsumexp(jax.nn.log_sigmoid(logits), axis=1)
         return positive - jax.nn.logsumexp(jax.nn.log_sigmoid(-logits), axis=1)
 
+    def confidences(self, logits):
+        return jax.nn.sigmoid(logits)
+
     def predict(self, logits, labels):
         """Returns logits and targets (0 and 1), both float32 [batch, num_logits]."""
         return {"logits": logits, "targets": self._hard_targets(labels)}
@@ -186,6 +213,9 @@ class Binary(_Sigmoid):
     def logit_names(self, class_names):
         return class_names[1:]
 
+    def decide(self, confidence, above, class_names):
+        return (class_names[int(above[0])],)
+
     def metrics(self, predictions, thresholds):
         return metrics.binary(predictions, thresholds)
 
@@ -205,6 +235,9 @@ class MultiLabel(_Sigmoid):
 
     def label_spec(self, batch_size, num_logits):
         return jax.ShapeDtypeStruct((batch_size, num_logits), jnp.float32)
+
+    def decide(self, confidence, above, class_names):
+        return tuple(name for name, yes in zip(class_names, above, strict=True) if yes)
 
     def metrics(self, predictions, thresholds):
         return metrics.multi_label(predictions, thresholds)

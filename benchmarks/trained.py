@@ -55,7 +55,7 @@ class Trained:
 
     @functools.cached_property
     def class_names(self) -> tuple[str, ...]:
-        """What each logit stands for.
+        """The classes of its dataset.
 
         A run keeps its own; one that does not yet is asked for its dataset, which may raise `DataError`. Files of 1000
         classes are ImageNet's, any other's are numbered.
@@ -65,18 +65,26 @@ class Trained:
         path = Path(self.source) / _CLASS_NAMES
         if path.exists():
             return tuple(json.loads(path.read_text()))
-        return self.model.task.logit_names(tasks.load_dataset(self.config).class_names)
+        return tasks.load_dataset(self.config).class_names
+
+    @property
+    def logit_names(self) -> tuple[str, ...]:
+        """Which class each logit speaks for."""
+        return self.model.task.logit_names(self.class_names)
 
     @property
     def thresholds(self) -> np.ndarray | None:
-        """The confidence from which each logit's class is decided for; None where none is."""
+        """Of each logit's confidence [num_logits]: those chosen on the validation split, a half of a file.
+
+        None where nothing is decided by a threshold.
+        """
         decision = self.record and self.record.decision
-        if decision is None:
-            return self.model.task.default_thresholds(self.model.num_logits)
-        return np.array(list(decision.thresholds.values()))
+        if decision and decision.thresholds:
+            return np.array([*decision.thresholds.values()])
+        return self.model.task.default_thresholds(self.model.num_logits)
 
     def logits(self, images: jax.Array) -> jax.Array:
-        """Returns float32 logits [batch, num_classes] of uint8 images [batch, height, width, 3]."""
+        """Returns float32 logits [batch, num_logits] of uint8 images [batch, height, width, 3]."""
         return self.model.logits(self.params, self.batch_stats, images)
 
     def module(self) -> models.Classifier:

@@ -104,11 +104,20 @@ def _is_plain_png(data: bytes) -> bool:
 
 def _decode_with_pillow(data: bytes) -> np.ndarray:
     with Image.open(io.BytesIO(data)) as picture:
-        if picture.getexif().get(_EXIF_ORIENTATION, 1) != 1:
-            picture = ImageOps.exif_transpose(picture)
-        if picture.mode.startswith("I"):  # Pillow's own conversion would clip at 255
-            grey = np.clip(np.asarray(picture).astype(np.int64), 0, 65535)
-            return np.repeat(np.rint(grey / 257).astype(np.uint8)[:, :, None], 3, axis=2)
-        if picture.mode == "F":
-            raise DataError("floating point brightness has no fixed range; save it with 8 bits")
-        return np.array(picture.convert("RGB"))
+        return to_rgb(picture)
+
+
+def to_rgb(picture: Image.Image) -> np.ndarray:
+    """Returns an image of Pillow's as RGB uint8 [height, width, 3], as `decode` would its file.
+
+    Raises:
+        DataError: Its pixels are floating point.
+    """
+    if picture.getexif().get(_EXIF_ORIENTATION, 1) != 1:
+        picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I"):  # Pillow's own conversion would clip at 255
+        grey = np.clip(np.asarray(picture).astype(np.int64), 0, 65535)
+        return np.repeat(np.rint(grey / 257).astype(np.uint8)[:, :, None], 3, axis=2)
+    if picture.mode == "F":
+        raise DataError("floating point brightness has no fixed range; save it with 8 bits")
+    return np.array(picture.convert("RGB"))

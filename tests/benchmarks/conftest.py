@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import models
-from benchmarks import commands
+from benchmarks import commands, train
 from benchmarks.config import default_config
 
 _HERE = Path(__file__).parent
@@ -51,6 +52,19 @@ def make_config(data_dir):
 def config(make_config):
     """Twelve steps of `tiny` on digits, the test's own to change."""
     return make_config()
+
+
+@pytest.fixture(scope="session")
+def short_run(tmp_path_factory, make_config):
+    """(folder, record) of a short run of `tiny` on digits, which no test changes."""
+    folder = tmp_path_factory.mktemp("short") / "run"
+    return folder, train.train_and_evaluate(make_config(), folder)
+
+
+@pytest.fixture
+def copied_run(short_run, tmp_path):
+    """The folder of that run, the test's own to change."""
+    return shutil.copytree(short_run[0], tmp_path / "run")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 import models
-from benchmarks import checkpoints, evaluate, program, train
+from benchmarks import checkpoints, evaluate, program
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from models import pretrained
@@ -15,10 +15,9 @@ from results import records
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, make_config):
+def trained(short_run):
     """(folder, record) of a short run of `tiny` on digits."""
-    folder = tmp_path_factory.mktemp("trained")
-    return folder, train.train_and_evaluate(make_config(), folder)
+    return short_run
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,124 @@
+"""Calibrates a run's confidences: one temperature, fitted on the validation split, that its record then holds.
+
+    python -m benchmarks.calibrate --workdir=runs/digits/runs/resnet50-seed0
+
+Logits are divided by the temperature before confidences are made of them, which changes no order (Guo et al. 2017,
+arXiv:1706.04599, section 4.2). The metrics in the record stay those of the logits as they are, and so do thresholds.
+"""
+
+import contextlib
+import dataclasses
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from scipy import optimize
+
+from benchmarks import commands, devices, evaluation, tasks, trained
+from benchmarks.errors import ConfigError
+from results import records
+
+_COLDEST, _HOTTEST = 1e-2, 1e2
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """A temperature, and what it does to the split that it was fitted on.
+
+    Attributes:
+      temperature: what logits are divided by; above 1 the model was too sure of itself.
+      split: the validation split.
+      examples: how many there were.
+      loss_before, loss_after: mean negative log-likelihood, nats.
+    """
+
+    temperature: float
+    split: str
+    examples: int
+    loss_before: float
+    loss_after: float
+
+
+def fit_temperature(task: tasks.Task, logits: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the temperature at which the mean loss is lowest.
+
+    Args:
+      task: what the logits are for.
+      logits: [examples, num_logits].
+      labels: as the task has them.
+    """
+    found = optimize.minimize_scalar(
+        lambda logarithm: _mean_loss(task, logits / np.exp(logarithm), labels),
+        bounds=(np.log(_COLDEST), np.log(_HOTTEST)),
+        method="bounded",
+        options={"xatol": 1e-4},
+    )
+    return float(np.exp(found.x))
+
+
+def _mean_loss(task: tasks.Task, logits: np.ndarray, labels: np.ndarray) -> float:
+    targets = task.targets(jnp.asarray(labels), logits.shape[-1], 0.0)
+    return float(np.mean(np.asarray(task.loss(jnp.asarray(logits), targets)), dtype=np.float64))
+
+
+def calibrate(workdir: str | Path) -> Calibration:
+    """Fits the temperature of a finished run's confidences and writes it into the run's record.
+
+    Raises:
+      ConfigError, CheckpointError, DataError: no such run, damaged weights, no validation split, or no data.
+    """
+    found = trained.from_run(workdir)
+    split = found.config.validation_split
+    if not split:
+        raise ConfigError(f"the run in {workdir} has no validation split to calibrate on.")
+    logits, labels = _logits(found, split)
+    task = found.model.task
+    temperature = fit_temperature(task, logits, labels)
+    decision = dataclasses.replace(
+        found.record.decision or records.Decision(), temperature=temperature
+    )
+    record = dataclasses.replace(found.record, decision=decision)
+    records.write(record, Path(workdir) / "record.json")
+    return Calibration(
+        temperature,
+        split,
+        len(labels),
+        _mean_loss(task, logits, labels),
+        _mean_loss(task, logits / temperature, labels),
+    )
+
+
+def _logits(found: trained.Trained, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (logits [examples, num_logits], labels) of a split's examples that can be read."""
+    mesh = devices.create_mesh()
+    answer = jax.jit(found.model.logits, out_shardings=devices.replicated(mesh))
+    dataset = tasks.load_dataset(found.config)
+    logits, labels = [], []
+    with contextlib.closing(evaluation.batches(found.config, dataset, split)) as batches:
+        for batch in batches:
+            counted = batch["mask"] > 0
+            image = devices.place_batch({"image": batch["image"]}, mesh)["image"]
+            logits.append(np.asarray(answer(found.params, found.batch_stats, image))[counted])
+            labels.append(batch["label"][counted])
+    return np.concatenate(logits), np.concatenate(labels)
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("workdir", None, "A finished run's folder.")
+    flags.mark_flag_as_required("workdir")
+
+
+def main() -> None:
+    commands.restart_with_allocator()
+    commands.use_compilation_cache()
+    done = calibrate(flags.FLAGS.workdir)
+    print(
+        f"temperature {done.temperature:.4f}: loss on {done.examples:,} examples of {done.split}"
+        f" {done.loss_before:.4f} before, {done.loss_after:.4f} after; the record has it"
+    )
+
+
+if __name__ == "__main__":
+    commands.run(main, define_flags)

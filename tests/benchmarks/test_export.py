@@ -1,0 +1,89 @@
+"""An exported file gives the run's logits in a process that has JAX and nothing of this project."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks import export, trained
+from benchmarks.errors import ConfigError
+from models import pretrained
+
+_ALONE = """
+import sys, json, numpy as np
+from jax import export
+images = np.load(sys.argv[2])
+program = export.deserialize(bytearray(open(sys.argv[1], "rb").read()))
+assert "models" not in sys.modules and set(program.platforms) == {"cpu", "cuda", "tpu"}
+np.save(sys.argv[3], np.asarray(program.call(images)))
+"""
+
+
+@pytest.fixture(scope="module")
+def found(short_run):
+    return trained.from_run(short_run[0])
+
+
+def images(found, count):
+    generator = np.random.default_rng(0)
+    return generator.integers(0, 256, (count, found.image_size, found.image_size, 3), np.uint8)
+
+
+def test_a_stablehlo_file_runs_without_the_project_on_any_batch_size(found, tmp_path):
+    pytest.importorskip("flatbuffers", reason="stablehlo files need the extra [export]")
+    exported = export.export_trained(found, "stablehlo", tmp_path / "tiny.stablehlo")
+    assert exported.largest_difference < 1e-5
+    pictures = images(found, 3)
+    np.save(tmp_path / "images.npy", pictures)
+    arguments = [exported.path, tmp_path / "images.npy", tmp_path / "logits.npy"]
+    ended = subprocess.run(
+        [sys.executable, "-c", _ALONE, *map(str, arguments)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    logits = np.load(tmp_path / "logits.npy")
+    np.testing.assert_allclose(logits, jax.jit(found.logits)(pictures), atol=1e-5)
+
+
+def test_a_safetensors_file_holds_torchvision_names_and_gives_the_same_logits(found, tmp_path):
+    exported = export.export_trained(found, "safetensors", tmp_path / "tiny.safetensors")
+    assert exported.largest_difference == 0
+    tensors, model = pretrained.read(exported.path)
+    assert model == "tiny"
+    assert tensors["conv.weight"].shape == (8, 3, 3, 3)
+
+
+def test_the_description_says_how_the_file_is_fed(found, tmp_path):
+    exported = export.export_trained(found, "safetensors", tmp_path / "tiny.safetensors")
+    description = json.loads(exported.description.read_text())
+    assert description["labels"] == [str(digit) for digit in range(10)]
+    assert description["input"]["shape"] == ["batch", 32, 32, 3]
+    assert "shorter side to 32 pixels, bilinear" in description["input"]["resize"]
+    assert not description["input"]["normalisation"]["inside"]
+    assert description["weights_digest"] == found.record.weights_digest
+
+
+def test_a_file_with_other_logits_is_an_error(found, tmp_path, monkeypatch):
+    other = dataclasses.replace(found, params=jax.tree.map(lambda each: 2 * each, found.params))
+
+    def write(_, path):
+        pretrained.save(other.module(), path)
+
+    monkeypatch.setitem(export._HOW, "safetensors", (write, export._HOW["safetensors"][1]))
+    with pytest.raises(RuntimeError, match="logits that differ"):
+        export.export_trained(found, "safetensors", tmp_path / "tiny.safetensors")
+
+
+def test_a_name_that_cannot_be_is_refused(found, tmp_path):
+    with pytest.raises(ConfigError, match="a format is stablehlo or safetensors"):
+        export.export_trained(found, "onnx", tmp_path / "tiny.onnx")
+    with pytest.raises(ConfigError, match="another name"):
+        export.export_trained(found, "safetensors", tmp_path / "tiny.json")
