@@ -83,9 +83,9 @@ def load(name: str, data_dir: str | None = None, positive_class: str = "") -> Da
     """Returns the dataset called `name`.
 
     Args:
-        name: `digits`; `digits_multilabel`; `synthetic`; `folder:PATH` (pictures at
-            PATH/SPLIT/CLASS/*); or any TFDS dataset prepared as ArrayRecord, as
-            `NAME[/CONFIG][:VERSION]`.
+        name: `digits`, or its classes 0 to 4 (`digits_low`) or 5 to 9 (`digits_high`);
+            `digits_multilabel`; `synthetic`; `folder:PATH` (pictures at PATH/SPLIT/CLASS/*); or
+            any TFDS dataset prepared as ArrayRecord, as `NAME[/CONFIG][:VERSION]`.
         data_dir: Where prepared datasets lie; TFDS's own directory unless given.
         positive_class: Makes a dataset of two classes of it: this one, by its name, is label 1
             and every other one 0.

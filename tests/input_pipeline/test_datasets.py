@@ -34,6 +34,18 @@ def test_digits_splits_hold_each_scan_once_and_each_class_in_proportion(digits):
     assert found == expected
 
 
+def test_the_halves_of_the_classes_part_each_split_and_number_their_labels_from_0(digits, data_dir):
+    low, high = (datasets.load(name, data_dir) for name in ("digits_low", "digits_high"))
+    assert low.class_names == tuple("01234")
+    assert high.class_names == tuple("56789")
+    for split, size in digits.split_sizes.items():
+        assert low.num_examples(split) + high.num_examples(split) == size
+    whole, half = digits.source("test"), high.source("test")
+    label_of = {whole[i]["image"]: whole[i]["label"] for i in range(len(whole))}
+    for i in range(len(half)):
+        assert half[i]["label"] == label_of[half[i]["image"]] - 5
+
+
 def test_split_slices_part_the_split(digits):
     whole, head, tail = (digits.source(s) for s in ("train", "train[:90%]", "train[90%:]"))
     assert len(head) + len(tail) == len(whole)
