@@ -264,4 +264,10 @@ COLUMNS = (
     metric("micro_f1", "multi_label: F1 over all decisions", "micro F1 %", 3),
     metric("macro_f1", "multi_label: mean of the labels' F1", "macro F1 %", 5),
     metric("exact_match", "multi_label: examples whose every label is right", "exact %"),
+    Column(
+        "validation_primary_metric",
+        "fraction",
+        "primary_metric on the validation split",
+        lambda r: r.metric("validation", tasks.find(r.group.task).primary),
+    ),
 )
