@@ -12,13 +12,15 @@ __all__ = ["COLUMNS", "Column", "shown"]
 
 
 def shown(task: str) -> tuple[Column, ...]:
-    """Returns the columns that people see of a ranking of `task`, its metrics after the seeds."""
+    """Returns the columns that people see of a ranking of `task`: metrics after the seeds, status last."""
     metrics = tasks.find(task).shown
     columns = [c for c in COLUMNS if c.heading and not c.metric]
     place = [c.name for c in columns].index("seeds") + 1
     of_task = {c.metric: c for c in COLUMNS if c.heading and c.metric in metrics}
     primary, *others = (of_task[name] for name in metrics)
-    return (*columns[:place], primary, _TO_LEADER, *others, *columns[place:])
+    status = next(c for c in columns if c.name == "status")
+    columns.remove(status)
+    return (*columns[:place], primary, _TO_LEADER, *others, *columns[place:], status)
 
 
 _TO_LEADER = Column(
@@ -262,4 +264,10 @@ COLUMNS = (
     metric("micro_f1", "multi_label: F1 over all decisions", "micro F1 %", 3),
     metric("macro_f1", "multi_label: mean of the labels' F1", "macro F1 %", 5),
     metric("exact_match", "multi_label: examples whose every label is right", "exact %"),
+    Column(
+        "validation_primary_metric",
+        "fraction",
+        "primary_metric on the validation split",
+        lambda r: r.metric("validation", tasks.find(r.group.task).primary),
+    ),
 )

@@ -48,7 +48,7 @@ def _ranking(table: Table) -> dict[str, Any]:
 def _test_set(found: test_sets.TestSet) -> dict[str, Any]:
     places = [
         {"model": model, "image_size": size, "score": _value(place.score), "rank": place.rank}
-        | {"main_rank": place.main_rank, "change": place.change}
+        | {"place": place.place, "main_place": place.main_place, "change": place.change}
         for (model, size), place in found.places.items()
     ]
     facts = {

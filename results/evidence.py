@@ -34,6 +34,7 @@ class Evidence:
 
     def __init__(self, table: Table):
         self._rows = table.rows
+        self._metric = tasks.find(table.group.task).spoken
 
     def measured(self, names: Collection[str]) -> list[str]:
         """Returns those of the models that are in the ranking, in the order of `names`."""
@@ -126,14 +127,19 @@ class Evidence:
                 scores.setdefault(run.seed, []).append(evaluation.metrics[metric])
         by_seed = {seed: estimate(values).mean for seed, values in scores.items()}
         return _judged(
-            f"{name} - {other}", by_seed, row.scores, -MARGIN, f"above {-100 * MARGIN:.0f}"
+            f"{self._metric}, {name} - {other}",
+            by_seed,
+            row.scores,
+            -MARGIN,
+            f"above {-100 * MARGIN:.0f}",
         )
 
     def _difference(self, one: str, other: str, bound: float, wanted: str) -> Check:
         rows = self._row(one), self._row(other)
         if not all(row and row.scores for row in rows):
             return self._needs((one, other), "completed runs")
-        return _judged(f"{one} - {other}", rows[0].scores, rows[1].scores, bound, wanted)
+        names = f"{self._metric}, {one} - {other}"
+        return _judged(names, rows[0].scores, rows[1].scores, bound, wanted)
 
     def _row(self, name: str) -> Row | None:
         """Returns the row of a model: the best, where it is there at several image sizes."""
@@ -149,8 +155,8 @@ def _judged(
 ) -> Check:
     difference = paired_difference(first, second)
     if difference is None:
-        return Check(f"accuracy, {names}: no seed in common", None)
-    text = f"accuracy, {names} = {points(difference)} points"
+        return Check(f"{names}: no seed in common", None)
+    text = f"{names} = {points(difference)} points"
     if difference.low is None:
         return Check(f"{text}: needs several seeds", None)
     return Check(f"{text} over {difference.count} seeds ({wanted})", difference.low > bound)

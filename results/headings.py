@@ -79,7 +79,7 @@ def intervals(table: Table) -> str:
     text = (
         f"Ranked by {spoken}, the mean over seeds ± half the width of its 95% t-interval. `To leader` "
         "is the mean of the differences of the same seeds; models share a rank when the interval of "
-        "that to the first of the rank spans 0."
+        "their difference to the first of the rank spans 0."
     )
     if any(row.seeds == 1 for row in ranked):
         text += " A mean without ±: one seed, no interval."

@@ -17,18 +17,24 @@ class Place:
 
     Attributes:
       score: of the task's primary metric.
-      rank: among the models that were evaluated on it.
-      main_rank: of the same models by the ranking's own test split.
+      rank: among the models that were evaluated on it; those that cannot be told apart share one.
+      place: among the same models by the mean alone.
+      main_place: likewise by the ranking's own test split.
     """
 
     score: Estimate
     rank: int
-    main_rank: int
+    place: int
+    main_place: int
 
     @property
     def change(self) -> int:
-        """How many places it is better on this test set than on the ranking's own."""
-        return self.main_rank - self.rank
+        """How many places it is better on this test set than on the ranking's own.
+
+        By means: a rank that many models share, because a test set cannot tell them apart, would
+        look like a gain of those that are behind elsewhere.
+        """
+        return self.main_place - self.place
 
 
 @dataclass(frozen=True)
@@ -88,11 +94,12 @@ def _kind(evaluation: Evaluation) -> tuple:
 def _test_set(
     kind: tuple, scores: dict[tuple[str, int], dict[int, float]], rows: dict[tuple[str, int], Row]
 ) -> TestSet:
-    ranks = rank(scores)
-    main_ranks = rank({key: rows[key].scores for key in scores})
+    # In the ranking's order, which equal means keep.
+    main_places = {key: i for i, key in enumerate((key for key in rows if key in scores), start=1)}
+    ranks = rank({key: scores[key] for key in main_places})
     places = {
-        key: Place(estimate(list(scores[key].values())), ranks[key], main_ranks[key])
-        for key in scores
+        key: Place(estimate(list(scores[key].values())), ranks[key], place, main_places[key])
+        for place, key in enumerate(ranks, start=1)
     }
     return TestSet(*kind, places)
 
@@ -129,7 +136,7 @@ def describe(sets: Iterable[TestSet]) -> list[str]:
             f"{each.num_classes:,} classes to choose among"
         )
     lines.append(
-        "A rank is among the models evaluated there; in brackets the places that a model is better "
-        "(+) or worse (-) than they rank by the test split."
+        "A rank is among the models evaluated there; in brackets by how many places a model's mean is "
+        "better (+) or worse (-) there than on the ranking's own test split."
     )
     return lines

@@ -60,12 +60,14 @@ def test_what_the_harness_measures_has_its_column(run):
     )
     record = dataclasses.replace(
         record,
+        metrics=dataclasses.replace(record.metrics, validation={"top1": 0.91}),
         model=Model("a", {}, 32, 10, 1000, 0, 2000, 300, 4096),
         budget=dataclasses.replace(record.budget, train_flops_spent=8e12),
     )
     row = row_of(record)
     expected = {
         "nll_nats": 0.25,
+        "validation_primary_metric": 0.91,
         "ece": 0.03,
         "activations": 300,
         "weight_bytes": 4096,

@@ -47,7 +47,7 @@ def tables(runs, evaluated):
 
 def test_ranks_on_another_test_set_differ_by_their_places(runs, evaluated):
     (found,) = test_sets.of(*tables(runs, evaluated))
-    places = {model: (p.main_rank, p.rank, p.change) for (model, _), p in found.places.items()}
+    places = {model: (p.main_place, p.rank, p.change) for (model, _), p in found.places.items()}
     assert places == {"a": (1, 3, -2), "b": (2, 1, 1), "c": (3, 2, 1)}
     assert found.places["b", 32].score.mean == pytest.approx(0.605)
     assert found.places["b", 32].score.count == 2
@@ -57,13 +57,24 @@ def test_models_that_cannot_be_told_apart_there_share_a_rank(runs):
     close = {"a": [0.40, 0.41], "b": [0.41, 0.40], "c": [0.1, 0.11]}
     evaluated = [evaluation_of(runs[m, s], x) for m, by in close.items() for s, x in enumerate(by)]
     (found,) = test_sets.of(*tables(runs, evaluated))
-    assert [place.rank for _, place in sorted(found.places.items())] == [1, 1, 3]
+    places = [place for _, place in sorted(found.places.items())]
+    # a and b have equal means, and keep their order.
+    assert [(place.rank, place.place, place.change) for place in places] == [
+        *((1, 1, 0), (1, 2, 0), (3, 3, 0)),
+    ]
+
+
+def test_a_shared_rank_is_no_gain_of_those_who_are_behind_elsewhere(runs):
+    noisy = {"a": [0.9, 0.1], "b": [0.1, 0.8], "c": [0.7, 0.1]}
+    evaluated = [evaluation_of(runs[m, s], x) for m, by in noisy.items() for s, x in enumerate(by)]
+    (found,) = test_sets.of(*tables(runs, evaluated))
+    assert [(place.rank, place.change) for _, place in sorted(found.places.items())] == [(1, 0)] * 3
 
 
 def test_ranks_are_among_the_models_evaluated_there(runs, evaluated):
     without_b = [each for each in evaluated if not each.run_id.startswith("b")]
     (found,) = test_sets.of(*tables(runs, without_b))
-    places = {model: (p.main_rank, p.rank) for (model, _), p in found.places.items()}
+    places = {model: (p.main_place, p.rank) for (model, _), p in found.places.items()}
     assert places == {"a": (1, 2), "c": (2, 1)}
 
 
@@ -97,7 +108,7 @@ def test_every_form_shows_the_ranks_and_their_change(runs, evaluated, tmp_path, 
     document = json.loads((tmp_path / "leaderboard.json").read_text())
     (found,) = document["rankings"][0]["test_sets"]
     assert [(p["model"], p["rank"], p["change"]) for p in found["places"]] == [
-        *(("a", 3, -2), ("b", 1, 1), ("c", 2, 1)),
+        *(("b", 1, 1), ("c", 2, 1), ("a", 3, -2)),
     ]
 
 
