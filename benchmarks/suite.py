@@ -3,9 +3,9 @@
     python -m benchmarks.suite --config=benchmarks/configs/digits.py --workdir=runs/digits
 
 Each run is a process of its own in `WORKDIR/runs/<run id>`, so that a crash takes only itself. The same command goes
-on where an earlier one was stopped: completed runs are kept, the others are resumed. `leaderboard.md`, `.csv` and
-`.json` are made from the records of the runs alone. The exit status is 1 if a run failed, and 75 if the suite
-was told to stop (SIGTERM) and is to be started again.
+on where an earlier one was stopped: completed runs are kept, the others are resumed. `leaderboard.md`, `.csv`,
+`.json` and the page `index.html` are made from what the runs left alone. The exit status is 1 if a run failed, and 75
+if the suite was told to stop (SIGTERM) and is to be started again.
 
 Workers on machines that share WORKDIR divide the runs: each begins with its own shard (`--shard=i/n`, or what the
 environment of a Slurm array or a Kubernetes indexed job says), then takes up what nobody is at, and ends when its
@@ -39,7 +39,7 @@ def run(
 
     Args:
       config: what the runs share, see `benchmarks/config.py`.
-      workdir: gets `runs/<run id>/record.json`, and `leaderboard.md`, `.csv` and `.json`.
+      workdir: gets `runs/<run id>/record.json`, `leaderboard.md`, `.csv`, `.json` and `index.html`.
       model_specs: `config.suite.models` unless given.
       seeds: `config.suite.seeds` unless given.
       shard: which runs this worker begins with; all unless given. The records are of these, and of the other runs
@@ -66,12 +66,12 @@ def _write_tables(workdir: Path) -> None:
     """Writes the tables, and again where records came meanwhile, so that the last worker's hold all."""
     written = None
     while True:
-        everything, _ = records.load_all([workdir])
+        everything, folders, _ = records.load_with_folders([workdir])
         found = [(record.run_id, record.finished_at) for record in everything]
         if found == written or not found:
             return
         evaluated, _ = evaluations.load_all([workdir], everything)
-        leaderboard.write_tables(everything, workdir, evaluated)
+        leaderboard.write_tables(everything, workdir, evaluated, folders)
         written = found
 
 
@@ -148,7 +148,7 @@ def main() -> int:
         return preemption.AGAIN_STATUS
     everything, _ = records.load_all([workdir])
     leaderboard.print_table(everything)
-    print(f"Tables: {workdir / 'leaderboard.md'}, leaderboard.csv and leaderboard.json")
+    print(f"Tables: {workdir / 'leaderboard.md'}, .csv and .json; page: {workdir / 'index.html'}")
     return int(any(record.status != "completed" for record in made))
 
 

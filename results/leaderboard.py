@@ -1,4 +1,4 @@
-"""The leaderboard: Markdown, CSV, JSON and a terminal table, each a function of the records alone.
+"""The leaderboard: Markdown, CSV, JSON, the page and a terminal table, each a function of what runs left.
 
 python -m results.leaderboard DIR... --out=DIR
 """
@@ -8,7 +8,7 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -37,10 +37,12 @@ def write_tables(
     run_records: Iterable[RunRecord],
     out_dir: str | os.PathLike[str],
     run_evaluations: Iterable[evaluations.Evaluation] = (),
+    folders: Mapping[str, Path] | None = None,
 ) -> tuple[Path, ...]:
-    """Writes `leaderboard.md`, `.csv` and `.json` into `out_dir`, and returns their paths.
+    """Writes `leaderboard.md`, `.csv`, `.json` and `index.html` into `out_dir`; returns their paths.
 
-    The same records give the same bytes, whatever order they come in.
+    The same records give the same bytes, whatever order they come in. `folders` tells by run id
+    where a run's files lie, of which the page draws learning curves.
 
     Raises:
       RecordError: there are no records.
@@ -49,15 +51,19 @@ def write_tables(
     tables = summarise(run_records, evaluations=run_evaluations)
     if not tables:
         raise RecordError("There are no records to make a table from.")
-    return _write(tables, out_dir)
+    return _write(tables, out_dir, folders or {})
 
 
-def _write(tables: Sequence[Table], out_dir: str | os.PathLike[str]) -> tuple[Path, ...]:
+def _write(
+    tables: Sequence[Table], out_dir: str | os.PathLike[str], folders: Mapping[str, Path]
+) -> tuple[Path, ...]:
+    from results import page  # Altair and Vega take seconds: not for a table on the terminal
+
     texts = {"md": to_markdown(tables), "csv": to_csv(tables), "json": document.to_json(tables)}
     paths = {kind: Path(out_dir) / f"leaderboard.{kind}" for kind in texts}
     for kind, text in texts.items():
         write_atomically(paths[kind], text)
-    return tuple(paths.values())
+    return (*paths.values(), page.write(tables, out_dir, folders))
 
 
 def print_table(run_records: Iterable[RunRecord], console: Console | None = None) -> None:
@@ -82,7 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out",
         metavar="DIR",
-        help="where leaderboard.md, .csv and .json go; without it nothing is written",
+        help="where leaderboard.md, .csv, .json and index.html go; without it nothing is written",
+    )
+    parser.add_argument(
+        "--plots",
+        action="store_true",
+        help="also write the page's figures to plots/ under --out, as SVG and PNG",
     )
     parser.add_argument(
         "--reference",
@@ -92,12 +103,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="published figures to stand beside the rankings, never in them (docs/results.md)",
     )
     options = parser.parse_args(arguments)
-    return commands.run(lambda: _run(options.directories, options.out, options.reference))
+    return commands.run(
+        lambda: _run(options.directories, options.out, options.reference, options.plots)
+    )
 
 
-def _run(directories: Sequence[str], out: str | None, references: Sequence[str]) -> None:
+def _run(
+    directories: Sequence[str], out: str | None, references: Sequence[str], plots: bool
+) -> None:
+    if plots and out is None:
+        raise RecordError("--plots needs --out=DIR, the folder that plots/ goes to.")
     published = [each for path in references for each in reported.read(path)]
-    loaded, problems = records.load_all(directories)
+    loaded, folders, problems = records.load_with_folders(directories)
     where = ", ".join(directories)
     if not loaded and problems:
         raise RecordError(
@@ -112,7 +129,11 @@ def _run(directories: Sequence[str], out: str | None, references: Sequence[str])
     tables = summarise(loaded, reported=published, evaluations=evaluated)
     if out is not None:
         try:
-            _write(tables, out)
+            _write(tables, out, folders)
+            if plots:
+                from results.page.plots import write_plots
+
+                write_plots(tables, out, folders)
         except OSError as error:
             raise commands.unwritable(out, error) from None
     terminal.print_tables(tables)

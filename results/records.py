@@ -48,6 +48,7 @@ __all__ = [
     "find",
     "from_json",
     "load_all",
+    "load_with_folders",
     "read",
     "record_path",
     "to_json",
@@ -157,6 +158,17 @@ def load_all(
 ) -> tuple[list[RunRecord], list[Problem]]:
     """Returns the readable records under the directories, by run id, and those left out.
 
+    See `load_with_folders`, which also tells where they lie.
+    """
+    records, _, problems = load_with_folders(directories)
+    return records, problems
+
+
+def load_with_folders(
+    directories: Iterable[str | os.PathLike[str]],
+) -> tuple[list[RunRecord], dict[str, Path], list[Problem]]:
+    """Returns the readable records, by run id, the folder of each, and those left out.
+
     Two files of the same run are one record if they agree. If they do not, the run that finished
     last is kept (a choice that does not depend on the order they are found in) and the other is
     left out by name.
@@ -179,7 +191,9 @@ def load_all(
         kept[record.run_id] = last
         reason = f"It is another record of run '{record.run_id}'; {last[1]} is later."
         problems.append(Problem(first[1], reason))
-    return [kept[run_id][0] for run_id in sorted(kept)], sorted(problems, key=lambda p: p.path)
+    in_order = [kept[run_id] for run_id in sorted(kept)]
+    folders = {record.run_id: path.parent for record, path in in_order}
+    return [record for record, _ in in_order], folders, sorted(problems, key=lambda p: p.path)
 
 
 def _order(record: RunRecord) -> tuple[datetime.datetime, str]:

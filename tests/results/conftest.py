@@ -1,11 +1,26 @@
-"""A plausible record, and the way to change one field of it."""
+"""A plausible record, the way to change one field of it, and whole folders of runs with learning curves."""
 
 import dataclasses
+import json
+import math
+import random
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from results.records import Budget, Dataset, Git, Metrics, Model, RunRecord, Throughput, Timings
+from results import records
+from results.records import (
+    Budget,
+    Dataset,
+    Failure,
+    Git,
+    Metrics,
+    Model,
+    RunRecord,
+    Throughput,
+    Timings,
+)
 
 
 def make_record(run_id="resnet18-0", **changes) -> RunRecord:
@@ -51,3 +66,114 @@ def run(make):
         return make(run_id, model=model, seed=seed, **changes)
 
     return run
+
+
+# name, options, parameters, MACs, top-1 it tends to, training images per second
+MODELS = (
+    ("alexnet", {}, 57_044_810, 94_089_920, 0.962, 139.0),
+    ("vgg16", {}, 134_301_514, 432_775_168, 0.982, 53.0),
+    ("vgg19", {}, 139_611_210, 517_709_824, 0.980, 39.6),
+    ("googlenet", {}, 5_610_154, 30_568_448, 0.986, 375.0),
+    ("inception_v3", {}, 21_805_770, 120_300_000, 0.984, 96.0),
+    ("resnet18", {}, 11_181_642, 37_113_088, 0.978, 640.0),
+    ("resnet50", {}, 23_528_522, 83_431_424, 0.981, 209.0),
+    ("resnet152", {}, 58_164_298, 234_500_000, 0.979, 61.0),
+    ("squeezenet1_1", {}, 727_626, 2_995_904, 0.919, 2988.0),
+    ("mobilenet_v1", {"width": 0.25}, 215_642, 834_688, 0.951, 2878.0),
+    ("mobilenet_v1", {"width": 0.5}, 823_722, 3_045_632, 0.966, 1731.0),
+    ("mobilenet_v1", {}, 3_217_226, 11_596_288, 0.970, 761.0),
+    ("mobilenet_v2", {}, 2_236_682, 6_900_000, 0.972, 690.0),
+    ("mobilenet_v3_large", {}, 4_214_842, 5_400_000, 0.968, 820.0),
+)
+
+
+def curve(steps: int, points: int, top1: float, seconds: float, chance: random.Random) -> str:
+    """Returns the text of a `metrics.jsonl`."""
+    lines = []
+    for i in range(1, points + 1):
+        done = i / points
+        loss = 2.3 * math.exp(-5 * done) + (1.02 - top1) * 8 * (0.9 + 0.2 * chance.random())
+        seen = top1 * (1 - math.exp(-6 * done)) * (0.98 + 0.02 * chance.random())
+        step, spent = round(steps * done), round(seconds * done, 3)
+        line = {"step": step, "train/loss": loss, "train/top1": seen, "train_seconds": spent}
+        lines.append(json.dumps(line))
+        if i % max(points // 5, 1) == 0:
+            line = {"step": step, "validation/top1": seen * 0.99, "validation/loss": loss * 1.05}
+            lines.append(json.dumps(line))
+    return "\n".join(lines) + "\n"
+
+
+def generate(models=MODELS, seeds=3, failures=True, seed=0):
+    """Yields the records of `seeds` runs of each model; some diverge or run out of memory."""
+    chance = random.Random(seed)
+    for name, options, parameters, macs, top1, speed in models:
+        model = Model(name, options, 32, 10, parameters, 0, macs)
+        for run_seed in range(seeds):
+            faster = speed * chance.uniform(0.95, 1.05)
+            score = min(1.0, top1 + chance.gauss(0, 0.004))
+            budget = Budget(
+                "examples", 12_000, 64, 188, 12_032, 6.0 * macs * 12_032, 12_032 / faster
+            )
+            record = make_record(
+                f"{model.label.replace(':', '-').replace(',', '-')}-seed{run_seed}",
+                model=model,
+                seed=run_seed,
+                budget=budget,
+                metrics=Metrics({"top1": score}, {"top1": score, "top5": 0.999, "loss": 0.1}),
+                timings=Timings(12_032 / faster, 8.0, 1.0, 0.2, 12_032 / faster + 10),
+                throughput=Throughput(faster, 7 * faster),
+                hardware={
+                    "platform": "cpu",
+                    "device_kind": "cpu",
+                    "cpu": "AMD EPYC",
+                    "cpu_cores": 2,
+                },
+            )
+            if failures and name == "resnet152":
+                failed = {"status": "diverged", "failure": Failure(40 + run_seed, float("nan"))}
+                record = dataclasses.replace(
+                    record, metrics=Metrics(), error="The loss is NaN at step 40.", **failed
+                )
+            if failures and name == "vgg19" and run_seed == 1:
+                error = "Out of memory: 2.1 GiB for one buffer, and 1.9 GiB were free."
+                record = dataclasses.replace(
+                    record, metrics=Metrics(), status="out_of_memory", error=error
+                )
+            yield record
+
+
+def write_runs(run_records, folder: Path, points=50) -> list[RunRecord]:
+    """Writes the records and their curves under `folder`/runs, and returns the records."""
+    run_records = list(run_records)
+    chance = random.Random(1)
+    for record in run_records:
+        path = records.record_path(folder, record.run_id)
+        records.write(record, path)
+        top1 = record.metrics.test.get("top1", 0.5)
+        text = curve(record.budget.steps, points, top1, record.timings.train_seconds, chance)
+        (path.parent / "metrics.jsonl").write_text(text)
+    return run_records
+
+
+@pytest.fixture(scope="session")
+def generated():
+    """Returns `generate`: records of plausible runs, some failed; the same for the same arguments."""
+    return generate
+
+
+@pytest.fixture(scope="session")
+def models_of_many_sizes():
+    """The models that `generated` takes by default, to make others of."""
+    return MODELS
+
+
+@pytest.fixture(scope="session")
+def write_with_curves():
+    """Returns `write_runs`: writes records, with a `metrics.jsonl` beside each, under a folder."""
+    return write_runs
+
+
+@pytest.fixture(scope="session", name="make_record")
+def make_record_():
+    """Like `make`, for fixtures that several tests share."""
+    return make_record

@@ -211,7 +211,7 @@ def test_same_records_give_the_same_bytes_in_any_order(three, run, tmp_path):
         paths = leaderboard.write_tables(runs, tmp_path / str(i))
         written.append([path.read_bytes() for path in paths])
         assert [path.name for path in paths] == [
-            *("leaderboard.md", "leaderboard.csv", "leaderboard.json"),
+            *("leaderboard.md", "leaderboard.csv", "leaderboard.json", "index.html"),
         ]
     assert all(files == written[0] for files in written)
 

@@ -1,0 +1,36 @@
+"""The page `index.html`: one file that works offline, and the same figures as SVG and PNG.
+
+What it holds is made in `contents`, its figures' data in `figures` and `curves`, what they look
+like in `charts`; `document` puts them into one file with what is under `assets/`.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from results.files import write_atomically
+from results.page import charts, contents, document
+from results.rows import Table
+
+FILE_NAME = "index.html"
+
+
+def write(
+    tables: Sequence[Table],
+    out_dir: str | os.PathLike[str],
+    folders: Mapping[str, Path] | None = None,
+) -> Path:
+    """Writes the page into `out_dir` and returns its path; the same records give the same bytes.
+
+    Args:
+      tables: the rankings, one at least.
+      out_dir: the page's folder; runs in folders below it are linked to.
+      folders: where each run's files lie, by run id; a run without a folder has no curves.
+
+    Raises:
+      OSError: the folder or the file cannot be written.
+    """
+    path = Path(out_dir) / FILE_NAME
+    held = contents.collect(tables, contents.Place(Path(out_dir), folders or {}))
+    write_atomically(path, document.to_html(held, charts.specifications()))
+    return path

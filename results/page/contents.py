@@ -1,0 +1,212 @@
+"""What the page holds, as one value for its JSON block: rankings, their rows, and every run."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from results import columns, headings, reported_cells, test_sets
+from results.codec import encode
+from results.columns import COLUMNS, Column
+from results.page import curves, figures
+from results.records import FILE_NAME
+from results.rows import Row, Table
+from results.schema import RunRecord
+from results.statistics import Estimate
+
+Path_ = tuple[str, ...]  # of a field of a record: ("budget", "amount")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where things lie.
+
+    Attributes:
+      page: the folder of the page.
+      runs: the folder of each run's files, by run id; a run without one has no curves.
+    """
+
+    page: Path
+    runs: Mapping[str, Path]
+
+
+def collect(tables: Sequence[Table], place: Place) -> dict[str, Any]:
+    """Returns `{"rankings": [...], "runs": [...]}`, strict JSON values.
+
+    The runs of a ranking stand one after another, in the order of its rows.
+    """
+    rankings: list[dict[str, Any]] = []
+    runs: list[dict[str, Any]] = []
+    most = curves.points_per_curve(sum(len(row.runs) for table in tables for row in table.rows))
+    for table in tables:
+        rankings.append(_ranking(table, len(runs)))
+        shared, entries = _runs(table, place, most)
+        rankings[-1] |= shared
+        runs += [{"ranking": len(rankings) - 1} | entry for entry in entries]
+    return {"rankings": rankings, "runs": runs}
+
+
+def _ranking(table: Table, first_run: int) -> dict[str, Any]:
+    rows = []
+    for name, row in zip(figures.names(table), table.rows, strict=True):
+        rows.append({"name": name, "first": first_run, "runs": len(row.runs)})
+        rows[-1]["outcome"] = row.outcome
+        first_run += len(row.runs)
+    # A run alone, as a row: what each column would show of it.
+    alone = [
+        [Row(row.group, row.model, row.image_size, (run,)) for run in row.runs]
+        if len(row.runs) > 1
+        else None
+        for row in table.rows
+    ]
+    shown = columns.shown(table.group.task)
+    ordered = (*shown, *(column for column in COLUMNS if column not in shown))
+    found = {figure.name: figures.points(table, figure) for figure in figures.SCATTERS}
+    return {
+        "title": headings.title(table.group),
+        "description": [*headings.description(table), headings.intervals(table)],
+        "failures": [list(failure) for failure in headings.failures(table)],
+        "columns": [_column(column, table, alone, column in shown) for column in ordered],
+        "beside": _beside(table),
+        "rows": rows,
+        "score": figures.score_title(table),
+        "metrics": {name: figures.metric_title(name) for name in figures.metric_names(table)},
+        "figures": {name: value for name, value in found.items() if value},
+    }
+
+
+def _beside(table: Table) -> list[dict[str, Any]]:
+    """Returns the tables that stand beside the ranking: other test sets, and published figures."""
+    tables = []
+    if sets := test_sets.of(table):
+        header, rows = test_sets.header(table, sets), test_sets.cells(table, sets)
+        notes = list(test_sets.describe(sets))
+        tables.append({"title": "On other test sets", "notes": notes, "head": header, "rows": rows})
+    header, rows = reported_cells.table(table)
+    if rows:
+        notes = [reported_cells.NOTE]
+        tables.append({"title": "Reported", "notes": notes, "head": header, "rows": rows})
+    return tables
+
+
+def _column(
+    column: Column, table: Table, alone: Sequence[Sequence[Row] | None], shown: bool
+) -> dict[str, Any]:
+    """Returns a column's cells as text and, where they are numbers, `numbers` to sort by.
+
+    `by_run`, of a measured column with a heading, holds for each row of several runs what each of
+    them shows alone. A column that says the same of all rows has one cell.
+    """
+    values = [column.of(row) for row in table.rows]
+    cells = [_text(column, row) for row in table.rows]
+    # A heading has the unit of what is shown; the others are as in the CSV.
+    doc = column.doc if column.heading or not column.unit else f"{column.doc} ({column.unit})"
+    result: dict[str, Any] = {"name": column.name, "heading": column.heading, "doc": doc}
+    result |= {"shown": shown, "drop": column.drop}
+    numbers = [_number(value) for value in values]
+    if any(number is not None for number in numbers):
+        # The text of a column without a heading is the number itself.
+        result["numbers"] = numbers if column.heading else True
+    if column.heading and any(isinstance(value, Estimate) for value in values):
+        result["by_run"] = [rows and [_text(column, row) for row in rows] for rows in alone]
+    elif len(set(cells)) == 1:
+        return result | {"cells": cells[:1]}
+    return result | {"cells": cells}
+
+
+def _text(column: Column, row: Row) -> str:
+    return column.cell(row) if column.heading else column.number(row)
+
+
+def _number(value: Any) -> float | int | None:
+    if isinstance(value, Estimate):
+        return float(f"{value.mean:.8g}")
+    return value if isinstance(value, int | float) else None
+
+
+def _runs(table: Table, place: Place, most: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Returns what the ranking's records share, and each run as what differs from it.
+
+    The runs of a ranking have nearly all of their configuration, machine and software in common.
+    `fields` are the records' fields by path and `shared` the values of the first of them, those of
+    the first run that completed. A run is told by `differing` values by place in `fields`, and by
+    the places of those it lacks, `absent`.
+    """
+    runs = [run for row in table.rows for run in row.runs]
+    base = next((run for run in runs if run.status == "completed"), runs[0])
+    shared = dict(_leaves(base))
+    places = {path: i for i, path in enumerate(shared)}
+    entries = []
+    for run in runs:
+        found: dict[Path_, Any] = {}
+        lacking: list[Path_] = []
+        _compare(base, run, (), found, lacking)
+        for path in found:
+            places.setdefault(path, len(places))
+        entry: dict[str, Any] = {"id": run.run_id, "seed": run.seed, "status": run.status}
+        entry["differing"] = {str(places[path]): encode(value) for path, value in found.items()}
+        if lacking:
+            entry["absent"] = [places[path] for path in lacking]
+        folder = place.runs.get(run.run_id)
+        if link := _link(folder, place.page):
+            entry["record"] = link
+        parts = {name: part(run, folder, table, most) for name, part in PARTS}
+        entries.append(entry | {name: part for name, part in parts.items() if part is not None})
+    fields = [list(path) for path in places]
+    return {"fields": fields, "shared": [encode(value) for value in shared.values()]}, entries
+
+
+def _compare(
+    base: Any, other: Any, path: Path_, found: dict[Path_, Any], lacking: list[Path_]
+) -> None:
+    """Adds to `found` what `other` holds and `base` does not, by path, and what it lacks."""
+    base, other = _mapping(base), _mapping(other)
+    for key, value in other.items():
+        at = (*path, key)
+        if key not in base:
+            found.update(_leaves(value, at))
+        elif base[key] != value:  # whole parts are equal at once: most of a configuration is
+            if _mapping(value) and _mapping(base[key]):
+                _compare(base[key], value, at, found, lacking)
+            else:
+                found.update(_leaves(value, at))
+                lacking += [each for each, _ in _leaves(base[key], at) if each not in found]
+    for key in base.keys() - other.keys():
+        lacking += [each for each, _ in _leaves(base[key], (*path, key))]
+
+
+def _leaves(value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+    """Yields the scalars and lists of a record by path; an empty mapping is a leaf."""
+    mapping = _mapping(value)
+    if not mapping:
+        yield path, value
+    for key, item in (mapping or {}).items():
+        yield from _leaves(item, (*path, key))
+
+
+def _mapping(value: Any) -> Mapping[str, Any] | None:
+    """Returns a part of a record as a mapping; None for a scalar or list."""
+    if isinstance(value, dict):
+        return value
+    if dataclasses.is_dataclass(value):
+        return vars(value)
+    return None
+
+
+def _link(folder: Path | None, page: Path) -> str | None:
+    """Returns the address of a record from the page, where it lies in a folder below it."""
+    if folder is None or not folder.absolute().is_relative_to(page.absolute()):
+        return None
+    relative = folder.absolute().relative_to(page.absolute())
+    return quote((relative / FILE_NAME).as_posix())
+
+
+def _curve(run: RunRecord, folder: Path | None, table: Table, most: int) -> dict[str, Any] | None:
+    return curves.read(run, folder, figures.metric_names(table), most)
+
+
+# What the page tells of a run beside its record, from the files beside it: the name that
+# `RUN_SECTIONS` in assets/run.js finds it by, and a function to JSON values or None.
+PARTS = (("curve", _curve),)
