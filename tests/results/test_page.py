@@ -16,7 +16,8 @@ import pytest
 
 from results import leaderboard, page, records
 from results.columns import shown
-from results.page import contents, curves, document
+from results.page import contents, curves, document, figures
+from results.reported import Reported
 from results.rows import summarise
 from results.schema import Failure, Git, Metrics
 
@@ -210,6 +211,31 @@ def test_a_page_without_any_completed_run_says_so(run):
     assert held["rankings"][0]["figures"] == {}
 
 
+def test_a_task_is_drawn_and_shown_by_its_own_metric(run, make):
+    record = run("a", 0, 0.9, metrics=Metrics({}, {"roc_auc": 0.75, "f1": 0.5}))
+    dataset = dataclasses.replace(record.dataset, task="binary")
+    (ranking,) = collected([dataclasses.replace(record, dataset=dataset)])["rankings"]
+    columns = {column["name"]: column for column in ranking["columns"]}
+    assert columns["roc_auc"]["shown"]
+    assert not columns["top1"]["shown"]
+    assert ranking["score"] == "ROC AUC %"
+    assert "train/roc_auc" in ranking["metrics"]
+    (point,) = ranking["figures"]["accuracy-parameters"]["points"]
+    assert point["y"] == 75
+
+
+def test_published_figures_stand_beside_the_ranking_and_not_in_it(run):
+    published = [Reported("a", "a paper", {"top1": 0.7})]
+    tables = summarise([run("a", 0, 0.9)], reported=published)
+    (ranking,) = contents.collect(tables, contents.Place(Path("/page"), {}))["rankings"]
+    (beside,) = ranking["beside"]
+    assert beside["title"] == "Reported"
+    assert [cell for cell in beside["rows"][0] if cell] == [
+        *("reported", "a", "70.00", "90.00", "a paper")
+    ]
+    assert len(ranking["rows"]) == 1
+
+
 def test_a_record_is_linked_to_where_it_lies_below_the_page(run, tmp_path):
     here = {"a-0": tmp_path / "runs" / "a 0?"}
     (entry,) = collected([run("a", 0, 0.9)], here, tmp_path)["runs"]
@@ -276,6 +302,13 @@ def test_the_page_s_parts_are_installed_with_the_package():
     patterns = setup["options.package_data"]["results.page"].split()
     installed = {path for pattern in patterns for path in folder.glob(pattern)}
     assert installed == set((folder / "assets").iterdir()) != set()
+
+
+def test_the_script_draws_in_the_sizes_that_labels_are_placed_for():
+    script = (Path(page.__file__).parent / "assets" / "charts.js").read_text()
+    for name, attribute in (("WIDTHS", "width"), ("HEIGHTS", "height")):
+        sizes = ", ".join(f"{size.name}: {getattr(size, attribute)}" for size in figures.SIZES)
+        assert f"const {name} = {{ {sizes} }};" in script
 
 
 def test_every_asset_is_used(text):

@@ -31,7 +31,7 @@ function showRanking(index) {
   });
   return [
     element("h2", { tabindex: -1 }, ranking.title),
-    element("ul", { class: "facts" }, ranking.description.map((line) => element("li", {}, line))),
+    element("ul", { class: "facts" }, ranking.description.map((line) => element("li", {}, withCode(line)))),
     table,
     failureSection(ranking),
     figures.section,

@@ -40,3 +40,8 @@ function cellOf(column, row) {
 function breakable(text) {
   return text.split(/(?<=[_:=,-])/).flatMap((part, i) => (i ? [element("wbr"), part] : [part]));
 }
+
+// A sentence whose `names` are set as code.
+function withCode(text) {
+  return text.split("`").map((part, i) => (i % 2 ? element("code", {}, part) : part));
+}
