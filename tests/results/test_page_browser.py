@@ -153,14 +153,14 @@ def test_the_filter_leaves_the_rows_with_all_its_words_and_the_figures_follow(op
 
 def test_columns_can_be_shown_and_hidden(opened):
     browser = opened()
-    assert cells(browser, "test_loss") == []
+    assert cells(browser, "nll_nats") == []
     browser.find_element(By.CSS_SELECTOR, ".columns summary").click()
     boxes = {
         label.text: label.find_element(By.TAG_NAME, "input")
         for label in browser.find_elements(By.CSS_SELECTOR, ".columns label")
     }
-    boxes["test loss"].click()
-    assert cells(browser, "test_loss")[0] == "0.1"
+    boxes["nll nats"].click()
+    assert cells(browser, "nll_nats")[0] == "0.1"
     boxes["MACs"].click()
     assert cells(browser, "macs") == []
 

@@ -32,12 +32,13 @@ function fitting(ranking, width, phone) {
 
 // Returns the indices of the rows that the filter leaves, in the order they are sorted.
 function visibleRows(ranking, state) {
-  const shown = ranking.columns.filter((column) => state.shown.has(column.name));
+  // Of texts alone: digits of a number are no words.
+  const texts = ranking.columns.filter((column) => state.shown.has(column.name) && !column.numbers);
   const words = state.filter.toLowerCase().split(/\s+/).filter(Boolean);
   const kept = ranking.rows
     .map((_, row) => row)
     .filter((row) => {
-      const text = shown.map((column) => cellOf(column, row)).join("\n").toLowerCase();
+      const text = texts.map((column) => cellOf(column, row)).join("\n").toLowerCase();
       return words.every((word) => text.includes(word));
     });
   const column = ranking.columns.find((each) => each.name === state.column);
