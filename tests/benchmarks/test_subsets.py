@@ -1,6 +1,7 @@
 """Test sets of other labels than the model's: which classes it chooses among, and which answers are right."""
 
 import dataclasses
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -144,6 +145,14 @@ def test_names_need_a_run():
 
 
 @pytest.fixture(scope="module")
+def own_run(short_run, tmp_path_factory):
+    """(folder, record) of a short run of `tiny` on digits, beside which evaluations may be written."""
+    folder = tmp_path_factory.mktemp("own") / "run"
+    shutil.copytree(short_run[0], folder)
+    return folder, short_run[1]
+
+
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory, data_dir):
     """A folder of the test split's threes and sevens."""
     root = tmp_path_factory.mktemp("pictures")
@@ -171,8 +180,8 @@ def logits_of(run_folder, dataset, split):
     return np.asarray(model.logits(params, batch_stats, batch["image"])), batch["label"]
 
 
-def test_a_run_is_evaluated_on_a_folder_of_two_of_its_classes(short_run, folder):
-    run_folder, record = short_run
+def test_a_run_is_evaluated_on_a_folder_of_two_of_its_classes(own_run, folder):
+    run_folder, record = own_run
     found = evaluate.evaluate_run(
         run_folder, "test", dataset=f"folder:{folder}", subset="names", name="threes and sevens"
     )
@@ -186,8 +195,8 @@ def test_a_run_is_evaluated_on_a_folder_of_two_of_its_classes(short_run, folder)
     assert f"--dataset=folder:{folder} --split=test --subset=names" in kept.command
 
 
-def test_a_run_of_one_label_is_evaluated_on_pictures_of_several(short_run, data_dir):
-    run_folder, _ = short_run
+def test_a_run_of_one_label_is_evaluated_on_pictures_of_several(own_run, data_dir):
+    run_folder, _ = own_run
     found = evaluate.evaluate_run(run_folder, "test", dataset="digits_multilabel")
     logits, labels = logits_of(run_folder, datasets.load("digits_multilabel", data_dir), "test")
     right = labels[np.arange(len(labels)), logits.argmax(-1)] > 0
@@ -195,10 +204,8 @@ def test_a_run_of_one_label_is_evaluated_on_pictures_of_several(short_run, data_
     assert (found.num_classes, found.left_out) == (10, 0)
 
 
-def test_smaller_weights_are_evaluated_counted_and_kept_for_the_tables(
-    command, short_run, tmp_path
-):
-    run_folder, record = short_run
+def test_smaller_weights_are_evaluated_counted_and_kept_for_the_tables(command, own_run, tmp_path):
+    run_folder, record = own_run
     ended = command(
         "benchmarks.evaluate", f"--workdir={run_folder}", "--weight_bits=6", "--sparsity=0.5"
     )
@@ -216,21 +223,21 @@ def test_smaller_weights_are_evaluated_counted_and_kept_for_the_tables(
     assert found in [each for _, each in table.rows[0].evaluations]
 
 
-def test_many_bits_change_no_answer(short_run):
-    run_folder, record = short_run
+def test_many_bits_change_no_answer(own_run):
+    run_folder, record = own_run
     found = evaluate.evaluate_run(run_folder, weight_bits=16)
     assert found.metrics["top1"] == record.metrics.test["top1"]
     assert found.metrics["loss"] == pytest.approx(record.metrics.test["loss"], rel=1e-3)
     assert found.compression.bytes < found.compression.dense_bytes
 
 
-def test_a_name_that_is_no_files_is_refused_before_the_work(short_run):
+def test_a_name_that_is_no_files_is_refused_before_the_work(own_run):
     with pytest.raises(evaluations.RecordError, match="must name a file"):
-        evaluate.evaluate_run(short_run[0], name="../x")
+        evaluate.evaluate_run(own_run[0], name="../x")
 
 
-def test_subsets_are_for_one_label(short_run):
-    config = config_lib.load(short_run[0] / "record.json")
+def test_subsets_are_for_one_label(own_run):
+    config = config_lib.load(own_run[0] / "record.json")
     model, _, _ = program.abstract_model(config, 10)
     several = dataclasses.replace(model, task=tasks.TASKS["multi_label"])
     with pytest.raises(
