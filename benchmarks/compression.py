@@ -35,6 +35,13 @@ class Compressed:
     facts: Compression
 
 
+def name(weight_bits: int, sparsity: float) -> str:
+    """Returns what an evaluation of such weights is called: `compressed-8bit-0.67`; empty where nothing is done."""
+    if (weight_bits, sparsity) == (FLOAT_BITS, 0.0):
+        return ""
+    return f"compressed-{weight_bits}bit" + (f"-{sparsity:g}" if sparsity else "")
+
+
 def validate(weight_bits: int, sparsity: float) -> None:
     """Raises `ConfigError` unless kernels can be stored like this."""
     if weight_bits != FLOAT_BITS and not _MIN_BITS <= weight_bits <= _MAX_BITS:

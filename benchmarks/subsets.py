@@ -14,13 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import steps
+from benchmarks import metrics, steps, tasks
 from benchmarks.errors import ConfigError
 from input_pipeline.datasets import Dataset
 
 PRESENT, NAMES = "present", "names"
-# How the authors of a test set want it.
-USUAL = {"imagenet_a": PRESENT, "imagenet_r": PRESENT}
+# Where the authors of a test set want more than its labels.
+_USUAL = {"imagenet_a": PRESENT, "imagenet_r": PRESENT}
 _MOST_NAMED = 5
 
 
@@ -35,6 +35,32 @@ class Choice:
 
     classes: tuple[int, ...]
     places: tuple[int, ...]
+
+
+def usual(dataset: str) -> str:
+    """Returns the subset that a dataset's authors evaluate on; empty for all classes."""
+    return _USUAL.get(dataset.partition(":")[0].partition("/")[0], "")
+
+
+def restrict(
+    model: steps.PureModel,
+    dataset: Dataset,
+    split: str,
+    subset: str,
+    class_names: Callable[[], Sequence[str]] | None = None,
+) -> steps.PureModel:
+    """Returns a model of one label that chooses among a subset; the arguments are those of `choose`.
+
+    Raises:
+      ConfigError: the labels cannot be the model's classes, or its task has no one answer.
+    """
+    if model.task is not tasks.SINGLE_LABEL:
+        raise ConfigError(
+            f"--subset goes with single_label, and the run's task is {model.task.name}."
+        )
+    choice = choose(dataset, split, model.num_logits, subset, class_names)
+    task = ChoosingAmong(model.task.name, model.task.train_metric, choice, dataset.multi_label)
+    return dataclasses.replace(model, task=task)
 
 
 def choose(
@@ -73,35 +99,49 @@ def choose(
     return _choice(_by_name(pairs, dataset, names), dataset.num_classes)
 
 
-def make_eval_step(model: steps.PureModel, choice: Choice) -> Callable[..., dict[str, jax.Array]]:
-    """Returns a step like `steps.make_eval_step`'s, of a model that chooses among `choice`.
+@dataclasses.dataclass(frozen=True)
+class ChoosingAmong(tasks.SingleLabel):
+    """The task of a model of one label that chooses among some of its classes; any label of a picture is right.
 
-    A batch's `label` is int32 [batch], or [batch, classes of the dataset] with 1 for each label of a picture. `loss`
-    is the negative logarithm of the confidence that all right answers have together, `rank` that of the best of them.
-    What is `predicted` is the model's class. `mask` is 0 for a picture without a label in `choice` too, and
-    `left_out` then 1.
+    Attributes:
+      choice: the classes.
+      multi_label: whether a picture's label is float32 [classes of the dataset], 1 for each that it has.
     """
-    classes, places = np.array(choice.classes), np.array(choice.places)
-    # [labels, choices]: which choice each label is.
-    one_hot = (places[:, None] == np.arange(len(classes))).astype(np.float32)
 
-    def eval_step(params: dict, batch_stats: dict, batch: steps.Batch):
-        logits = model.logits(params, batch_stats, batch["image"])[:, classes]
-        labels = batch["label"]
-        right = (jnp.asarray(one_hot)[labels] if labels.ndim == 1 else labels @ one_hot) > 0
-        counted = jnp.any(right, -1)
+    choice: Choice = Choice((), ())
+    multi_label: bool = False
+
+    def label_spec(self, batch_size, num_logits):
+        if self.multi_label:
+            return jax.ShapeDtypeStruct((batch_size, len(self.choice.places)), jnp.float32)
+        return super().label_spec(batch_size, num_logits)
+
+    def predict(self, logits, labels):
+        """Returns predicted (a class of the model), confidence, loss, rank and counted, all [batch].
+
+        loss is the negative logarithm of the confidence that all right answers have together, in nats, rank how many
+        choices are ahead of the best of them. `counted` is false for a picture none of whose labels can be chosen.
+        """
+        classes, places = np.array(self.choice.classes), np.array(self.choice.places)
+        # [labels, choices]: which choice each label is.
+        meant = (places[:, None] == np.arange(len(classes))).astype(np.float32)
+        right = (labels @ meant if self.multi_label else jnp.asarray(meant)[labels]) > 0
+        logits = logits[:, classes]
         best = jnp.argmax(jnp.where(right, logits, -jnp.inf), -1)
         log_shares = jnp.where(right, jax.nn.log_softmax(logits), -jnp.inf)
         return {
-            "mask": batch["mask"] * counted,
-            "left_out": batch["mask"] * ~counted,
             "predicted": jnp.asarray(classes)[jnp.argmax(logits, -1)].astype(jnp.int32),
             "confidence": jnp.max(jax.nn.softmax(logits), -1),
             "loss": -jax.nn.logsumexp(log_shares, -1),
-            "rank": steps.rank(logits, best),
+            "rank": tasks.rank(logits, best),
+            "counted": jnp.any(right, -1),
         }
 
-    return eval_step
+    def metrics(self, predictions, thresholds):
+        counted = np.flatnonzero(predictions["counted"])
+        if not len(counted):
+            raise ConfigError("no picture of the split has a label that the model could choose.")
+        return metrics.single_label({name: values[counted] for name, values in predictions.items()})
 
 
 def _choice(classes: dict[int, int], num_labels: int) -> Choice:

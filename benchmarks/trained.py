@@ -65,7 +65,9 @@ class Trained:
         path = Path(self.source) / _CLASS_NAMES
         if path.exists():
             return tuple(json.loads(path.read_text()))
-        return tasks.load_dataset(self.config).class_names
+        own = self.config.copy_and_resolve_references()
+        own.dataset = self.record.config["dataset"]  # it may be evaluated on another one
+        return tasks.load_dataset(own).class_names
 
     @property
     def logit_names(self) -> tuple[str, ...]:

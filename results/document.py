@@ -97,8 +97,8 @@ def _rounded(value: Any) -> Any:
 
 
 def _lines(value: Any, depth: int) -> str:
-    """Returns JSON text that breaks lines `depth` levels deep (json's own indenting is slow)."""
-    if not depth or not value or not isinstance(value, dict | list):
+    """Returns JSON text with a line for each item, `depth` levels deep, that holds more (json's indenting is slow)."""
+    if not depth or not isinstance(value, dict | list) or not any(map(_holds_more, _items(value))):
         return json.dumps(value, allow_nan=False)
     if isinstance(value, list):
         inside, (first, last) = [_lines(item, depth - 1) for item in value], "[]"
@@ -106,3 +106,11 @@ def _lines(value: Any, depth: int) -> str:
         inside = [f"{json.dumps(key)}: {_lines(item, depth - 1)}" for key, item in value.items()]
         first, last = "{}"
     return f"{first}\n" + ",\n".join(inside) + f"\n{last}"
+
+
+def _items(value: dict | list) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
+
+
+def _holds_more(value: Any) -> bool:
+    return isinstance(value, dict | list)

@@ -106,3 +106,9 @@ def _filled(tree):
 def test_what_cannot_be_stored_is_refused(bits, sparsity, message):
     with pytest.raises(ConfigError, match=message):
         compression.compress({}, {}, bits, sparsity)
+
+
+def test_an_evaluation_is_called_by_what_was_done():
+    assert compression.name(32, 0.0) == ""
+    assert compression.name(8, 0.0) == "compressed-8bit"
+    assert compression.name(6, 0.67) == "compressed-6bit-0.67"
