@@ -201,7 +201,7 @@ def _pictures(found: trained.Trained, examples: int) -> np.ndarray:
 def _batches(found: trained.Trained, split: str) -> Iterator[dict[str, np.ndarray]]:
     config = found.config.copy_and_resolve_references()
     config.eval_crops = 1
-    dataset = datasets.load(config.dataset, config.data_dir or None)
+    dataset = datasets.load(config.dataset, config.data_dir or None, config.positive_class)
     return evaluation.batches(config, dataset, split)
 
 
