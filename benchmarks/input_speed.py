@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 import models
 from benchmarks import config as config_lib
-from benchmarks import devices, input_peers, program
+from benchmarks import devices, input_peers, program, tasks
 from input_pipeline import augmentation as augmentation_lib
 from input_pipeline import batches as batches_lib
 from input_pipeline import decoding, loader, resizing
@@ -119,6 +119,7 @@ def measure_waiting(config: ConfigDict, dataset: Dataset, steps: int = 20) -> Wa
       ConfigError, ModelError, DataError: one sentence on what is wrong.
     """
     config_lib.validate(config)
+    tasks.TASKS[config.task].check(dataset)
     mesh = devices.create_mesh()
     compiled = program.compile_program(config, dataset.num_classes, mesh)
     side = config_lib.image_size(config)

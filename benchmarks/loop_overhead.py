@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 import models
 from benchmarks import config as config_lib
-from benchmarks import devices, inference_speed, loop, preemption, program, progress
+from benchmarks import devices, inference_speed, loop, preemption, program, progress, tasks
 from benchmarks.checkpoints import Checkpoints
 from benchmarks.clock import Clock
 from benchmarks.metric_files import MetricFiles
@@ -48,7 +48,7 @@ class LoopOverhead:
     steps: int
 
 
-def measure(config: ConfigDict, num_classes: int = 1000) -> LoopOverhead:
+def measure(config: ConfigDict, num_logits: int = 1000) -> LoopOverhead:
     """Measures the model of `config` at its image size, batch size and dtype.
 
     Raises:
@@ -56,12 +56,11 @@ def measure(config: ConfigDict, num_classes: int = 1000) -> LoopOverhead:
     """
     config_lib.validate(config)
     mesh = devices.create_mesh()
-    compiled = program.compile_program(config, num_classes, mesh)
-    state = program.initial_state(config, num_classes, num_steps=10**6, mesh=mesh)
+    compiled = program.compile_program(config, num_logits, mesh)
+    state = program.initial_state(config, num_logits, num_steps=10**6, mesh=mesh)
     side = config_lib.image_size(config)
-    batch = inference_speed.random_batch(
-        config.batch_size, side, num_classes, processes=jax.process_count()
-    )
+    labels = tasks.TASKS[config.task].label_spec(config.batch_size, num_logits)
+    batch = inference_speed.random_batch(labels, side, processes=jax.process_count())
     state, _ = _bare(compiled, state, batch, side, _MIN_STEPS)
     state, seconds = _bare(compiled, state, batch, side, _MIN_STEPS)
     steps = max(_MIN_STEPS, round(_SECONDS_A_ROUND / seconds))

@@ -127,6 +127,7 @@ def _tuned(
             }
     return {
         "dataset": config.dataset,
+        "task": config.task,
         "recipe": config.recipe,
         "validation_split": config.validation_split,
         "space": tuning.space(config),

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from scipy.stats import qmc
 
 import models
+from benchmarks import tasks
 from benchmarks.errors import ConfigError
 
 # A value by field, the field's name with dots: {"optimizer.learning_rate": 0.003162}.
@@ -54,7 +55,7 @@ def apply(config: ConfigDict) -> ConfigDict:
     """Puts what `config.tuned` holds for its model into the configuration of one run, and returns it.
 
     Raises:
-      ConfigError: no such file, nothing in it for this model, or of another dataset or recipe.
+      ConfigError: no such file, nothing in it for this model, or of another dataset, task or recipe.
     """
     if not config.tuned:
         return config
@@ -64,6 +65,10 @@ def apply(config: ConfigDict) -> ConfigDict:
             raise ConfigError(
                 f"{config.tuned} was tuned with config.{field}={found[field]}, not {config[field]}."
             )
+    # Files from before there were several tasks do not name theirs.
+    task = found.get("task", tasks.SINGLE_LABEL.name)
+    if task != config.task:
+        raise ConfigError(f"{config.tuned} was tuned with config.task={task}, not {config.task}.")
     label = models.label(*models.parse(config.model))
     entry = found["models"].get(label)
     if not entry:

@@ -1,4 +1,9 @@
-"""Pictures of one to four digits."""
+"""Pictures of one to four scanned digits each, labelled with those that occur, by the nine models of `digits.py`.
+
+python -m benchmarks.suite --config=benchmarks/configs/digits_multilabel.py --workdir=runs/digits_multilabel
+
+The recipe is that of `digits.py`; docs/tasks.md says what was run of it.
+"""
 
 from ml_collections import ConfigDict
 
