@@ -15,6 +15,7 @@ import numpy as np
 import optax
 from flax import nnx
 
+import models
 from benchmarks.attribution import filled
 from benchmarks.trained import Trained
 
@@ -26,12 +27,17 @@ _CHUNK = 8  # synthetic inputs that are sought at once
 
 def first_filters(found: Trained) -> np.ndarray:
     """Returns the kernels of the convolution that reads the picture, [filters, height, width, 3]."""
-    kernels = [
-        np.asarray(node.get_value())
-        for path, node in nnx.iter_graph(found.module())
+    return np.asarray(first_kernel(found.module()).get_value()).transpose(3, 0, 1, 2)
+
+
+def first_kernel(module: models.Classifier) -> nnx.Param:
+    """Returns the kernel of the convolution that reads the picture, [height, width, 3, filters]: the only one of 3."""
+    (kernel,) = (
+        node
+        for path, node in nnx.iter_graph(module)
         if isinstance(node, nnx.Param) and path[-1] == "kernel" and _reads_pictures(node.shape)
-    ]
-    return kernels[0].transpose(3, 0, 1, 2)
+    )
+    return kernel
 
 
 def _reads_pictures(shape: tuple[int, ...]) -> bool:
