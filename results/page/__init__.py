@@ -4,8 +4,10 @@ What it holds is made in `contents`, its figures' data in `figures` and `curves`
 like in `charts`; `document` puts them into one file with what is under `assets/`.
 """
 
+import contextlib
+import gc
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from results.files import write_atomically
@@ -31,6 +33,20 @@ def write(
       OSError: the folder or the file cannot be written.
     """
     path = Path(out_dir) / FILE_NAME
-    held = contents.collect(tables, contents.Place(Path(out_dir), folders or {}))
-    write_atomically(path, document.to_html(held, charts.specifications()))
+    with _without_garbage_collection():
+        held = contents.collect(tables, contents.Place(Path(out_dir), folders or {}))
+        text = document.to_html(held, charts.specifications())
+    write_atomically(path, text)
     return path
+
+
+@contextlib.contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Keeps the collector from walking millions of objects, all of which are needed, again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

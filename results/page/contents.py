@@ -1,6 +1,5 @@
 """What the page holds, as one value for its JSON block: rankings, their rows, and every run."""
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from results.schema import RunRecord
 from results.statistics import Estimate
 
 Path_ = tuple[str, ...]  # of a field of a record: ("budget", "amount")
+_LEAVES = (str, int, float, list, tuple, type(None))
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _ranking(table: Table, first_run: int) -> dict[str, Any]:
     ]
     shown = columns.shown(table.group.task)
     ordered = (*shown, *(column for column in COLUMNS if column not in shown))
-    found = {figure.name: figures.points(table, figure) for figure in figures.SCATTERS}
+    found = {figure: figures.points(table, figure) for figure in figures.SCATTERS}
     return {
         "title": headings.title(table.group),
         "description": [*headings.description(table), headings.intervals(table)],
@@ -73,7 +73,9 @@ def _ranking(table: Table, first_run: int) -> dict[str, Any]:
         "rows": rows,
         "score": figures.score_title(table),
         "metrics": {name: figures.metric_title(name) for name in figures.metric_names(table)},
-        "figures": {name: value for name, value in found.items() if value},
+        "figures": {
+            figure.name: {"title": figure.title} | data for figure, data in found.items() if data
+        },
     }
 
 
@@ -188,11 +190,9 @@ def _leaves(value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
 
 def _mapping(value: Any) -> Mapping[str, Any] | None:
     """Returns a part of a record as a mapping; None for a scalar or list."""
-    if isinstance(value, dict):
-        return value
-    if dataclasses.is_dataclass(value):
-        return vars(value)
-    return None
+    if isinstance(value, _LEAVES):
+        return None
+    return value if isinstance(value, Mapping) else vars(value)
 
 
 def _link(folder: Path | None, page: Path) -> str | None:

@@ -1,11 +1,5 @@
 // A ranking: its table, accuracy against cost, learning curves, and what failed.
 
-const SCATTERS = [
-  ["accuracy-parameters", "Parameters"],
-  ["accuracy-macs", "Multiply-accumulates"],
-  ["accuracy-train-throughput", "Training throughput"],
-  ["accuracy-train-seconds", "Training time"],
-];
 const OVER = [
   ["examples", "Training examples"],
   ["flops", "Training FLOPs"],
@@ -42,10 +36,9 @@ function showRanking(index) {
 }
 
 function scatterSection(index, ranking) {
-  const charts = SCATTERS.filter(([name]) => name in ranking.figures).map(([name, title]) => {
-    const caption = `${title}`;
-    const description = `${ranking.score} against ${title.toLowerCase()}; the table has the numbers`;
-    return [name, ...emptyFigure(caption, description)];
+  const charts = Object.entries(ranking.figures).map(([name, { title }]) => {
+    const description = `${ranking.score} against ${title}; the table has the numbers`;
+    return [name, ...emptyFigure(title[0].toUpperCase() + title.slice(1), description)];
   });
   let before;
   function update(rows) {
