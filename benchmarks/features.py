@@ -19,7 +19,7 @@ import models
 from benchmarks.attribution import filled
 from benchmarks.trained import Trained
 
-_LEARNING_RATE = 0.08
+_LEARNING_RATE = 0.3
 _BLUR = 0.25  # cycles a pixel: where a coefficient is scaled to 1 / e
 _BATCH = 64
 _CHUNK = 8  # synthetic inputs that are sought at once

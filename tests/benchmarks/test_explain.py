@@ -23,7 +23,7 @@ def found(short_run):
 
 @pytest.fixture(scope="module")
 def explanation(found):
-    return explain.explain(found, channels=3, pictures=2, examples=100, steps=16)
+    return explain.explain(found, channels=3, pictures=2, examples=100, steps=64)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_a_picture_of_ones_own_is_explained_without_any_dataset(found, tmp_path,
         explain_page._png(np.tile(np.arange(48, dtype=np.uint8)[:, None, None], (1, 64, 3)))
     )
     monkeypatch.setattr(datasets, "load", None)
-    explanation = explain.explain(found, path, channels=1, pictures=1, examples=0, steps=16)
+    explanation = explain.explain(found, path, channels=1, pictures=1, examples=0, steps=64)
     assert explanation.picture_name == "own.png"
     assert explanation.stages[0].channels[0].pictures.shape == (0, 32, 32, 3)
     assert explanation.picture[-1, 0, 0] > explanation.picture[0, 0, 0]
