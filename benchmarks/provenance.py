@@ -15,7 +15,7 @@ class Difference:
     """One thing that is another here than in the record.
 
     Attributes:
-      what: `software`, `code`, `hardware`, `data` or `configuration`.
+      what: `software`, `code`, `hardware`, `data`, `weights` (those it began with) or `configuration`.
       name: such as `jax` or `device_kind`.
       there: in the record; None where it says nothing.
       here: on this machine; None where it is missing.
@@ -41,6 +41,9 @@ def differences(record: records.RunRecord, run: runs.Run) -> list[Difference]:
         *_compared("code", *code),
         *_compared("hardware", record.hardware, hardware),
         *_compared("data", *data),
+        *_compared(
+            "weights", {"init_digest": record.init_digest}, {"init_digest": here.init_digest}
+        ),
         *_missing_fields(dict(record.config), config_lib.to_plain(run.config)),
     ]
 
