@@ -18,6 +18,7 @@ from benchmarks import (
     loop,
     memory,
     metrics,
+    mistakes,
     preemption,
     program,
     progress,
@@ -31,6 +32,7 @@ from benchmarks.clock import Clock
 from benchmarks.metric_files import MetricFiles, NoFiles
 from input_pipeline import loader
 from results import files, records
+from results import predictions as kept
 
 
 def execute(
@@ -144,6 +146,8 @@ def execute(
             positive_weights=_by_label(run, positive_weights),
         )
         record = _with_spending(record, run, clock)
+        if jax.process_index() == 0:
+            mistakes.try_to_write(run.workdir, record, run.config, run.dataset)
     return record
 
 
@@ -168,7 +172,7 @@ def _evaluate(run: runs.Run, compiled: program.Program, params, batch_stats):
             thresholds = run.task.thresholds(predictions)
         measured[name] = run.task.metrics(predictions, thresholds)
         if jax.process_index() == 0:
-            files.write_arrays(run.workdir / "predictions" / f"{name}.npz", predictions)
+            files.write_arrays(run.workdir / kept.FOLDER / f"{name}.npz", predictions)
     return measured, unreadable, _decision(run, thresholds)
 
 

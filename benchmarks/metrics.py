@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.special import expit
 
+from results.confidence import expected_calibration_error, of_logits
+
 # Arrays by name, one value (or row) an example, in the order of the split; see `tasks.Task.predict`.
 Predictions = Mapping[str, np.ndarray]
-
-_BINS = 15
 
 
 def single_label(predictions: Predictions) -> dict[str, float]:
@@ -75,12 +75,8 @@ def multi_label(predictions: Predictions, thresholds: np.ndarray) -> dict[str, f
 
 
 def confidences(predictions: Predictions) -> np.ndarray:
-    """Returns float64 [examples, labels], the sigmoid of `logits`.
-
-    One that is not finite is on the wrong side whatever the threshold, so that a model of NaNs is never right.
-    """
-    logits, wrong = predictions["logits"], 1.0 - predictions["targets"]
-    return np.where(np.isfinite(logits), expit(logits.astype(np.float64)), wrong)
+    """Returns float64 [examples, labels], the sigmoid of `logits`; see `confidence.of_logits`."""
+    return of_logits(predictions["logits"], predictions["targets"])
 
 
 def _average_precision(positive: np.ndarray, confidence: np.ndarray) -> float:
@@ -97,35 +93,6 @@ def _sigmoid_loss(predictions: Predictions) -> float:
     if not np.isfinite(logits).all():
         return float("nan")
     return float(np.mean(np.logaddexp(0.0, logits) - predictions["targets"] * logits))
-
-
-def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """Returns the mean distance between confidence and accuracy over 15 bins of equal width, by their examples.
-
-    Guo et al. 2017, arXiv:1706.04599, equation 3. NaN where a confidence is.
-
-    Args:
-      confidence: [examples], from 0 to 1.
-      correct: [examples], whether the decision was right.
-    """
-    bins = reliability(confidence, correct)
-    gaps = np.abs(bins["correct"] - bins["confidence"])
-    return float(np.sum(gaps) / len(confidence)) if np.isfinite(confidence).all() else float("nan")
-
-
-def reliability(confidence: np.ndarray, correct: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns, for each of 15 bins (k/15, (k+1)/15] of confidence, its examples, and sums of confidence and correct."""
-    finite = np.nan_to_num(confidence.astype(np.float64))
-    index = np.clip(np.ceil(finite * _BINS).astype(int) - 1, 0, _BINS - 1)
-
-    def total(values: np.ndarray) -> np.ndarray:
-        return np.bincount(index, values, minlength=_BINS)
-
-    return {
-        "examples": np.bincount(index, minlength=_BINS),
-        "confidence": total(finite),
-        "correct": total(correct.astype(np.float64)),
-    }
 
 
 def named(split: str, values: Mapping[str, float]) -> dict[str, float]:

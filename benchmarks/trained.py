@@ -17,9 +17,8 @@ from benchmarks import checkpoints, devices, program, runs, steps, tasks
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from models import pretrained
-from results import files, records
+from results import files, predictions, records
 
-_CLASS_NAMES = "class_names.json"
 # The names that torchvision's weights carry (torchvision/models/_meta.py, BSD 3-Clause), in the order of the labels.
 _IMAGENET_CLASSES = "imagenet_classes.txt"
 
@@ -62,7 +61,7 @@ class Trained:
         """
         if self.record is None:
             return _names_of_file(self.model.num_logits)
-        path = Path(self.source) / _CLASS_NAMES
+        path = Path(self.source) / predictions.CLASS_NAMES
         if path.exists():
             return tuple(json.loads(path.read_text()))
         own = self.config.copy_and_resolve_references()
@@ -169,7 +168,7 @@ def from_flags(**changes) -> Trained:
 def write_class_names(workdir: Path, class_names: Sequence[str]) -> None:
     """Keeps with a run what its logits stand for, so that its dataset need not be there to use it."""
     text = json.dumps(list(class_names), indent=1, ensure_ascii=False) + "\n"
-    files.write_atomically(Path(workdir) / _CLASS_NAMES, text)
+    files.write_atomically(Path(workdir) / predictions.CLASS_NAMES, text)
 
 
 def _names_of_file(num_classes: int) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from results import columns, headings, reported_cells, test_sets
 from results.codec import encode
 from results.columns import COLUMNS, Column
-from results.page import curves, figures
+from results.page import confusions, curves, figures
 from results.records import FILE_NAME
 from results.rows import Row, Table
 from results.schema import RunRecord
@@ -32,6 +32,19 @@ class Place:
     runs: Mapping[str, Path]
 
 
+@dataclass(frozen=True)
+class Shares:
+    """What the runs of a page share out among them, for it to load.
+
+    Attributes:
+      points: of each learning curve.
+      confusions: by run id, see `results.page.confusions.embed`.
+    """
+
+    points: int
+    confusions: Mapping[str, dict[str, Any]]
+
+
 def collect(tables: Sequence[Table], place: Place) -> dict[str, Any]:
     """Returns `{"rankings": [...], "runs": [...]}`, strict JSON values.
 
@@ -39,10 +52,13 @@ def collect(tables: Sequence[Table], place: Place) -> dict[str, Any]:
     """
     rankings: list[dict[str, Any]] = []
     runs: list[dict[str, Any]] = []
-    most = curves.points_per_curve(sum(len(row.runs) for table in tables for row in table.rows))
+    shares = Shares(
+        curves.points_per_curve(sum(len(row.runs) for table in tables for row in table.rows)),
+        confusions.embed(tables, place.runs),
+    )
     for table in tables:
         rankings.append(_ranking(table, len(runs)))
-        shared, entries = _runs(table, place, most)
+        shared, entries = _runs(table, place, shares)
         rankings[-1] |= shared
         runs += [{"ranking": len(rankings) - 1} | entry for entry in entries]
     return {"rankings": rankings, "runs": runs}
@@ -128,7 +144,9 @@ def _number(value: Any) -> float | int | None:
     return value if isinstance(value, int | float) else None
 
 
-def _runs(table: Table, place: Place, most: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _runs(
+    table: Table, place: Place, shares: Shares
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Returns what the ranking's records share, and each run as what differs from it.
 
     The runs of a ranking have nearly all of their configuration, machine and software in common.
@@ -154,7 +172,7 @@ def _runs(table: Table, place: Place, most: int) -> tuple[dict[str, Any], list[d
         folder = place.runs.get(run.run_id)
         if link := _link(folder, place.page):
             entry["record"] = link
-        parts = {name: part(run, folder, table, most) for name, part in PARTS}
+        parts = {name: part(run, folder, table, shares) for name, part in PARTS}
         entries.append(entry | {name: part for name, part in parts.items() if part is not None})
     fields = [list(path) for path in places]
     return {"fields": fields, "shared": [encode(value) for value in shared.values()]}, entries
@@ -203,10 +221,18 @@ def _link(folder: Path | None, page: Path) -> str | None:
     return quote((relative / FILE_NAME).as_posix())
 
 
-def _curve(run: RunRecord, folder: Path | None, table: Table, most: int) -> dict[str, Any] | None:
-    return curves.read(run, folder, figures.metric_names(table), most)
+def _curve(
+    run: RunRecord, folder: Path | None, table: Table, shares: Shares
+) -> dict[str, Any] | None:
+    return curves.read(run, folder, figures.metric_names(table), shares.points)
+
+
+def _confusions(
+    run: RunRecord, folder: Path | None, table: Table, shares: Shares
+) -> dict[str, Any] | None:
+    return shares.confusions.get(run.run_id)
 
 
 # What the page tells of a run beside its record, from the files beside it: the name that
 # `RUN_SECTIONS` in assets/run.js finds it by, and a function to JSON values or None.
-PARTS = (("curve", _curve),)
+PARTS = (("curve", _curve), ("confusions", _confusions))

@@ -10,8 +10,17 @@ from typing import Any
 
 import vl_convert
 
-_STYLES = ("page.css",)
-_SCRIPTS = ("text.js", "table.js", "charts.js", "ranking.js", "row.js", "run.js", "page.js")
+_STYLES = ("page.css", "confusions.css")
+_SCRIPTS = (
+    "text.js",
+    "table.js",
+    "charts.js",
+    "ranking.js",
+    "row.js",
+    "confusions.js",
+    "run.js",
+    "page.js",
+)
 
 
 def to_html(contents: dict[str, Any], specifications: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ const APART = new Set(["command", "error"]); // shown above, not in a list
 // What a run's part shows, in this order: functions from (run, record, ranking) to an element or null.
 // `record` is a list of [path, value]. What stands beside a record comes by `PARTS` of
 // results/page/contents.py.
-const RUN_SECTIONS = [errorSection, commandSection, recordSections, runCurves];
+const RUN_SECTIONS = [errorSection, commandSection, confusionsSection, recordSections, runCurves];
 
 function showRun(run) {
   const ranking = contents.rankings[run.ranking];

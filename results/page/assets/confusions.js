@@ -1,0 +1,240 @@
+// What a run takes for what: classes, the matrix, reliability, and the most confident mistakes.
+
+// `run.confusions` is told in results/page/confusions.py.
+function confusionsSection(run, record, ranking) {
+  const found = run.confusions;
+  if (!found) return null;
+  const title = element("h3", {}, "What it takes for what");
+  if (found.problem) return element("section", {}, title, element("p", { class: "bad" }, found.problem));
+  const folder = run.record?.replace(/\/?record\.json$/, "") || "RUN";
+  const command = element("code", {}, `python -m results.confusions ${decoded(folder)}`);
+  if (found.left_out) {
+    const said = "This page has no room for the confusions of all its runs. Those of this one are told by ";
+    return element("section", {}, title, element("p", {}, said, command, "."));
+  }
+  const error = found.calibration_error;
+  const summary =
+    `On the ${found.split} split ${found.right.toLocaleString("en")} of ${plural(found.examples, "example")} are right` +
+    (error === null ? "" : `; the expected calibration error is ${percentText(error)}%`);
+  return element(
+    "section",
+    { class: "confusions" },
+    title,
+    element("p", { class: "note" }, summary, ". All of it: ", command, "."),
+    found.matrix ? matrixFigure(found.matrix) : null,
+    found.pairs.length && !found.matrix ? pairsTable(found.pairs) : null,
+    element("div", { class: "grid" }, classesTable(found), reliabilityFigure(found)),
+    mistakesFigure(found),
+  );
+}
+
+function percentText(share) {
+  return share === null ? "–" : (100 * share).toFixed(share === 1 || share === 0 ? 0 : 1);
+}
+
+function confusionTable(caption, head, rows, kind = "") {
+  return element(
+    "figure",
+    {},
+    element("figcaption", {}, caption),
+    element(
+      "div",
+      { class: `scroller fit ${kind}`, role: "region", "aria-label": caption, tabindex: 0 },
+      element("table", {}, element("thead", {}, element("tr", {}, head)), element("tbody", {}, rows)),
+    ),
+  );
+}
+
+// Cells are coloured by their share of the row: of a class's examples.
+function matrixFigure({ names, counts }) {
+  const head = [
+    element("th", { scope: "col", class: "text" }, "class ↓ taken for →"),
+    names.map((name) => element("th", { scope: "col", title: name }, name)),
+  ];
+  const rows = names.map((name, row) => {
+    const examples = counts[row].reduce((sum, count) => sum + count, 0);
+    const cells = counts[row].map((count, column) => {
+      const share = examples ? count / examples : 0;
+      const kind = count ? (row === column ? "right" : "wrong") : "none";
+      const title = `${name} taken for ${names[column]}: ${count} of ${examples} (${percentText(share)}%)`;
+      return element("td", { class: kind, title, style: `--share: ${share.toFixed(3)}` }, count ? String(count) : "·");
+    });
+    return element("tr", {}, element("th", { scope: "row", class: "text", title: name }, name), cells);
+  });
+  return confusionTable("Confusion matrix, examples", head, rows, "matrix");
+}
+
+function pairsTable(pairs) {
+  const head = ["class", "taken for", "examples"].map((text, i) =>
+    element("th", { scope: "col", class: i < 2 ? "text" : null }, text),
+  );
+  const rows = pairs.map(({ label, predicted, examples }) =>
+    element(
+      "tr",
+      {},
+      element("th", { scope: "row", class: "text" }, label),
+      element("td", { class: "text" }, predicted),
+      element("td", {}, examples.toLocaleString("en")),
+    ),
+  );
+  return confusionTable("Confused most", head, rows);
+}
+
+function classesTable({ classes, all_classes: all }) {
+  const thresholds = classes.some(({ threshold }) => threshold !== null);
+  const columns = [
+    ["examples", (c) => (c.true_positives + c.false_negatives).toLocaleString("en"), "of the class"],
+    ["accuracy %", (c) => percentText(c.recall), "recall: of the class, the share that was taken for it"],
+    ["precision %", (c) => percentText(c.precision), "of what was taken for the class, the share that is of it"],
+    ["F1 %", (c) => percentText(c.f1), "the harmonic mean of the two"],
+  ];
+  if (thresholds) {
+    columns[1][0] = "recall %";
+    columns.push(
+      ["AP %", (c) => percentText(c.average_precision), "average precision, over all thresholds"],
+      ["threshold", (c) => c.threshold.toFixed(3), "of the confidence, chosen on the validation split"],
+      ["found", (c) => c.true_positives.toLocaleString("en"), "true positives"],
+      ["missed", (c) => c.false_negatives.toLocaleString("en"), "false negatives"],
+      ["wrongly said", (c) => c.false_positives.toLocaleString("en"), "false positives"],
+      ["rightly not said", (c) => c.true_negatives.toLocaleString("en"), "true negatives"],
+    );
+  }
+  const head = [
+    element("th", { scope: "col", class: "text" }, thresholds ? "label" : "class"),
+    columns.map(([name, , doc]) => element("th", { scope: "col", title: doc }, name)),
+  ];
+  const rows = classes.map((each) =>
+    element(
+      "tr",
+      {},
+      element("th", { scope: "row", class: "text" }, each.name),
+      columns.map(([, of]) => element("td", {}, of(each))),
+    ),
+  );
+  const kind = thresholds ? "label" : "class";
+  const caption =
+    classes.length < all
+      ? `The ${classes.length} classes of lowest recall, of ${all.toLocaleString("en")}`
+      : `Each ${kind}`;
+  return confusionTable(caption, head, rows);
+}
+
+function svgElement(tag, attributes, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children.flat().filter((child) => child != null));
+  return made;
+}
+
+// Guo et al. 2017, figure 1: what share is right in each bin of confidence, and below how many are in it.
+function reliabilityFigure({ reliability, split, classes }) {
+  const many = classes.some(({ threshold }) => threshold !== null);
+  const share = many ? "has the label %" : "right %";
+  const [left, top, side, gap, low] = [44, 8, 280, 10, 46];
+  const width = side / reliability.length;
+  const most = Math.max(1, ...reliability.map(({ examples }) => examples));
+  const x = (at) => left + side * at;
+  const y = (at) => top + side * (1 - at);
+  const bottom = top + side + gap + low;
+  const text = (at, down, anchor, words, kind = "") =>
+    svgElement("text", { x: at, y: down, "text-anchor": anchor, class: kind }, words);
+  const ticks = [0, 0.2, 0.4, 0.6, 0.8, 1].flatMap((at) => [
+    svgElement("line", { x1: left, x2: left + side, y1: y(at), y2: y(at), class: "grid" }),
+    text(left - 6, y(at) + 4, "end", String(100 * at)),
+    text(x(at), bottom + 14, "middle", String(100 * at)),
+  ]);
+  const bins = reliability.map(({ examples, confidence, right }, i) => {
+    if (!examples) return null;
+    const start = left + i * width + 1;
+    const high = (low * examples) / most;
+    const said =
+      `${plural(examples, "decision")} of confidence ${percentText(confidence)}% on average: ` +
+      `${percentText(right)}% ${many ? "have the label" : "are right"}`;
+    return svgElement(
+      "g",
+      {},
+      svgElement("title", {}, said),
+      svgElement("rect", { x: start, y: y(right), width: width - 2, height: side * right, class: "bar" }),
+      svgElement("line", { x1: start, x2: start + width - 2, y1: y(confidence), y2: y(confidence), class: "sure" }),
+      svgElement("rect", { x: start, y: bottom - high, width: width - 2, height: high, class: "count" }),
+      svgElement("rect", { x: start, y: top, width: width - 2, height: bottom - top, fill: "transparent" }),
+    );
+  });
+  const label = `Reliability on the ${split} split: see the table below`;
+  const drawing = svgElement(
+    "svg",
+    { viewBox: `0 0 ${left + side + 12} ${bottom + 36}`, role: "img", "aria-label": label },
+    ticks,
+    svgElement("line", { x1: x(0), y1: y(0), x2: x(1), y2: y(1), class: "ideal" }),
+    bins,
+    svgElement("line", { x1: left, x2: left + side, y1: bottom, y2: bottom, class: "grid" }),
+    text(left + side / 2, bottom + 31, "middle", "confidence %", "title"),
+    svgElement(
+      "text",
+      { transform: `translate(12 ${top + side / 2}) rotate(-90)`, "text-anchor": "middle", class: "title" },
+      share,
+    ),
+    text(left - 6, bottom, "end", "count"),
+  );
+  const filled = reliability.filter(({ examples }) => examples);
+  const head = ["examples", "confidence %", share].map((name) => element("th", { scope: "col" }, name));
+  const rows = filled.map(({ examples, confidence, right }) =>
+    element(
+      "tr",
+      {},
+      element("td", {}, examples.toLocaleString("en")),
+      element("td", {}, percentText(confidence)),
+      element("td", {}, percentText(right)),
+    ),
+  );
+  return element(
+    "figure",
+    { class: "reliability" },
+    element("figcaption", {}, "Reliability"),
+    drawing,
+    element(
+      "p",
+      { class: "note" },
+      "A bar is the share that is right, the line across it the mean confidence: they meet where confidence is to be " +
+        "trusted, on the dashed diagonal. Below, how many decisions there are.",
+    ),
+    element("details", {}, element("summary", {}, "The numbers"), confusionTable("Reliability in numbers", head, rows)),
+  );
+}
+
+function mistakesFigure({ mistakes, all_mistakes: all, sheet, split }) {
+  if (!mistakes.length) return null;
+  const title =
+    mistakes.length < all
+      ? `The ${mistakes.length} most confident of ${plural(all, "mistake")}`
+      : `${plural(all, "mistake")}, the most confident first`;
+  const items = mistakes.map((each) => {
+    const shown = `example ${each.index} of the ${split} split`;
+    return element(
+      "li",
+      { title: shown },
+      sheet && each.tile != null ? tile(sheet, each.tile, shown) : null,
+      element("div", {}, each.label, " → ", element("b", {}, each.predicted)),
+      element("div", { class: "doc" }, `${percentText(each.confidence)}% sure`),
+    );
+  });
+  const list = element("ul", { class: "tiles" }, items);
+  if (sheet) list.style.setProperty("--sheet", `url(${sheet.png})`);
+  return element(
+    "figure",
+    {},
+    element("figcaption", {}, title),
+    element("p", { class: "note" }, "What it is → what it was taken for, and how sure the model was."),
+    list,
+  );
+}
+
+// One of the pictures of the sheet, each of which is a square of it.
+function tile({ side, columns, rows }, place, label) {
+  const share = (at, number) => (number > 1 ? (100 * at) / (number - 1) : 0);
+  const [across, down] = [share(place % columns, columns), share(Math.floor(place / columns), rows)];
+  const style =
+    `background: var(--sheet) ${across.toFixed(3)}% ${down.toFixed(3)}% / ` + `${100 * columns}% ${100 * rows}%`;
+  const kind = side < 64 ? "tile pixels" : "tile";
+  return element("div", { class: kind, role: "img", "aria-label": label, style });
+}
