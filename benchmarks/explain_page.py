@@ -172,14 +172,14 @@ def _channel(channel: "Channel", slug: str, pictures: dict[str, bytes]) -> Itera
     name = f"{slug}/channel-{channel.index:04d}"
     yield f"<tr><th>{channel.index}</th>"
     mapped = _image(_colored(channel.map), f"{name}-map", "feature map", pictures)
-    yield f'<td>{mapped}<span class="value">{channel.map.min():.2g} to {channel.map.max():.2g}</span></td>'
+    yield f'<td>{mapped}<span class="value">{channel.map.min():.3g} to {channel.map.max():.3g}</span></td>'
     synthetic = _image(_small(channel.synthetic), f"{name}-synthetic", "synthetic input", pictures)
-    yield f'<td>{synthetic}<span class="value">{channel.synthetic_peak:.2g}</span></td>'
+    yield f'<td>{synthetic}<span class="value">{channel.synthetic_peak:.3g}</span></td>'
     if len(channel.pictures):
         yield '<td><div class="row">'
         for place, (picture, peak) in enumerate(zip(channel.pictures, channel.peaks, strict=True)):
             shown = _image(_small(picture), f"{name}-picture-{place}", "picture", pictures)
-            yield f'<span>{shown}<span class="value">{peak:.2g}</span></span>'
+            yield f'<span>{shown}<span class="value">{peak:.3g}</span></span>'
         yield "</div></td>"
     yield "</tr>"
 
