@@ -37,4 +37,6 @@ def get_config(variant: str = "probe") -> ConfigDict:
         config.init_from = _PRETRAINED
     if variant == "probe":
         config.transfer.frozen_stages = "all"
+        # Of 1e-3, 1e-2, 3e-2 and 1e-1 the best on the validation split; the head alone bears more than the whole.
+        config.optimizer.model_learning_rates.squeezenet1_1 = 3e-2
     return config
