@@ -1,7 +1,8 @@
 """The page `index.html`: one file that works offline, and the same figures as SVG and PNG.
 
 What it holds is made in `contents`, its figures' data in `figures` and `curves`, what they look
-like in `charts`; `document` puts them into one file with what is under `assets/`.
+like in `charts`; `library` keeps what is the same in every page, and `document` puts all into one
+file with what is under `assets/`.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from results.files import write_atomically
-from results.page import charts, contents, document
+from results.page import contents, document, library
 from results.rows import Table
 
 FILE_NAME = "index.html"
@@ -35,7 +36,7 @@ def write(
     path = Path(out_dir) / FILE_NAME
     with _without_garbage_collection():
         held = contents.collect(tables, contents.Place(Path(out_dir), folders or {}))
-        text = document.to_html(held, charts.specifications())
+        text = document.to_html(held, *library.load())
     write_atomically(path, text)
     return path
 

@@ -8,8 +8,6 @@ import json
 from importlib import resources
 from typing import Any
 
-import vl_convert
-
 _STYLES = ("page.css", "confusions.css")
 _SCRIPTS = (
     "text.js",
@@ -23,13 +21,13 @@ _SCRIPTS = (
 )
 
 
-def to_html(contents: dict[str, Any], specifications: dict[str, Any]) -> str:
-    """Returns the page of `contents` (see `results.page.contents.collect`).
+def to_html(contents: dict[str, Any], vega: str, specifications: dict[str, Any]) -> str:
+    """Returns the page of `contents` (see `results.page.contents.collect`), with what `library.load` gives.
 
     A content security policy lets the browser run the page's own scripts, by their digests, and
     load nothing: neither a mistake here nor a name in a record can fetch or run anything.
     """
-    scripts = [_vega(), "\n".join(_asset(name) for name in _SCRIPTS)]
+    scripts = [vega, "\n".join(_asset(name) for name in _SCRIPTS)]
     # Vega compiles its expressions, which are those of the specifications alone, at run time.
     policy = (
         f"default-src 'none'; script-src 'unsafe-eval' {' '.join(map(_digest, scripts))}; "
@@ -65,16 +63,6 @@ def _json(value: Any) -> str:
 
 def _digest(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-
-
-@functools.cache
-def _vega() -> str:
-    """Returns Vega with Vega-Embed as one script, which defines `vegaEmbed`."""
-    script = vl_convert.javascript_bundle()
-    for ending in ("</script", "<!--"):
-        if ending in script.lower():
-            raise ValueError(f"The script of Vega has {ending!r} in it and cannot stand in a page.")
-    return script
 
 
 @functools.cache

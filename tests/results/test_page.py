@@ -17,7 +17,7 @@ import pytest
 
 from results import leaderboard, page, records
 from results.columns import shown
-from results.page import contents, curves, document, figures
+from results.page import contents, curves, document, figures, library
 from results.reported import Reported
 from results.rows import summarise
 from results.schema import Failure, Git, Metrics
@@ -288,6 +288,23 @@ def test_plots_are_written_when_asked_for_and_need_a_folder(generated, tmp_path,
     assert not (tmp_path / "out" / "plots").exists()
     assert leaderboard.main([str(tmp_path), f"--out={tmp_path / 'out'}", "--plots"]) == 0
     assert (tmp_path / "out" / "plots" / "accuracy-macs.svg").exists()
+
+
+def test_what_every_page_has_is_made_once_and_again_where_it_is_damaged(tmp_path, monkeypatch):
+    made = []
+
+    def make():
+        made.append(1)
+        return "script", {"figure": {}}
+
+    monkeypatch.setattr(library, "_make", make)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert library.load() == library.load() == ("script", {"figure": {}})
+    assert len(made) == 1
+    (kept,) = (tmp_path / "isobudget").glob("page-*.json")
+    kept.write_text("{")
+    assert library.load() == ("script", {"figure": {}})
+    assert len(made) == 2
 
 
 def test_altair_and_vega_are_not_imported_for_a_table_on_the_terminal():
