@@ -8,7 +8,6 @@ from benchmarks import commands
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from input_pipeline import DataError
-from results import records
 
 
 @pytest.mark.parametrize(
@@ -95,16 +94,6 @@ def test_an_augmentation_that_cannot_be_is_one_sentence(config, field, value, se
     config.augmentation[field] = value
     with pytest.raises((ConfigError, DataError), match=sentence):
         config_lib.validate(config)
-
-
-def test_the_flag_deterministic_is_in_the_record_and_tells_xla(command, tmp_path):
-    arguments = ("--config=benchmarks/configs/digits.py", "--config.model=tiny")
-    done = command(
-        *("benchmarks.train", *arguments, f"--workdir={tmp_path}", "--deterministic"),
-        "--config.budget.amount=64",
-    )
-    assert done.returncode == 0, done.stderr
-    assert records.read(tmp_path / "record.json").config["deterministic"] is True
 
 
 def test_deterministic_operations_are_asked_of_xla_once(monkeypatch):

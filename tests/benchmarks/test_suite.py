@@ -50,10 +50,12 @@ def test_failed_models_become_rows_and_the_others_go_on(command, tmp_path):
 def test_the_same_command_keeps_what_is_done_and_tables_come_from_records_alone(command, tmp_path):
     workdir, again = tmp_path / "suite", tmp_path / "again"
     arguments = ("benchmarks.suite", _DIGITS, f"--workdir={workdir}", "--models=tiny", _SHORT)
+    arguments += ("--deterministic",)
     assert command(*arguments, "--seeds=0,1").returncode == 0
     first = (workdir / "leaderboard.csv").read_bytes()
     stamps = {path: path.stat().st_mtime_ns for path in workdir.glob("runs/*/record.json")}
     assert len(stamps) == 2
+    assert all(records.read(path).config["deterministic"] for path in stamps)
     assert command(*arguments, "--seeds=0,1").returncode == 0
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
     assert command("results.leaderboard", str(workdir), f"--out={again}").returncode == 0
