@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from results import RecordError
+from results import RecordError, tasks
 from results.schema import RunRecord
 
 FOLDER = "predictions"
@@ -123,7 +123,8 @@ def of_arrays(
     Raises:
       RecordError: arrays are missing, or do not fit together.
     """
-    if record.dataset.task == "single_label":
+    # A task that is not known is taken for single_label, as in rankings.
+    if tasks.find(record.dataset.task).name == "single_label":
         return _single_label(arrays, record, names, split)
     return _many_labels(arrays, record, names, split)
 

@@ -15,7 +15,7 @@ from results.predictions import ManyLabels, Predictions, SingleLabel
 MOST_MISTAKES = 24
 # The matrix of more classes is not looked at; which are confused most is.
 MOST_CLASSES = 30
-_MOST_PAIRS = 30
+_MOST_PAIRS = 20
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def print_confusions(found: Confusions, run: records.RunRecord, console: Console
         if each.examples
     ]
     # A label's confidence is right where the label is there.
-    share = "right" if run.dataset.task == "single_label" else "positive"
+    share = "positive" if _by_threshold(found.classes) else "right"
     header = ["confidence", "examples", "mean confidence", share]
     _titled(console, "Reliability, %", (header, bins))
     if found.mistakes:
@@ -85,7 +85,7 @@ def _titled(
 
 def _classes(classes: Sequence[Counts]) -> tuple[list[str], list[list[str]]]:
     """Returns header and rows; thresholds and average precision only where there are any."""
-    many = any(each.threshold is not None for each in classes)
+    many = _by_threshold(classes)
     header = ["class", "examples", "recall", "precision", "F1"]
     header += ["AP", "threshold"] if many else []
     header += ["right", "missed", "wrongly"]
@@ -98,6 +98,10 @@ def _classes(classes: Sequence[Counts]) -> tuple[list[str], list[list[str]]]:
         counts = (each.true_positives, each.false_negatives, each.false_positives)
         rows.append(row + [f"{count:,}" for count in counts])
     return header, rows
+
+
+def _by_threshold(classes: Sequence[Counts]) -> bool:
+    return any(each.threshold is not None for each in classes)
 
 
 def _matrix(matrix: Matrix) -> Table:

@@ -22,8 +22,12 @@ function confusionsSection(run, record, ranking) {
     title,
     element("p", { class: "note" }, summary, ". All of it: ", command, "."),
     found.matrix ? matrixFigure(found.matrix) : null,
-    found.pairs.length && !found.matrix ? pairsTable(found.pairs) : null,
-    element("div", { class: "grid" }, classesTable(found), reliabilityFigure(found)),
+    element(
+      "div",
+      { class: "grid" },
+      classesTable(found),
+      element("div", {}, found.pairs.length && !found.matrix ? pairsTable(found.pairs) : null, reliabilityFigure(found)),
+    ),
     mistakesFigure(found),
   );
 }
@@ -45,23 +49,28 @@ function confusionTable(caption, head, rows, kind = "") {
   );
 }
 
-// Cells are coloured by their share of the row: of a class's examples.
+// Cells are coloured by their share of the row, a class's examples; mistakes beside the worst of them.
 function matrixFigure({ names, counts }) {
-  const head = [
-    element("th", { scope: "col", class: "text" }, "class ↓ taken for →"),
-    names.map((name) => element("th", { scope: "col", title: name }, name)),
-  ];
+  const shares = counts.map((row) => {
+    const examples = row.reduce((sum, count) => sum + count, 0);
+    return row.map((count) => (examples ? count / examples : 0));
+  });
+  const worst = Math.max(...shares.flatMap((row, i) => row.filter((_, j) => j !== i)));
+  const upright = names.some((name) => name.length > 6) && names.length > 2;
+  const head = names.map((name) => element("th", { scope: "col", title: name }, element("span", {}, name)));
+  head.unshift(element("th", { scope: "col", class: "text corner" }, "class ↓ taken for →"));
   const rows = names.map((name, row) => {
-    const examples = counts[row].reduce((sum, count) => sum + count, 0);
     const cells = counts[row].map((count, column) => {
-      const share = examples ? count / examples : 0;
-      const kind = count ? (row === column ? "right" : "wrong") : "none";
-      const title = `${name} taken for ${names[column]}: ${count} of ${examples} (${percentText(share)}%)`;
-      return element("td", { class: kind, title, style: `--share: ${share.toFixed(3)}` }, count ? String(count) : "·");
+      const share = shares[row][column];
+      const right = row === column;
+      const title = `${name} taken for ${names[column]}: ${count} (${percentText(share)}% of ${name})`;
+      const kind = count ? (right ? "right" : "wrong") : "none";
+      const style = `--share: ${(right ? share : share / (worst || 1)).toFixed(3)}`;
+      return element("td", { class: kind, title, style }, count ? count.toLocaleString("en") : "·");
     });
     return element("tr", {}, element("th", { scope: "row", class: "text", title: name }, name), cells);
   });
-  return confusionTable("Confusion matrix, examples", head, rows, "matrix");
+  return confusionTable("Confusion matrix, examples", head, rows, upright ? "matrix upright" : "matrix");
 }
 
 function pairsTable(pairs) {
@@ -99,10 +108,8 @@ function classesTable({ classes, all_classes: all }) {
       ["rightly not said", (c) => c.true_negatives.toLocaleString("en"), "true negatives"],
     );
   }
-  const head = [
-    element("th", { scope: "col", class: "text" }, thresholds ? "label" : "class"),
-    columns.map(([name, , doc]) => element("th", { scope: "col", title: doc }, name)),
-  ];
+  const head = columns.map(([name, , doc]) => element("th", { scope: "col", title: doc }, name));
+  head.unshift(element("th", { scope: "col", class: "text" }, thresholds ? "label" : "class"));
   const rows = classes.map((each) =>
     element(
       "tr",
@@ -234,7 +241,7 @@ function tile({ side, columns, rows }, place, label) {
   const share = (at, number) => (number > 1 ? (100 * at) / (number - 1) : 0);
   const [across, down] = [share(place % columns, columns), share(Math.floor(place / columns), rows)];
   const style =
-    `background: var(--sheet) ${across.toFixed(3)}% ${down.toFixed(3)}% / ` + `${100 * columns}% ${100 * rows}%`;
+    `background: var(--sheet) ${across.toFixed(3)}% ${down.toFixed(3)}% / ${100 * columns}% ${100 * rows}%`;
   const kind = side < 64 ? "tile pixels" : "tile";
   return element("div", { class: kind, role: "img", "aria-label": label, style });
 }
