@@ -12,7 +12,7 @@ from results.rows import Table
 from results.schema import RunRecord
 
 # Of the page: text and pictures in bytes, and the predictions that are read for them, compressed.
-_BYTES, _BYTES_READ = 4_000_000, 64_000_000
+_BYTES, _BYTES_READ = 3_000_000, 64_000_000
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
