@@ -41,7 +41,8 @@ def print_confusions(found: Confusions, run: records.RunRecord, console: Console
     _titled(console, "Classes, %", _classes(found.classes))
     if found.matrix and _matrix_width(found.matrix) <= console.width:
         _titled(console, "Confusion matrix: a row a class, a column what it was taken for", None)
-        console.print(_matrix(found.matrix), end="\n\n")
+        console.print(_matrix(found.matrix))
+        console.print()
     if found.pairs:
         rows = [[each.label, each.predicted, f"{each.examples:,}"] for each in found.pairs]
         _titled(console, "Confused most", (["class", "taken for", "examples"], rows))
@@ -80,7 +81,8 @@ def _titled(
             made.add_column(name, justify="left" if name in _LEFT else "right", overflow="fold")
         for row in rows:
             made.add_row(*(escape(one_line(cell)) for cell in row))
-        console.print(made, end="\n\n")
+        console.print(made)
+        console.print()
 
 
 def _classes(classes: Sequence[Counts]) -> tuple[list[str], list[list[str]]]:

@@ -12,24 +12,34 @@ function confusionsSection(run, record, ranking) {
     const said = "This page has no room for the confusions of all its runs. Those of this one are told by ";
     return element("section", {}, title, element("p", {}, said, command, "."));
   }
+  const matrix = found.matrix && matrixFigure(found.matrix);
+  const many = byThreshold(found.classes);
+  const narrow = found.matrix?.names.length <= 12;
   const error = found.calibration_error;
+  const right = found.classes.length > 1 && many ? "wholly right" : "right"; // every label of an example
   const summary =
-    `On the ${found.split} split ${found.right.toLocaleString("en")} of ${plural(found.examples, "example")} are right` +
+    `On the ${found.split} split ${found.right.toLocaleString("en")} of ${plural(found.examples, "example")} are ${right}` +
     (error === null ? "" : `; the expected calibration error is ${percentText(error)}%`);
   return element(
     "section",
     { class: "confusions" },
     title,
     element("p", { class: "note" }, summary, ". All of it: ", command, "."),
-    found.matrix ? matrixFigure(found.matrix) : null,
+    narrow ? null : matrix,
+    many ? classesTable(found) : null, // it has too many columns to stand beside another
     element(
       "div",
       { class: "grid" },
-      classesTable(found),
+      narrow || !many ? element("div", {}, narrow ? matrix : null, many ? null : classesTable(found)) : null,
       element("div", {}, found.pairs.length && !found.matrix ? pairsTable(found.pairs) : null, reliabilityFigure(found)),
     ),
     mistakesFigure(found),
   );
+}
+
+// Whether each label is decided for itself: binary and multi_label.
+function byThreshold(classes) {
+  return classes.some(({ threshold }) => threshold !== null);
 }
 
 function percentText(share) {
@@ -90,7 +100,7 @@ function pairsTable(pairs) {
 }
 
 function classesTable({ classes, all_classes: all }) {
-  const thresholds = classes.some(({ threshold }) => threshold !== null);
+  const thresholds = byThreshold(classes);
   const columns = [
     ["examples", (c) => (c.true_positives + c.false_negatives).toLocaleString("en"), "of the class"],
     ["accuracy %", (c) => percentText(c.recall), "recall: of the class, the share that was taken for it"],
@@ -135,7 +145,7 @@ function svgElement(tag, attributes, ...children) {
 
 // Guo et al. 2017, figure 1: what share is right in each bin of confidence, and below how many are in it.
 function reliabilityFigure({ reliability, split, classes }) {
-  const many = classes.some(({ threshold }) => threshold !== null);
+  const many = byThreshold(classes);
   const share = many ? "has the label %" : "right %";
   const [left, top, side, gap, low] = [44, 8, 280, 10, 46];
   const width = side / reliability.length;
@@ -202,8 +212,8 @@ function reliabilityFigure({ reliability, split, classes }) {
     element(
       "p",
       { class: "note" },
-      "A bar is the share that is right, the line across it the mean confidence: they meet where confidence is to be " +
-        "trusted, on the dashed diagonal. Below, how many decisions there are.",
+      `A bar is the share that ${many ? "has the label" : "is right"}, the line across it the mean confidence: they ` +
+        "meet where confidence is to be trusted, on the dashed diagonal. Below, how many decisions there are.",
     ),
     element("details", {}, element("summary", {}, "The numbers"), confusionTable("Reliability in numbers", head, rows)),
   );
