@@ -16,9 +16,9 @@ from results import files
 
 _WARM_UP_STEPS = 3
 _MIN_STEPS = 10
-_MIN_SECONDS = 3.0
-# Of the budget, at most, that measuring may take.
-_MAX_FRACTION = 0.2
+# How long is measured: a tenth of the budget, but of short ones more, up to a half.
+_FRACTION, _MAX_FRACTION = 0.1, 0.5
+_MIN_SECONDS, _MAX_SECONDS = 5.0, 60.0
 
 
 def calibrate(
@@ -61,11 +61,16 @@ def calibrate(
     return dataclasses.replace(run, budget=planned), state | {"num_steps": num_steps}
 
 
+def measured_seconds(amount: float) -> float:
+    """Returns for how many seconds at least a step is measured, of a budget of so many."""
+    return min(max(_FRACTION * amount, min(_MIN_SECONDS, _MAX_FRACTION * amount)), _MAX_SECONDS)
+
+
 def _seconds_per_step(
     run: runs.Run, compiled: Program, state: State, size: int
 ) -> tuple[State, float]:
     """Trains on real batches for a while; returns the state and the seconds of a step, waiting for input included."""
-    limit = min(_MIN_SECONDS, _MAX_FRACTION * run.budget.amount)
+    limit = measured_seconds(run.budget.amount)
     batches = runs.train_batches(run, 0, 10**9, size)
     train_step = compiled.train_steps[size]
     steps, start = 0, time.perf_counter()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import budget
+from benchmarks import budget, calibration
 from benchmarks.errors import BudgetError
 
 COSTS = budget.Costs(batch_size=32, train_examples=1280, train_macs=3000)
@@ -49,3 +49,8 @@ def test_seconds_become_steps_once_a_step_was_measured():
 def test_what_was_spent_is_told_in_the_budgets_unit(kind, spent):
     plan = budget.Budget(kind, 1.0, COSTS, steps=10)
     assert plan.spent(10, 7.0) == spent
+
+
+@pytest.mark.parametrize(("amount", "seconds"), [(1, 0.5), (20, 5), (300, 30), (36_000, 60)])
+def test_short_budgets_of_seconds_are_calibrated_for_a_larger_part_of_them(amount, seconds):
+    assert calibration.measured_seconds(amount) == pytest.approx(seconds)
