@@ -71,7 +71,7 @@ def one(start, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("count", [4, 8])
+@pytest.mark.parametrize("count", [4, pytest.param(8, marks=pytest.mark.slow)])
 def test_several_devices_give_the_losses_of_one(count, one, start, tmp_path):
     finish(start(*RUN, f"--workdir={tmp_path}", XLA_FLAGS=devices(count)))
     assert record(tmp_path)["hardware"]["device_count"] == count
@@ -100,7 +100,7 @@ def test_two_processes_give_the_losses_of_one(one, start, tmp_path):
     assert losses(tmp_path) == pytest.approx(losses(one), rel=1e-5)
 
 
-@pytest.mark.parametrize(("first", "then"), [(1, 4), (4, 1)])
+@pytest.mark.parametrize(("first", "then"), [pytest.param(1, 4, marks=pytest.mark.slow), (4, 1)])
 def test_a_run_goes_on_with_another_number_of_devices(first, then, start, tmp_path):
     run = [*RUN, "--config.budget.amount=9600", "--config.checkpoint_every_steps=7"]
     stopped = start(*run, f"--workdir={tmp_path}", XLA_FLAGS=devices(first))

@@ -179,7 +179,13 @@ def test_of_many_processes_one_alone_succeeds_to_a_stale_claim(tmp_path):
         assert each.wait(timeout=60) == 0
 
 
-@pytest.mark.parametrize("flags", [("--shard=0/2", "--shard=1/2"), ("--shard=0/1", "--shard=0/1")])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--shard=0/2", "--shard=1/2"),
+        pytest.param(("--shard=0/1", "--shard=0/1"), marks=pytest.mark.slow),
+    ],
+)
 def test_two_workers_never_do_a_run_twice(flags, data_dir, tmp_path):
     # Of three runs, the last is begun by one worker while the other has nothing else to do.
     arguments = ("--models=tiny", "--seeds=0,1,2", "--config.budget.amount=384")

@@ -138,7 +138,7 @@ def test_text_from_records_is_data_and_no_markup(run):
     evil = run("a", 0, 0.9, {"act": EVIL}, error=EVIL, config={EVIL: [EVIL]}, command=EVIL)
     failed = run("b", 0, None, error=EVIL, status="crashed", metrics=Metrics())
     held = collected([evil, failed])
-    text = document.to_html(held, {})
+    text = document.to_html(held, "", {})
     reader = Reader(text)
     assert len(reader.all("script")) == 4
     assert reader.data("contents") == held
