@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
-from scipy.stats import qmc
 
 import models
 from benchmarks import tasks
@@ -30,6 +29,8 @@ def space(config: ConfigDict) -> dict[str, tuple[float, float]]:
 
 def points(config: ConfigDict, number: int) -> list[Point]:
     """Returns the first `number` points of `config.tuning`, log-uniform within its ranges, to four digits."""
+    from scipy.stats import qmc  # takes a second to import, and every run reads this module
+
     ranges = space(config)
     sequence = qmc.Halton(len(ranges), scramble=False)
     sequence.fast_forward(1)  # the first is a corner

@@ -2,7 +2,7 @@
 
 python -m benchmarks.suite --config=benchmarks/configs/digits_multilabel.py --workdir=runs/digits_multilabel
 
-The recipe is that of `digits.py`; docs/tasks.md says what was run of it.
+The recipe is that of `digits.py`, at two and a half times its budget; docs/tasks.md says how that was chosen.
 """
 
 from ml_collections import ConfigDict
@@ -15,4 +15,6 @@ def get_config() -> ConfigDict:
     config = digits.get_config()
     config.dataset = "digits_multilabel"
     config.task = "multi_label"
+    # GoogLeNet's mean average precision on the validation split is 0.76 with 8,000 images, 0.9996 with these.
+    config.budget.amount = 20000.0
     return config

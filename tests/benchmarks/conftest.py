@@ -23,6 +23,8 @@ if "tiny" not in models.names():
     _spec.loader.exec_module(importlib.util.module_from_spec(_spec))
 
 commands.use_compilation_cache()
+# Else every process that the tests start would start itself again.
+os.environ.update(commands.with_allocator(dict(os.environ)))
 
 
 @pytest.fixture(scope="session")

@@ -209,7 +209,7 @@ def begin(workdir, data_dir, *arguments) -> tuple[subprocess.Popen, Path]:
 
 
 def test_a_killed_workers_run_is_done_by_whoever_starts_next(data_dir, tmp_path):
-    arguments = ("--models=tiny", "--config.budget.amount=19200", "--config.log_every_steps=1")
+    arguments = ("--models=tiny", "--config.budget.amount=9600", "--config.log_every_steps=1")
     first, run = begin(tmp_path, data_dir, *arguments, "--shard=0/2")
     first.kill()
     first.communicate()
@@ -223,7 +223,7 @@ def test_a_killed_workers_run_is_done_by_whoever_starts_next(data_dir, tmp_path)
     output = second.communicate(timeout=300)
     assert second.returncode == 0, output
     assert times_trained(tmp_path) == {"tiny-seed0": 1}
-    assert records.read(run / "record.json").budget.steps == 600
+    assert records.read(run / "record.json").budget.steps == 300
 
 
 def test_a_worker_that_is_told_to_stop_saves_its_run_and_lets_go_of_it(data_dir, tmp_path):

@@ -1,0 +1,26 @@
+"""What every command does before it begins."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+_SCRIPT = """
+import os
+from benchmarks import commands
+print(os.getpid(), os.environ.get("GLIBC_TUNABLES"), flush=True)
+commands.restart_with_allocator()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator is glibc's")
+def test_a_command_starts_itself_again_with_the_allocator_settings_once():
+    environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT], env=environment, capture_output=True, text=True, check=True
+    )
+    (pid, before), (again, after) = (line.split() for line in done.stdout.splitlines())
+    assert pid == again
+    assert before == "None"
+    assert "glibc.malloc.hugetlb=1" in after
