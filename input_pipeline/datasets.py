@@ -84,8 +84,9 @@ def load(name: str, data_dir: str | None = None, positive_class: str = "") -> Da
 
     Args:
         name: `digits`, or its classes 0 to 4 (`digits_low`) or 5 to 9 (`digits_high`);
-            `digits_multilabel`; `synthetic`; `folder:PATH` (pictures at PATH/SPLIT/CLASS/*); or
-            any TFDS dataset prepared as ArrayRecord, as `NAME[/CONFIG][:VERSION]`.
+            `digits_multilabel`; `synthetic`; `folder:PATH` (pictures at PATH/SPLIT/CLASS/*, or
+            named with their labels in PATH/SPLIT/labels.csv); or any TFDS dataset prepared as
+            ArrayRecord, as `NAME[/CONFIG][:VERSION]`.
         data_dir: Where prepared datasets lie; TFDS's own directory unless given.
         positive_class: Makes a dataset of two classes of it: this one, by its name, is label 1
             and every other one 0.
@@ -118,16 +119,17 @@ def _load_synthetic() -> Dataset:
 
 
 def _load_folder(name: str) -> Dataset:
-    from input_pipeline import folder
+    from input_pipeline import folder, labelled_folder
 
     root = Path(name.removeprefix(_FOLDER)).expanduser().absolute()
-    contents = folder.scan(root)
+    contents = (labelled_folder if labelled_folder.is_one(root) else folder).scan(root)
     return Dataset(
         name=name,
         version=contents.version,
         class_names=contents.class_names,
         split_sizes={split: len(files) for split, files in contents.files.items()},
         open_split=lambda split: folder.FolderSource(root / split, contents.files[split]),
+        multi_label=contents.multi_label,
     )
 
 

@@ -1,9 +1,11 @@
 """A user's own pictures, `PATH/SPLIT/CLASS/*`, read where they lie."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from input_pipeline.errors import DataError
 
@@ -22,21 +24,26 @@ SUFFIXES = {
 }
 
 
+Label = int | np.ndarray
+
+
 class Contents(NamedTuple):
     """What a folder of pictures holds.
 
-    `files` gives each split's pictures as (path below the split, label), in reading order.
+    `files` gives each split's pictures as (path below the split, label), in reading order; the label
+    is a number, or with `multi_label` float32 [classes], 1 for each that the picture has.
     """
 
     class_names: tuple[str, ...]
-    files: Mapping[str, Sequence[tuple[str, int]]]
+    files: Mapping[str, Sequence[tuple[str, Label]]]
     version: str
+    multi_label: bool = False
 
 
 class FolderSource:
-    """One split of a folder: `{"image": encoded bytes, "label": int}` by position."""
+    """One split of a folder: `{"image": encoded bytes, "label": as in `Contents`}` by position."""
 
-    def __init__(self, root: Path, files: Sequence[tuple[str, int]]):
+    def __init__(self, root: Path, files: Sequence[tuple[str, Label]]):
         self._root = root
         self._files = files
 
@@ -69,7 +76,7 @@ def scan(root: Path) -> Contents:
     """
     if not root.is_dir():
         raise DataError(f"{str(root)!r} is not a folder; give one that holds SPLIT/CLASS/pictures")
-    classes = {split.name: _subfolders(split) for split in _subfolders(root)}
+    classes = {split.name: subfolders(split) for split in subfolders(root)}
     if not classes:
         raise DataError(f"{str(root)!r} has no folders; put pictures in {root}/train/CLASS/")
     for split, found in classes.items():
@@ -86,7 +93,8 @@ def scan(root: Path) -> Contents:
     return Contents(tuple(names), files, _fingerprint(files))
 
 
-def _subfolders(path: Path) -> list[Path]:
+def subfolders(path: Path) -> list[Path]:
+    """Returns the folders in `path` that are not hidden, by name."""
     return sorted(
         child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")
     )
@@ -111,6 +119,11 @@ def _pictures(classes: Sequence[Path], labels: Mapping[str, int]) -> list[tuple[
                 f" ({' '.join(sorted(SUFFIXES))})"
             )
         files += [(name, labels[folder.name]) for name in names]
+    return in_hash_order(files)
+
+
+def in_hash_order(files: Iterable[tuple[str, Label]]) -> list[tuple[str, Label]]:
+    """Returns the pictures in the order of a hash of their names, which looks random and is not."""
     return sorted(files, key=lambda file: hashlib.sha256(file[0].encode()).digest())
 
 
