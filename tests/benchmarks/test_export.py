@@ -8,7 +8,9 @@ import sys
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 
+import models
 from benchmarks import export, trained
 from benchmarks.errors import ConfigError
 from models import pretrained
@@ -34,7 +36,6 @@ def images(found, count):
 
 
 def test_a_stablehlo_file_runs_without_the_project_on_any_batch_size(found, tmp_path):
-    pytest.importorskip("flatbuffers", reason="stablehlo files need the extra [export]")
     exported = export.export_trained(found, "stablehlo", tmp_path / "tiny.stablehlo")
     assert exported.largest_difference < 1e-5
     pictures = images(found, 3)
@@ -59,6 +60,25 @@ def test_a_safetensors_file_holds_torchvision_names_and_gives_the_same_logits(fo
     tensors, model = pretrained.read(exported.path)
     assert model == "tiny"
     assert tensors["conv.weight"].shape == (8, 3, 3, 3)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", ["squeezenet1_1", "resnet18", "googlenet"])
+def test_torchvision_loads_the_file_and_gives_the_same_logits(name, torch, torchvision, tmp_path):
+    drawn = models.create(name, 10, rngs=nnx.Rngs(params=0))
+    pretrained.save(drawn, tmp_path / "drawn.safetensors")
+    found = trained.from_weights(name, tmp_path / "drawn.safetensors", image_size="64")
+    exported = export.export_trained(found, "safetensors", tmp_path / "exported.safetensors")
+    options = {"init_weights": False} if name == "googlenet" else {}
+    theirs = getattr(torchvision.models, name)(num_classes=10, **options).eval()
+    tensors, _ = pretrained.read(exported.path)
+    theirs.load_state_dict({key: torch.from_numpy(value) for key, value in tensors.items()})
+    told = json.loads(exported.description.read_text())["input"]["normalisation"]
+    pictures = images(found, 4)
+    fed = (pictures / np.float32(255) - np.float32(told["mean"])) / np.float32(told["std"])
+    with torch.no_grad():
+        logits = theirs(torch.from_numpy(fed.transpose(0, 3, 1, 2))).numpy()
+    np.testing.assert_allclose(logits, jax.jit(found.logits)(pictures), atol=1e-4)
 
 
 def test_the_description_says_how_the_file_is_fed(found, tmp_path):
