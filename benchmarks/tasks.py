@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
+import models
 from benchmarks import metrics, thresholds
 from benchmarks.errors import ConfigError
 from input_pipeline import datasets
@@ -281,6 +282,13 @@ def validate(config: ConfigDict) -> None:
             raise ConfigError(
                 f"config.positive_weight is a number above 0 or {BALANCED!r}, not {config.positive_weight!r}."
             )
+
+    name, options = models.parse(config.model)
+    if config.task != SINGLE_LABEL.name and (models.info(name).options | options).get("final_relu"):
+        raise ConfigError(
+            f"{config.model} has a ReLU after its logits, and no sigmoid of that is below a half: for"
+            f" config.task={config.task} set its option final_relu=false."
+        )
 
 
 def positive_weights(config: ConfigDict, dataset: datasets.Dataset) -> tuple[float, ...]:

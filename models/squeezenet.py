@@ -4,7 +4,8 @@
 Table 1 (version 1.0) and the authors' later release 1.1, which has a smaller first convolution and pools earlier: fire
 modules (a 1x1 squeeze, then 1x1 and 3x3 expansions side by side), then a 1x1 convolution to the classes, its ReLU, and
 global average pooling. With simple bypass (section 6, figure 2, middle) the input of fire 3, 5, 7 and 9 is added to its
-output.
+output. `final_relu=false` leaves out the ReLU after the logits: with it, no sigmoid of them (tasks `binary` and
+`multi_label`) is below a half.
 """
 
 import jax.numpy as jnp
@@ -60,6 +61,7 @@ class SqueezeNet(Classifier):
         *,
         bypass: bool,
         dropout: float,
+        final_relu: bool,
         dtype,
         rngs: nnx.Rngs,
     ):
@@ -82,11 +84,12 @@ class SqueezeNet(Classifier):
         self.stage_ends = tuple(ends)
         # A ReLU follows the logits: a class that starts below 0 gets no gradient and may never be learned, as happens
         # within a few hundred steps from the authors' N(0, 0.01) and bias 0.
-        logits = Conv(channels, num_classes, 1, bias_init=constant(1.0), dtype=dtype, rngs=rngs)
+        bias = constant(1.0 if final_relu else 0.0)
+        logits = Conv(channels, num_classes, 1, bias_init=bias, dtype=dtype, rngs=rngs)
         self.classifier = Sequential(
             Dropout(dropout),
             logits,
-            relu,
+            *([relu] if final_relu else []),
             global_average_pool,
         )
 
@@ -99,9 +102,17 @@ class SqueezeNet(Classifier):
 
 
 def _register(name: str, version: str, bypass: bool, min_size: int, reported: Reported) -> None:
-    def build(num_classes: int, dtype, rngs: nnx.Rngs, dropout: float = 0.5) -> SqueezeNet:
+    def build(
+        num_classes: int, dtype, rngs: nnx.Rngs, dropout: float = 0.5, final_relu: bool = True
+    ) -> SqueezeNet:
         return SqueezeNet(
-            version, num_classes, bypass=bypass, dropout=dropout, dtype=dtype, rngs=rngs
+            version,
+            num_classes,
+            bypass=bypass,
+            dropout=dropout,
+            final_relu=final_relu,
+            dtype=dtype,
+            rngs=rngs,
         )
 
     register(name, paper=_PAPER, min_size=min_size, reported=reported)(build)

@@ -5,10 +5,12 @@ many machines can share a folder and every table is a function of the records al
 in `results.schema`; how JSON keeps the NaN of a diverged run is told in `results.codec`.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import json
 import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,9 +150,11 @@ def find(directories: Iterable[str | os.PathLike[str]]) -> list[Path]:
         if not directory.is_dir():
             raise RecordError(f"There is no folder {str(directory)!r} to look for records in.")
         for path in (directory / FILE_NAME, *directory.glob(f"runs/*/{FILE_NAME}")):
-            if path.is_file():
-                found[path.resolve()] = path
-    return sorted(found.values())
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                if stat.S_ISREG(status.st_mode):
+                    found[status.st_dev, status.st_ino] = path
+    return sorted(found.values(), key=str)
 
 
 def load_all(

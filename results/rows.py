@@ -91,7 +91,7 @@ class Row:
             number = value(run)
             if number is not None and math.isfinite(number):
                 values[run.seed].append(number)
-        return {seed: estimate(numbers).mean for seed, numbers in values.items()}
+        return {seed: math.fsum(numbers) / len(numbers) for seed, numbers in values.items()}
 
     @cached_property
     def scores(self) -> dict[int, float]:

@@ -37,6 +37,11 @@ _LITERATURE = (
 )
 
 
+def with_sigmoid(specs: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the models as a sigmoid needs them: SqueezeNet's ReLU after the logits would say no less than a half."""
+    return tuple(spec.replace("squeezenet1_1", "squeezenet1_1:final_relu=false") for spec in specs)
+
+
 def get_config(variant: str = "tuned") -> ConfigDict:
     """Returns the suite's configuration.
 

@@ -16,6 +16,7 @@ def get_config(positive_class: str = "3") -> ConfigDict:
     if positive_class not in set("0123456789"):
         raise ValueError(f"digits_binary.py is :0 to :9, not :{positive_class}.")
     config = digits.get_config()
+    config.suite.models = digits.with_sigmoid(config.suite.models)
     config.task = "binary"
     config.positive_class = positive_class
     config.positive_weight = "balanced"

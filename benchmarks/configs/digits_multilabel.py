@@ -13,6 +13,7 @@ from benchmarks.configs import digits
 def get_config() -> ConfigDict:
     """Returns the suite's configuration."""
     config = digits.get_config()
+    config.suite.models = digits.with_sigmoid(config.suite.models)
     config.dataset = "digits_multilabel"
     config.task = "multi_label"
     # GoogLeNet's mean average precision on the validation split is 0.76 with 8,000 images, 0.9996 with these.

@@ -259,3 +259,12 @@ def test_a_record_without_the_fields_of_tasks_is_one_of_single_label(config, tmp
         del content[field]
     (tmp_path / "config.json").write_text(json.dumps(content))
     assert config_lib.load(tmp_path / "config.json").task == "single_label"
+
+
+@pytest.mark.parametrize("task", ["binary", "multi_label"])
+def test_a_model_whose_logits_cannot_be_negative_is_refused_where_a_sigmoid_follows(config, task):
+    config.task, config.model = task, "squeezenet1_1"
+    with pytest.raises(ConfigError, match=f"config.task={task} set its option final_relu=false"):
+        config_lib.validate(config)
+    config.model = "squeezenet1_1:final_relu=false"
+    config_lib.validate(config)

@@ -12,6 +12,7 @@ from results.rows import summarise
 
 pytestmark = pytest.mark.browser
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs the extra [browser]")
+from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
@@ -79,7 +80,9 @@ def opened(browser, address):
 
 
 def wait(browser, condition, seconds=10):
-    return WebDriverWait(browser, seconds, 0.05).until(lambda driver: condition(driver))
+    # A chart may be drawn anew while it is looked at.
+    waiting = WebDriverWait(browser, seconds, 0.05, [StaleElementReferenceException])
+    return waiting.until(lambda driver: condition(driver))
 
 
 def models_shown(browser) -> list[str]:
