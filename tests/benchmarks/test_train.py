@@ -332,12 +332,12 @@ def test_nothing_is_moved_between_host_and_device_unasked(config, tmp_path, monk
 
 
 def test_sizes_may_grow_in_the_course_of_a_run(config, tmp_path):
-    config.model, config.image_size = "squeezenet1_1", "48"
+    config.model, config.image_size = "tiny:pooled=true", "48"
     config.progressive_sizes = (32,)
     config.eval_image_size = "64"
     record = train.train_and_evaluate(config, tmp_path)
     assert record.status == "completed"
-    macs = [models.count_macs("squeezenet1_1", side, num_classes=10) for side in (32, 48)]
+    macs = [models.count_macs(config.model, side, num_classes=10) for side in (32, 48)]
     assert record.budget.train_flops_spent == 6 * 384 * round(sum(macs) / 2)
 
 

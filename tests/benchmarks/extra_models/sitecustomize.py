@@ -19,12 +19,14 @@ _PAPER = Paper("A model for tests", None, 2012)
 class Tiny(Classifier):
     """One convolution with batch norm, dropout and a dense layer."""
 
-    def __init__(self, num_classes, *, width, fault, dtype, rngs):
+    def __init__(self, num_classes, *, width, fault, pooled, dtype, rngs):
         self.conv = Conv(3, width, 3, strides=4, padding=1, dtype=dtype, rngs=rngs)
         self.bn = BatchNorm(width, dtype=dtype, rngs=rngs)
         self.dropout = Dropout(0.1)
-        self.fc = Linear(8 * 8 * width, num_classes, dtype=dtype, rngs=rngs)
+        inputs = width if pooled else 8 * 8 * width
+        self.fc = Linear(inputs, num_classes, dtype=dtype, rngs=rngs)
         self.fault = fault
+        self.pooled = pooled
 
     def stages(self):
         return {"stem": lambda x, mode: relu(self.bn(self.conv(x), mode))}
@@ -38,11 +40,20 @@ class Tiny(Classifier):
             raise MemoryError("RESOURCE_EXHAUSTED: out of memory")
         if mode.train and self.fault == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
-        x = self.dropout(features.reshape(features.shape[0], -1), mode)
+        pooled = features.mean((1, 2)) if self.pooled else features
+        x = self.dropout(pooled.reshape(pooled.shape[0], -1), mode)
         logits = self.fc(x)
         return logits * jnp.nan if mode.train and self.fault == "nan" else logits
 
 
 @register("tiny", paper=_PAPER, min_size=32, input_size=32)
-def tiny(num_classes: int, dtype, rngs: nnx.Rngs, width: int = 8, fault: str = "none") -> Tiny:
-    return Tiny(num_classes, width=width, fault=fault, dtype=dtype, rngs=rngs)
+def tiny(
+    num_classes: int,
+    dtype,
+    rngs: nnx.Rngs,
+    width: int = 8,
+    fault: str = "none",
+    pooled: bool = False,  # takes pictures of any size
+) -> Tiny:
+    options = {"width": width, "fault": fault, "pooled": pooled}
+    return Tiny(num_classes, **options, dtype=dtype, rngs=rngs)
