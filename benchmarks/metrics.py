@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.special import expit
 
 from results.confidence import expected_calibration_error, of_logits
 
@@ -29,6 +28,8 @@ def binary(predictions: Predictions, thresholds: np.ndarray) -> dict[str, float]
     Fractions but for loss (nats) and examples. roc_auc needs positives and negatives, average_precision positives: NaN
     where there are none. ece is that of the confidence in the positive class.
     """
+    # A third of a second each to import, which single-label runs do without.
+    from scipy.special import expit
     from sklearn import metrics
 
     confidence, positive = confidences(predictions)[:, 0], predictions["targets"][:, 0] > 0.5
