@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from results.confidence import expected_calibration_error, of_logits
+from results.confidence import expected_calibration_error, of_logits, sigmoid
 
 # Arrays by name, one value (or row) an example, in the order of the split; see `tasks.Task.predict`.
 Predictions = Mapping[str, np.ndarray]
@@ -28,8 +28,6 @@ def binary(predictions: Predictions, thresholds: np.ndarray) -> dict[str, float]
     Fractions but for loss (nats) and examples. roc_auc needs positives and negatives, average_precision positives: NaN
     where there are none. ece is that of the confidence in the positive class.
     """
-    # A third of a second each to import, which single-label runs do without.
-    from scipy.special import expit
     from sklearn import metrics
 
     confidence, positive = confidences(predictions)[:, 0], predictions["targets"][:, 0] > 0.5
@@ -43,7 +41,7 @@ def binary(predictions: Predictions, thresholds: np.ndarray) -> dict[str, float]
         "roc_auc": metrics.roc_auc_score(positive, confidence) if both else np.nan,
         "average_precision": _average_precision(positive, confidence),
         "loss": _sigmoid_loss(predictions),
-        "ece": expected_calibration_error(expit(predictions["logits"][:, 0]), positive),
+        "ece": expected_calibration_error(sigmoid(predictions["logits"][:, 0]), positive),
     }
     return {name: float(value) for name, value in found.items()} | {"examples": len(positive)}
 

@@ -5,6 +5,14 @@ import numpy as np
 BINS = 15
 
 
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Returns 1 / (1 + exp(-logits)), in their precision."""
+    # A third of a second to import, which single-label runs do without.
+    from scipy.special import expit
+
+    return expit(logits)
+
+
 def of_logits(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Returns float64 [examples, labels], the sigmoid of `logits`.
 
@@ -14,11 +22,7 @@ def of_logits(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
       logits: [examples, labels].
       targets: the same, 0 and 1.
     """
-    from scipy.special import (
-        expit,
-    )  # a third of a second to import, which single-label runs do without
-
-    return np.where(np.isfinite(logits), expit(logits.astype(np.float64)), 1.0 - targets)
+    return np.where(np.isfinite(logits), sigmoid(logits.astype(np.float64)), 1.0 - targets)
 
 
 def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
 
 from results import confidence
 from results.predictions import ManyLabels, Predictions, SingleLabel
@@ -197,7 +196,7 @@ def _many_labels(found: ManyLabels) -> Confusions:
         classes=classes,
         matrix=matrix,
         pairs=(),
-        **_calibration(expit(found.logits).ravel(), positive.ravel()),
+        **_calibration(confidence.sigmoid(found.logits).ravel(), positive.ravel()),
         mistakes=tuple(mistakes),
         all_mistakes=len(rows),
     )
