@@ -3,9 +3,11 @@
 `python -m benchmarks.evaluate --workdir=RUN --name=NAME ...` writes them.
 """
 
+import dataclasses
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,14 +129,15 @@ def load_all(
     Raises:
       RecordError: one of the directories is not there.
     """
-    digests = {record.run_id: record.weights_digest for record in run_records}
+    runs = defaultdict(list)
+    for record in run_records:
+        runs[records.original_id(record.run_id)].append(record)
     found: dict[tuple[str, str], Evaluation] = {}
     problems = []
     for record_path in records.find(directories):
         for path in sorted((record_path.parent / FOLDER).glob("*.json")):
             try:
-                evaluation = read(path)
-                _check(evaluation, path.stem, digests)
+                evaluation = _of_a_run(read(path), path.stem, runs)
             except RecordError as error:
                 problems.append(records.Problem(path, str(error)))
                 continue
@@ -144,10 +147,15 @@ def load_all(
     return [found[key] for key in sorted(found)], problems
 
 
-def _check(evaluation: Evaluation, name: str, digests: Mapping[str, str | None]) -> None:
+def _of_a_run(
+    evaluation: Evaluation, name: str, runs: Mapping[str, Sequence[RunRecord]]
+) -> Evaluation:
+    """Returns the evaluation under the run id that its run was loaded by."""
     if evaluation.name != name:
         raise RecordError(f"It is named {evaluation.name!r}, not {name!r}.")
-    if evaluation.run_id not in digests:
+    if evaluation.run_id not in runs:
         raise RecordError(f"There is no record of its run {evaluation.run_id!r}.")
-    if evaluation.weights_digest != digests[evaluation.run_id]:
-        raise RecordError("It is of other weights than its run's record; evaluate again.")
+    for run in runs[evaluation.run_id]:
+        if run.weights_digest == evaluation.weights_digest:
+            return dataclasses.replace(evaluation, run_id=run.run_id)
+    raise RecordError("It is of other weights than its run's record; evaluate again.")

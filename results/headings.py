@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from results import tasks
-from results.rows import Group, Row, Table, device, host
+from results.groups import Group, device, host
+from results.rows import Row, Table
 from results.schema import RunRecord
 
 _UNITS = {"flops": "training FLOPs", "seconds": "seconds of training"}

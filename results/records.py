@@ -11,11 +11,12 @@ import datetime
 import json
 import os
 import stat
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from results import RecordError
+from results import RecordError, groups
 from results.codec import decode, encode, says_non_finite
 from results.files import write_atomically
 from results.schema import (
@@ -175,12 +176,13 @@ def load_with_folders(
 
     Two files of the same run are one record if they agree. If they do not, the run that finished
     last is kept (a choice that does not depend on the order they are found in) and the other is
-    left out by name.
+    left out by name. Runs of one name that do not share a ranking (of two budgets, say) are each
+    kept, with their suite's folder before their name: `flops/alexnet-seed0`.
 
     Raises:
       RecordError: one of the directories is not there.
     """
-    kept: dict[str, tuple[RunRecord, Path]] = {}
+    kept: dict[tuple[str, groups.Group], tuple[RunRecord, Path]] = {}
     problems = []
     for path in find(directories):
         try:
@@ -188,16 +190,49 @@ def load_with_folders(
         except RecordError as error:
             problems.append(Problem(path, str(error)))
             continue
-        earlier = kept.setdefault(record.run_id, (record, path))
+        key = record.run_id, groups.group_of(record)
+        earlier = kept.setdefault(key, (record, path))
         if earlier[1] == path or _order(earlier[0]) == _order(record):
             continue
         last, first = sorted([earlier, (record, path)], key=lambda e: _order(e[0]), reverse=True)
-        kept[record.run_id] = last
+        kept[key] = last
         reason = f"It is another record of run '{record.run_id}'; {last[1]} is later."
         problems.append(Problem(first[1], reason))
-    in_order = [kept[run_id] for run_id in sorted(kept)]
+    named = _by_distinct_names(kept.values())
+    in_order = [named[run_id] for run_id in sorted(named)]
     folders = {record.run_id: path.parent for record, path in in_order}
     return [record for record, _ in in_order], folders, sorted(problems, key=lambda p: p.path)
+
+
+def original_id(run_id: str) -> str:
+    """Returns the name that a run has in its record, of that which tells it from others of this name."""
+    return run_id.rpartition("/")[2]
+
+
+def _by_distinct_names(
+    found: Iterable[tuple[RunRecord, Path]],
+) -> dict[str, tuple[RunRecord, Path]]:
+    """Returns records with their paths by run id, those of one id with as many folders' names as tell them apart."""
+    alike = defaultdict(list)
+    for record, path in found:
+        alike[record.run_id].append((record, path))
+    named = {}
+    for run_id, same in alike.items():
+        folders = {path: path.parent.absolute().parts for _, path in same}
+        for record, path in same:
+            others = [folders[other] for other in folders if other != path]
+            depth = 0
+            while any(_end(other, depth) == _end(folders[path], depth) for other in others):
+                depth += 1
+            # Each lies in a folder `runs`, and in one of its own name.
+            above = [each for each in _end(folders[path], depth) if each not in ("runs", run_id)]
+            unique = "/".join((*above, run_id))
+            named[unique] = dataclasses.replace(record, run_id=unique), path
+    return named
+
+
+def _end(parts: tuple[str, ...], count: int) -> tuple[str, ...]:
+    return parts[max(0, len(parts) - count) :]
 
 
 def _order(record: RunRecord) -> tuple[datetime.datetime, str]:

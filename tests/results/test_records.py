@@ -1,5 +1,6 @@
 """A record survives its file, a bad one is named, and a folder of them reads in any order."""
 
+import dataclasses
 import json
 import math
 import threading
@@ -235,3 +236,27 @@ def test_of_two_records_of_a_run_the_later_is_kept_in_either_order(make, tmp_pat
         records.record_path(tmp_path / "b", "resnet18-0")
     ]
     assert "another record of run 'resnet18-0'" in problems[0].reason
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_runs_of_one_name_and_two_budgets_are_both_kept_and_told_apart(make, tmp_path, order):
+    budget = dataclasses.replace(make().budget, amount=make().budget.amount * 2)
+    records.write(make(), records.record_path(tmp_path / "a", "resnet18-0"))
+    records.write(make(budget=budget), records.record_path(tmp_path / "b", "resnet18-0"))
+    loaded, folders, problems = records.load_with_folders([tmp_path / name for name in order])
+    assert [record.run_id for record in loaded] == ["a/resnet18-0", "b/resnet18-0"]
+    assert [record.budget.amount for record in loaded] == [make().budget.amount, budget.amount]
+    assert folders["b/resnet18-0"] == tmp_path / "b" / "runs" / "resnet18-0"
+    assert not problems
+
+
+def test_folders_of_one_name_are_told_apart_by_those_above(make, tmp_path):
+    for index, place in enumerate(("x/suite", "y/suite", "other")):
+        budget = dataclasses.replace(make().budget, amount=index + 1)
+        records.write(make(budget=budget), records.record_path(tmp_path / place, "resnet18-0"))
+    loaded, _ = records.load_all([tmp_path / place for place in ("x/suite", "y/suite", "other")])
+    assert [record.run_id for record in loaded] == [
+        "other/resnet18-0",
+        "x/suite/resnet18-0",
+        "y/suite/resnet18-0",
+    ]

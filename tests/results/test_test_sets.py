@@ -154,3 +154,21 @@ def test_half_an_evaluation_is_left_out(runs, tmp_path):
 def test_a_name_that_is_no_files_name_is_refused(tmp_path, name):
     with pytest.raises(RecordError, match="must name a file"):
         evaluations.path_of(tmp_path, name)
+
+
+def test_evaluations_of_two_runs_of_one_name_go_to_the_run_with_their_weights(runs, tmp_path):
+    first = runs["a", 0]
+    budget = dataclasses.replace(first.budget, amount=first.budget.amount * 2)
+    second = dataclasses.replace(first, budget=budget, weights_digest="2")
+    for place, record, top1 in (("x", first, 0.5), ("y", second, 0.6)):
+        path = records.record_path(tmp_path / place, record.run_id)
+        records.write(record, path)
+        evaluations.write(evaluation_of(record, top1), path.parent)
+    places = [tmp_path / "y", tmp_path / "x"]
+    loaded, _ = records.load_all(places)
+    found, problems = evaluations.load_all(places, loaded)
+    assert not problems
+    assert {each.run_id: each.metrics["top1"] for each in found} == {
+        f"x/{first.run_id}": 0.5,
+        f"y/{first.run_id}": 0.6,
+    }
