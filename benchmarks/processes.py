@@ -41,6 +41,9 @@ def join() -> None:
             ) from error
     else:
         return
+    # On the CPU two programs that run at once may exchange with the other processes in another order than theirs, which
+    # ends all. This is read when the CPU's client is made.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
     # On the CPU a program that one process finds in the cache and another compiles may exchange gradients in another
     # order, which ends both.
     if jax.default_backend() == "cpu":

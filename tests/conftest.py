@@ -1,5 +1,6 @@
-"""PyTorch and torchvision for the tests that compare with them; those are skipped where they are not installed."""
+"""How the tests compile, and PyTorch with torchvision for those that compare with them (skipped where missing)."""
 
+import os
 import sys
 import types
 
@@ -10,6 +11,12 @@ _OPERATORS = (
     "_ps_roi_align_backward", "ps_roi_pool", "_ps_roi_pool_backward", "deform_conv2d",
     "_deform_conv2d_backward",
 )  # fmt: skip
+
+
+def pytest_configure(config):
+    # Compiling is most of the ordinary tests' time, and how well XLA optimises is not theirs to test.
+    if "not slow" in config.option.markexpr:
+        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 
 @pytest.fixture(scope="session")
