@@ -3,6 +3,7 @@
 To add a task: a class here, its line in `TASKS`, and in `results/tasks.py` what its rankings go by.
 """
 
+import abc
 import dataclasses
 
 import jax
@@ -22,7 +23,7 @@ BALANCED = "balanced"
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class Task(abc.ABC):
     """One task; all its methods are pure.
 
     Attributes:
@@ -33,9 +34,9 @@ class Task:
     name: str
     train_metric: str
 
+    @abc.abstractmethod
     def check(self, dataset: datasets.Dataset) -> None:
         """Raises `ConfigError` where the dataset's labels are not those of this task."""
-        raise NotImplementedError
 
     def logit_names(self, class_names: tuple[str, ...]) -> tuple[str, ...]:
         """Returns which class each logit speaks for."""
@@ -45,6 +46,7 @@ class Task:
         """Returns the shape and type of a batch's `label`."""
         return jax.ShapeDtypeStruct((batch_size,), jnp.int32)
 
+    @abc.abstractmethod
     def targets(self, labels: jax.Array, num_logits: int, smoothing: float) -> jax.Array:
         """Returns float32 targets [batch, num_logits] of a batch's labels.
 
@@ -53,8 +55,8 @@ class Task:
           num_logits: the number of logits.
           smoothing: the share of each target that is spread over all it could be.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def loss(
         self, logits: jax.Array, targets: jax.Array, positive_weights: tuple[float, ...] = ()
     ) -> jax.Array:
@@ -65,20 +67,20 @@ class Task:
           targets: the same, from 0 to 1.
           positive_weights: see `positive_weights`; empty for 1.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def right(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """Returns, bool [batch], whether each example is right, at thresholds of a half where there are any."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def join_crops(self, logits: jax.Array) -> jax.Array:
         """Returns logits [batch, num_logits] of the crops' mean confidence, from [batch, crops, num_logits]."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def confidences(self, logits: jax.Array) -> jax.Array:
         """Returns the confidence in each logit's class, from 0 to 1, [batch, num_logits]."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def decide(
         self, confidence: np.ndarray, above: np.ndarray | None, class_names: tuple[str, ...]
     ) -> tuple[str, ...]:
@@ -89,11 +91,10 @@ class Task:
           above: whether it reaches its threshold [num_logits]; None where nothing is decided by one.
           class_names: of the dataset.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def predict(self, logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
         """Returns what is kept of each example: arrays by name, [batch, ...]."""
-        raise NotImplementedError
 
     def thresholds(self, predictions: metrics.Predictions) -> np.ndarray | None:
         """Returns the threshold of each logit's confidence [num_logits], chosen on these predictions.
@@ -106,11 +107,11 @@ class Task:
         """Returns the thresholds where there is nothing to choose them on."""
         return None
 
+    @abc.abstractmethod
     def metrics(
         self, predictions: metrics.Predictions, thresholds: np.ndarray | None
     ) -> dict[str, float]:
         """Returns the metrics of a split, as `results.schema.Metrics` names them."""
-        raise NotImplementedError
 
 
 class SingleLabel(Task):
@@ -197,8 +198,9 @@ class _Sigmoid(Task):
     def default_thresholds(self, num_logits):
         return np.full(num_logits, 0.5)
 
+    @abc.abstractmethod
     def _hard_targets(self, labels: jax.Array) -> jax.Array:
-        raise NotImplementedError
+        """Returns float32 targets [batch, num_logits] of 0 and 1."""
 
 
 class Binary(_Sigmoid):
