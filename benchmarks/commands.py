@@ -178,4 +178,8 @@ def _parse_flags() -> list[str]:
 
 def _sentence(error: Exception) -> str:
     text = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    flag, in_file, trace = text.partition("Error whilst parsing config file:")
+    if in_file:
+        # ml_collections puts a traceback there, whose last line is what the file says.
+        text = flag + trace.strip().splitlines()[-1].removeprefix("ValueError: ")
     return " ".join(text.split())

@@ -80,6 +80,10 @@ def test_the_same_command_keeps_what_is_done_and_tables_come_from_records_alone(
         (["--seeds=one"], "--seeds are whole numbers"),
         (["--modles=resnet50"], "modles"),
         (["--config=nowhere.py"], "nowhere.py"),
+        (
+            ["--config=benchmarks/configs/digits.py:other"],
+            "error: flag --config=benchmarks/configs/digits.py:other: digits.py is :tuned,",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_and_status_2(command, tmp_path, arguments, says):
