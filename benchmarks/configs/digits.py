@@ -2,7 +2,7 @@
 
 python -m benchmarks.suite --config=benchmarks/configs/digits.py --workdir=runs/digits
 
-10 to 16 minutes a seed on two cores of an AMD EPYC with an empty compilation cache, by what else its host does; test
+10 to 28 minutes a seed on two cores of an AMD EPYC with an empty compilation cache, by what else its host does; test
 top-1 from 91% to 99%, see `results/published/digits`.
 """
 
