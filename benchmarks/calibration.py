@@ -1,14 +1,16 @@
 """What a step takes on this machine, measured once, so that a budget in seconds becomes a number of steps."""
 
+import contextlib
 import dataclasses
 import json
+import math
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import budget, devices, program, runs
+from benchmarks import budget, devices, processes, program, runs
 from benchmarks import config as config_lib
 from benchmarks.program import Program
 from benchmarks.steps import State
@@ -49,7 +51,7 @@ def calibrate(
         for size in sizes:
             state, measured = _seconds_per_step(run, compiled, state, size)
             seconds.append(measured)
-        seconds_per_step = _agreed(float(np.mean(seconds)))
+        seconds_per_step = processes.slowest(float(np.mean(seconds)))
         if jax.process_index() == 0:
             content = json.dumps({"seconds_per_step": seconds_per_step}) + "\n"
             files.write_atomically(path, content)
@@ -73,28 +75,21 @@ def _seconds_per_step(
     limit = measured_seconds(run.budget.amount)
     batches = runs.train_batches(run, 0, 10**9, size)
     train_step = compiled.train_steps[size]
-    steps, start = 0, time.perf_counter()
-    try:
-        while True:
-            state, metrics = train_step(state, devices.place_batch(next(batches), compiled.mesh))
-            steps += 1
-            if steps == _WARM_UP_STEPS:
-                jax.block_until_ready(state)
-                start = time.perf_counter()
-            if steps >= _WARM_UP_STEPS + _MIN_STEPS:
-                jax.block_until_ready(metrics)
-                if time.perf_counter() - start >= limit:
-                    break
-    finally:
-        batches.close()
-    jax.block_until_ready(state)
-    return state, (time.perf_counter() - start) / (steps - _WARM_UP_STEPS)
 
+    def train(steps: int) -> float:
+        """Returns the seconds of so many steps."""
+        nonlocal state
+        start = time.perf_counter()
+        for _ in range(steps):
+            state, _ = train_step(state, devices.place_batch(next(batches), compiled.mesh))
+        jax.block_until_ready(state)
+        return time.perf_counter() - start
 
-def _agreed(seconds: float) -> float:
-    """Returns the slowest process's seconds, on every process."""
-    if jax.process_count() == 1:
-        return seconds
-    from jax.experimental import multihost_utils
-
-    return float(np.max(multihost_utils.process_allgather(np.float64(seconds))))
+    with contextlib.closing(batches):
+        train(_WARM_UP_STEPS)
+        seconds = train(_MIN_STEPS)
+        # Every process takes as many steps, for each is an exchange with the others.
+        slowest = processes.slowest(seconds)
+        more = max(0, math.ceil((limit - slowest) / slowest * _MIN_STEPS))
+        seconds += train(more)
+    return state, seconds / (_MIN_STEPS + more)

@@ -1,6 +1,7 @@
 """Joining the processes of one run: a process for each host of a pod slice or a cluster."""
 
 import jax
+import numpy as np
 from absl import flags
 
 from benchmarks.errors import ConfigError
@@ -48,3 +49,16 @@ def join() -> None:
     # order, which ends both.
     if jax.default_backend() == "cpu":
         jax.config.update("jax_enable_compilation_cache", False)
+
+
+def slowest(seconds: float) -> float:
+    """Returns the longest of the processes' times, the same on every process.
+
+    What takes part in a step must not hang on a process's own clock: the processes would make different numbers of
+    steps, and each step waits for all of them.
+    """
+    if jax.process_count() == 1:
+        return seconds
+    from jax.experimental import multihost_utils
+
+    return float(np.max(multihost_utils.process_allgather(np.float64(seconds))))

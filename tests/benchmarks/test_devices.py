@@ -80,24 +80,46 @@ def test_several_devices_give_the_losses_of_one(count, one, start, tmp_path):
     assert losses(tmp_path) == pytest.approx(losses(one), rel=1e-5)
 
 
-def test_two_processes_give_the_losses_of_one(one, start, tmp_path):
-    with socket.socket() as server:
-        server.bind(("localhost", 0))
-        address = f"localhost:{server.getsockname()[1]}"
-    hosts = [
-        start(
-            *RUN,
-            f"--workdir={tmp_path}",
-            *(f"--coordinator={address}", "--processes=2", f"--process={index}"),
-            XLA_FLAGS=devices(1),
-        )
-        for index in range(2)
-    ]
-    told = [host.communicate(timeout=300)[1] for host in hosts]
-    assert [host.returncode for host in hosts] == [0, 0], told[0][-2000:] + told[1][-2000:]
+@pytest.fixture
+def start_two(start, tmp_path):
+    """Runs two processes of one run in `tmp_path`, the second with a clock that is three times as fast."""
+
+    def run(*arguments):
+        with socket.socket() as server:
+            server.bind(("localhost", 0))
+            address = f"localhost:{server.getsockname()[1]}"
+        cluster = (f"--workdir={tmp_path}", f"--coordinator={address}", "--processes=2")
+        hosts = [
+            start(
+                *(*RUN, *arguments, *cluster, f"--process={index}"),
+                XLA_FLAGS=devices(1),
+                CLOCK_RATE=str(rate),
+            )
+            for index, rate in enumerate((1, 3))
+        ]
+        try:
+            told = [host.communicate(timeout=300)[1] for host in hosts]
+        finally:
+            for host in hosts:
+                host.kill()
+        assert [host.returncode for host in hosts] == [0, 0], told[0][-2000:] + told[1][-2000:]
+
+    return run
+
+
+def test_two_processes_give_the_losses_of_one(one, start_two, tmp_path):
+    start_two()
     assert record(tmp_path)["hardware"]["process_count"] == 2
     assert record(tmp_path)["metrics"]["test"]["examples"] == 360
     assert losses(tmp_path) == pytest.approx(losses(one), rel=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_budget_of_seconds(start_two, tmp_path):
+    start_two("--config.budget.kind=seconds", "--config.budget.amount=2")
+    seconds = json.loads((tmp_path / "calibration.json").read_text())["seconds_per_step"]
+    assert record(tmp_path)["budget"]["examples_spent"] == int(2 / seconds) * 32
+    assert record(tmp_path)["status"] == "completed"
 
 
 @pytest.mark.parametrize(("first", "then"), [pytest.param(1, 4, marks=pytest.mark.slow), (4, 1)])
