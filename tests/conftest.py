@@ -1,10 +1,14 @@
-"""How the tests compile, and PyTorch with torchvision for those that compare with them (skipped where missing)."""
+"""How the tests compile and run commands; PyTorch with torchvision for those that compare (skipped where missing)."""
 
 import os
+import runpy
+import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
+from absl import app, flags
 
 _OPERATORS = (
     "nms", "roi_align", "_roi_align_backward", "roi_pool", "_roi_pool_backward", "ps_roi_align",
@@ -40,3 +44,29 @@ def torchvision(torch):
     return pytest.importorskip(
         "torchvision", reason="parity needs torchvision (the extra [parity])"
     )
+
+
+@pytest.fixture
+def command_here(data_dir, monkeypatch, capsys):
+    """Runs `python -m ...` in the tests' own process, which has imported everything, and returns what it told."""
+    monkeypatch.setenv("TFDS_DATA_DIR", data_dir)
+    monkeypatch.chdir(Path(__file__).parents[1])
+
+    def run(module: str, *arguments: str) -> subprocess.CompletedProcess:
+        monkeypatch.setattr(sys, "argv", [module, *arguments])
+        app.define_help_flags()  # which are defined once in a process
+        before = set(flags.FLAGS)
+        capsys.readouterr()
+        status = 0
+        try:
+            with pytest.warns(RuntimeWarning, match="found in sys.modules"):
+                runpy.run_module(module, run_name="__main__")
+        except SystemExit as ended:
+            status = ended.code or 0
+        finally:
+            for name in set(flags.FLAGS) - before:
+                delattr(flags.FLAGS, name)
+        told = capsys.readouterr()
+        return subprocess.CompletedProcess([module, *arguments], status, told.out, told.err)
+
+    return run

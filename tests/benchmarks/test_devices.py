@@ -187,7 +187,7 @@ def test_batch_norm_of_scope_device_takes_each_devices_own_statistics(start, tmp
     assert done.stdout.strip() == "statistics of each device", done.stderr[-3000:]
 
 
-def test_flags_that_name_no_cluster_are_one_sentence(command):
-    ended = command(*RUN, "--workdir=nowhere", "--processes=2")
+def test_flags_that_name_no_cluster_are_one_sentence(command_here):
+    ended = command_here(*RUN, "--workdir=nowhere", "--processes=2")
     assert ended.returncode == 2
     assert "--coordinator, --processes and --process go together" in ended.stderr

@@ -88,18 +88,18 @@ def test_a_dataset_of_other_classes_is_refused(trained):
         (["--model=tinny", "--weights=nothing.pth"], "there is no model 'tinny'"),
     ],
 )
-def test_a_mistake_is_one_sentence(command, arguments, message):
-    ended = command("benchmarks.evaluate", *arguments)
+def test_a_mistake_is_one_sentence(command_here, arguments, message):
+    ended = command_here("benchmarks.evaluate", *arguments)
     assert ended.returncode == 2
     assert message in ended.stderr
     assert "Traceback" not in ended.stderr
     assert ended.stdout == ""
 
 
-def test_the_command_prints_and_writes_the_figures(command, trained, tmp_path):
+def test_the_command_prints_and_writes_the_figures(command_here, trained, tmp_path):
     folder, record = trained
     out = tmp_path / "figures.json"
-    ended = command(
+    ended = command_here(
         "benchmarks.evaluate", f"--workdir={folder}", "--split=validation", f"--out={out}"
     )
     assert ended.returncode == 0, ended.stderr

@@ -160,9 +160,9 @@ def test_a_picture_of_ones_own_is_explained_without_any_dataset(found, tmp_path,
         explain.explain(found, tmp_path / "nowhere.png")
 
 
-def test_the_command_writes_the_page_and_its_pictures(command, short_run, tmp_path):
+def test_the_command_writes_the_page_and_its_pictures(command_here, short_run, tmp_path):
     arguments = ["--channels=1", "--pictures=1", "--examples=8", "--steps=1", "--pngs"]
-    ended = command(
+    ended = command_here(
         "benchmarks.explain", f"--workdir={short_run[0]}", f"--out={tmp_path}", *arguments
     )
     assert ended.returncode == 0, ended.stderr

@@ -49,15 +49,15 @@ def test_a_peer_that_is_not_known_or_not_installed_is_one_sentence(digits, monke
         input_speed.measure(digits, "train", **options, peers=("tf_data",))
 
 
-def test_the_command_writes_a_row_for_each(command, tmp_path):
-    ended = command(
+def test_the_command_writes_a_row_for_each(command_here, tmp_path):
+    ended = command_here(
         *("benchmarks.throughput", "--input", "--dataset=digits", "--image_size=16"),
         *("--batch_size=16", "--workers=0", "--models=tiny", f"--out={tmp_path / 'speed.csv'}"),
     )
     # Tiny takes images of 32 pixels and more.
     assert ended.returncode == 2
     assert "at least 32x32" in ended.stderr
-    ended = command(
+    ended = command_here(
         *("benchmarks.throughput", "--input", "--dataset=digits", "--image_size=32"),
         *("--batch_size=16", "--workers=0", "--models=tiny", f"--out={tmp_path / 'speed.csv'}"),
     )

@@ -156,9 +156,9 @@ def test_files_of_a_thousand_classes_have_imagenet_names(short_run):
     assert len(set(names)) == 1000
 
 
-def test_the_command_prints_a_line_a_picture(command, short_run, folder):
+def test_the_command_prints_a_line_a_picture(command_here, short_run, folder):
     workdir = f"--workdir={short_run[0]}"
-    ended = command("benchmarks.recognize", workdir, "--format=jsonl", "--top=2", str(folder))
+    ended = command_here("benchmarks.recognize", workdir, "--format=jsonl", "--top=2", str(folder))
     assert ended.returncode == 1, ended.stderr
     first, broken, last = map(json.loads, ended.stdout.splitlines())
     assert first["picture"].endswith("a.png")

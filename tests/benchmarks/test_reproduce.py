@@ -214,9 +214,11 @@ def test_mistakes_are_told_before_anything_runs(runs_dir, tmp_path):
         reproduce.reproduce(path)
 
 
-def test_the_command_answers_with_its_exit_status(command, suite_dir, tmp_path):
+def test_the_command_answers_with_its_exit_status(command_here, suite_dir, tmp_path):
     path = suite_dir / "runs" / "tiny-seed0" / "record.json"
-    done = command("benchmarks.reproduce", str(path), "--steps=4", f"--out={tmp_path}/out.json")
+    done = command_here(
+        "benchmarks.reproduce", str(path), "--steps=4", f"--out={tmp_path}/out.json"
+    )
     assert done.returncode == 0, done.stderr
     assert "bit-identical: what was logged of training agrees up to step 4." in done.stdout
     written = json.loads((tmp_path / "out.json").read_text())

@@ -207,9 +207,11 @@ def test_a_run_of_one_label_is_evaluated_on_pictures_of_several(own_run, data_di
     assert (found.num_classes, found.left_out) == (10, 0)
 
 
-def test_smaller_weights_are_evaluated_counted_and_kept_for_the_tables(command, own_run, tmp_path):
+def test_smaller_weights_are_evaluated_counted_and_kept_for_the_tables(
+    command_here, own_run, tmp_path
+):
     run_folder, record = own_run
-    ended = command(
+    ended = command_here(
         "benchmarks.evaluate", f"--workdir={run_folder}", "--weight_bits=6", "--sparsity=0.5"
     )
     assert ended.returncode == 0, ended.stderr

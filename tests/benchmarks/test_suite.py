@@ -86,12 +86,12 @@ def test_the_same_command_keeps_what_is_done_and_tables_come_from_records_alone(
         ),
     ],
 )
-def test_a_mistake_is_one_sentence_and_status_2(command, tmp_path, arguments, says):
+def test_a_mistake_is_one_sentence_and_status_2(command_here, tmp_path, arguments, says):
     workdir = tmp_path / "suite"
     given = ["--models=tiny", *arguments]
     if not any(argument.startswith("--config=") for argument in arguments):
         given.insert(0, _DIGITS)
-    done = command("benchmarks.suite", *given, f"--workdir={workdir}")
+    done = command_here("benchmarks.suite", *given, f"--workdir={workdir}")
     assert done.returncode == 2, done.stderr
     assert says in done.stderr
     assert done.stderr.startswith("error: ")
@@ -99,10 +99,11 @@ def test_a_mistake_is_one_sentence_and_status_2(command, tmp_path, arguments, sa
     assert not workdir.exists()
 
 
-def test_a_dry_run_tells_the_plan_and_writes_nothing(command, tmp_path):
+def test_a_dry_run_tells_the_plan_and_writes_nothing(command_here, tmp_path, monkeypatch):
     workdir = tmp_path / "suite"
     arguments = ("benchmarks.suite", _DIGITS, f"--workdir={workdir}", "--dry_run", "--seeds=0,1,2")
-    done = command(*arguments, "--models=tiny,tiny:width=4", _SHORT, "--estimate", COLUMNS="120")
+    monkeypatch.setenv("COLUMNS", "120")
+    done = command_here(*arguments, "--models=tiny,tiny:width=4", _SHORT, "--estimate")
     assert done.returncode == 0, done.stderr
     tiny = next(line for line in done.stdout.splitlines() if line.split()[:1] == ["tiny"])
     # 5,370 parameters; 3x3x3x8 multiply-accumulates at 8x8 places and 512x10 are 18,944, 6 FLOPs each, 384 examples.

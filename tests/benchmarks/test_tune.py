@@ -184,14 +184,14 @@ def test_a_space_that_cannot_be_searched_is_one_sentence(config, tmp_path, space
     assert not (tmp_path / "tuning").exists()
 
 
-def test_the_command_says_a_mistake_in_one_sentence(command, tmp_path):
+def test_the_command_says_a_mistake_in_one_sentence(command_here, tmp_path):
     given = ("benchmarks.tune", "--config=benchmarks/configs/digits.py", "--models=tiny")
     for arguments, says in (
         (["--trials=2", "--config.validation_split=test"], "that is not the test split"),
         (["--trials=0"], "trials"),
         (["--trials=2", "--trial_fraction=0"], "--trial_fraction is a number above 0"),
     ):
-        done = command(*given, *arguments, f"--workdir={tmp_path / 'tuning'}")
+        done = command_here(*given, *arguments, f"--workdir={tmp_path / 'tuning'}")
         assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1), done.stderr
         assert says in done.stderr
     assert not (tmp_path / "tuning").exists()

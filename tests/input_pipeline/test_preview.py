@@ -1,7 +1,5 @@
 """The preview shows what the model is fed."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -75,10 +73,11 @@ def test_a_grid_has_a_tile_for_each_picture_and_fits_long_names(photograph):
     assert {*map(tuple, tile.reshape(-1, 3))} <= {*map(tuple, pictures[0].reshape(-1, 3))}
 
 
-def test_the_command_draws_a_configuration_and_tells_a_mistake_in_one_sentence(data_dir, tmp_path):
+def test_the_command_draws_a_configuration_and_tells_a_mistake_in_one_sentence(
+    command_here, data_dir, tmp_path
+):
     def run(*arguments):
-        command = [sys.executable, "-m", "input_pipeline.preview", *arguments]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        return command_here("input_pipeline.preview", *arguments)
 
     out = tmp_path / "preview.png"
     config = ["--config=benchmarks/configs/digits.py", f"--config.data_dir={data_dir}"]
