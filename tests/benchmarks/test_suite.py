@@ -26,10 +26,11 @@ def _rows(directory):
         return {row["model"]: row for row in csv.DictReader(file)}
 
 
-def test_failed_models_become_rows_and_the_others_go_on(command, tmp_path):
+def test_failed_models_become_rows_and_the_others_go_on(command_here, tmp_path, monkeypatch):
     models = "tiny:fault=raises,tiny,tiny:fault=killed,tiny:fault=nan"
     workdir = tmp_path / "suite"
-    done = command(
+    monkeypatch.setenv("PYTHONPATH", _SEARCH_PATH)
+    done = command_here(
         "benchmarks.suite", _DIGITS, f"--workdir={workdir}", f"--models={models}", _SHORT
     )
     assert done.returncode == 1, done.stderr
@@ -46,7 +47,9 @@ def test_failed_models_become_rows_and_the_others_go_on(command, tmp_path):
     assert "tiny:fault=nan" in done.stdout
 
 
-def test_the_same_command_keeps_what_is_done_and_tables_come_from_records_alone(command, tmp_path):
+def test_the_same_command_keeps_what_is_done_and_tables_come_from_records_alone(
+    command, command_here, tmp_path
+):
     workdir, again = tmp_path / "suite", tmp_path / "again"
     arguments = ("benchmarks.suite", _DIGITS, f"--workdir={workdir}", "--models=tiny", _SHORT)
     arguments += ("--deterministic",)
@@ -55,13 +58,13 @@ def test_the_same_command_keeps_what_is_done_and_tables_come_from_records_alone(
     stamps = {path: path.stat().st_mtime_ns for path in workdir.glob("runs/*/record.json")}
     assert len(stamps) == 2
     assert all(records.read(path).config["deterministic"] for path in stamps)
-    assert command(*arguments, "--seeds=0,1").returncode == 0
+    assert command_here(*arguments, "--seeds=0,1").returncode == 0
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
-    assert command("results.leaderboard", str(workdir), f"--out={again}").returncode == 0
+    assert command_here("results.leaderboard", str(workdir), f"--out={again}").returncode == 0
     assert (again / "leaderboard.csv").read_bytes() == first
     assert _rows(again)["tiny"]["seeds"] == "2"
     # Runs of different budgets in one folder would be rankings of their own; they are refused.
-    other = command(*arguments, "--config.budget.amount=768")
+    other = command_here(*arguments, "--config.budget.amount=768")
     assert (other.returncode, other.stderr.count("\n")) == (2, 1)
     assert "belongs to another configuration: budget.amount is 384" in other.stderr
     assert (workdir / "leaderboard.csv").read_bytes() == first

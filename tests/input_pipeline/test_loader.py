@@ -148,7 +148,10 @@ def test_shards_together_make_the_batches_of_one_host(digits, shard_count):
             np.testing.assert_array_equal(np.concatenate([part[key] for part in parts]), value)
 
 
-@pytest.mark.parametrize("num_workers", [1, 2, 4])
+@pytest.mark.parametrize(
+    "num_workers",
+    [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(4, marks=pytest.mark.slow)],
+)
 def test_worker_processes_change_nothing(digits, num_workers):
     here = loader.train_batches(digits, "train", **TRAIN, start_step=3)
     there = loader.train_batches(digits, "train", **TRAIN, start_step=3, num_workers=num_workers)

@@ -85,7 +85,16 @@ def auxiliary_paths(model: models.Classifier) -> dict[str, nnx.Module]:
     return {name: child for name, child in vars(model).items() if any(child is h for h in heads)}
 
 
-@pytest.fixture(params=models.names())
+# The same blocks as in others, many times over.
+_DEEP = {"resnet101", "resnet101_v1", "resnet152", "resnet152_v1"}
+
+
+@pytest.fixture(
+    scope="module",  # so that the tests of a name follow one another, and it is traced once
+    params=[
+        pytest.param(name, marks=[pytest.mark.slow] * (name in _DEEP)) for name in models.names()
+    ],
+)
 def name(request):
     return request.param
 
