@@ -117,14 +117,16 @@ def use_deterministic_operations() -> None:
 def use_compilation_cache() -> None:
     """Keeps compiled programs on the disk, so that a second run of the same model starts at once.
 
-    In `JAX_COMPILATION_CACHE_DIR` if that is set, else in the user's cache folder.
+    In `JAX_COMPILATION_CACHE_DIR` if that is set, else in the user's cache folder; what took half a second, or
+    `JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS`.
     """
     import jax
 
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         jax.config.update("jax_compilation_cache_dir", str(Path(root) / "isobudget" / "jax"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    if not os.environ.get("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def claim_directory(directory: Path, name: str, content: dict[str, Any]) -> None:

@@ -14,6 +14,10 @@ from benchmarks import config as config_lib
 from benchmarks import devices, processes, program, tasks
 
 
+# For how long at least a run measures how fast it answers, in large batches and one by one.
+BATCHES_SECONDS, SINGLE_SECONDS = 0.5, 0.2
+
+
 @dataclasses.dataclass(frozen=True)
 class InferenceSpeed:
     """How fast a model answers.
@@ -39,10 +43,18 @@ def measure(
     mesh = devices.local_mesh()
     on_one = devices.on_local_device((params, batch_stats))
     median, slow = latency_ms(
-        compiled.eval_one, *on_one, one, lambda batch: devices.place_batch(batch, mesh)
+        compiled.eval_one,
+        *on_one,
+        one,
+        lambda batch: devices.place_batch(batch, mesh),
+        at_least_seconds=SINGLE_SECONDS,
     )
     speed = images_per_second(
-        compiled.eval_step, params, batch_stats, devices.place_batch(many, compiled.mesh)
+        compiled.eval_step,
+        params,
+        batch_stats,
+        devices.place_batch(many, compiled.mesh),
+        at_least_seconds=BATCHES_SECONDS,
     )
     return InferenceSpeed(speed, median, slow)
 
@@ -75,7 +87,7 @@ def images_per_second(
     batch_stats: Any,
     batch: dict[str, jax.Array],
     *,
-    at_least_seconds: float = 0.5,
+    at_least_seconds: float,
     at_least_batches: int = 3,
 ) -> float:
     """Returns the inference speed on a batch that is on the device already: the median over several passes."""
@@ -101,7 +113,7 @@ def latency_ms(
     batch: dict[str, np.ndarray],
     place: Callable[[dict[str, np.ndarray]], dict[str, jax.Array]],
     *,
-    at_least_seconds: float = 0.2,
+    at_least_seconds: float,
     at_least_times: int = 20,
     at_most_times: int = 2000,
 ) -> tuple[float, float]:

@@ -21,6 +21,8 @@ def pytest_configure(config):
     # Compiling is most of the ordinary tests' time, and how well XLA optimises is not theirs to test.
     if "not slow" in config.option.markexpr:
         os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+        # Small programs too are compiled once, and not in each process.
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 @pytest.fixture(scope="session")
