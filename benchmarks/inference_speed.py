@@ -13,7 +13,6 @@ from ml_collections import ConfigDict
 from benchmarks import config as config_lib
 from benchmarks import devices, processes, program, tasks
 
-
 # For how long at least a run measures how fast it answers, in large batches and one by one.
 BATCHES_SECONDS, SINGLE_SECONDS = 0.5, 0.2
 
