@@ -106,25 +106,35 @@ class Recognizer:
 
     def stream(self, images: Sequence[pictures.Picture]) -> Iterator[Prediction]:
         """Yields the same, a batch at a time, in order; the next ones are read meanwhile."""
-        config, found = self.found.config, self.found
-        read = pictures.batches(
-            images,
-            batch_size=self._batch_size(len(images)),
-            image_size=found.image_size,
-            crop_fraction=config.crop_fraction,
-            interpolation=config.interpolation,
-            crops=config.eval_crops,
-        )
         # The device works on a batch while the one before is looked at.
         waiting: collections.deque = collections.deque()
-        for batch in read:
-            placed = devices.place_batch({"image": batch.image}, self._mesh)["image"]
-            answer = self._answer(found.params, found.batch_stats, placed, self.temperature)
-            waiting.append((answer, batch.errors))
+        for batch in self.read(images):
+            waiting.append((self.answer(batch.image), batch.errors))
             if len(waiting) > 1:
                 yield self._prediction(*waiting.popleft())
         while waiting:
             yield self._prediction(*waiting.popleft())
+
+    def read(self, images: Sequence[pictures.Picture]) -> Iterator[pictures.PictureBatch]:
+        """Yields the pictures in batches, as the model sees them, read ahead by threads."""
+        return pictures.batches(
+            images,
+            batch_size=self._batch_size(len(images)),
+            image_size=self.found.image_size,
+            crop_fraction=self.found.config.crop_fraction,
+            interpolation=self.found.config.interpolation,
+            crops=self.found.config.eval_crops,
+        )
+
+    def answer(self, images: np.ndarray) -> dict[str, jax.Array]:
+        """Returns the `confidence` of each label and its `raw` one, before any temperature; does not wait for them.
+
+        Args:
+          images: one of `read`'s batches.
+        """
+        found = self.found
+        placed = devices.place_batch({"image": images}, self._mesh)["image"]
+        return self._answer(found.params, found.batch_stats, placed, self.temperature)
 
     def _batch_size(self, count: int) -> int:
         usual = program.eval_batch_size(self.found.config)

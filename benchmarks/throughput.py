@@ -3,13 +3,15 @@
     python -m benchmarks.throughput --models=resnet50,mobilenet_v1:width=0.5 --batch_size=32
     python -m benchmarks.throughput --input --dataset=imagenet2012 --batch_size=64 --peers=tf_data,torch
     python -m benchmarks.throughput --loop --models=resnet50 --batch_size=32
+    python -m benchmarks.throughput --recognize=RUN,RUN --pictures=FOLDER
 
 Prints, for each model, images per second in training and in inference, the milliseconds of one step and from one
 picture to its answer (median and 99th percentile), the peak of memory, and the seconds to compile. With `--input`,
 images per second of each stage from the disk to the device, by number of worker processes, for random resized crop and
 flip; with `--models` too, the share of its time that training each spends waiting for data. With `--loop`, what the
-training loop adds to the bare compiled step. `--out` writes the same as CSV. Speed depends on the machine and on what
-else it does: compare rows of one run.
+training loop adds to the bare compiled step. With `--recognize`, how much of recognising a folder's pictures, from
+their files to their labels, is the work of a run's model. `--out` writes the same as CSV. Speed depends on the machine
+and on what else it does: compare rows of one run.
 """
 
 import csv
@@ -36,11 +38,12 @@ from benchmarks import (
     loop_overhead,
     memory,
     program,
+    recognition_speed,
     tasks,
 )
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
-from input_pipeline import augmentation, datasets
+from input_pipeline import augmentation, datasets, pictures
 
 # A step's time is the median over at least this many, after one that warms up.
 _STEPS = 5
@@ -127,7 +130,11 @@ def measure(config: ConfigDict, num_logits: int = 1000) -> Speed:
 
 def write_csv(
     speeds: Sequence[
-        Speed | input_speed.InputSpeed | input_speed.Waiting | loop_overhead.LoopOverhead
+        Speed
+        | input_speed.InputSpeed
+        | input_speed.Waiting
+        | loop_overhead.LoopOverhead
+        | recognition_speed.RecognitionSpeed
     ],
     path: Path,
 ) -> None:
@@ -234,6 +241,10 @@ def _measure_input() -> list[input_speed.InputSpeed] | list[input_speed.Waiting]
 def define_flags() -> None:
     flags.DEFINE_bool("input", False, "Measure how fast data is read, instead of models.")
     flags.DEFINE_bool("loop", False, "Measure what the training loop adds to the compiled step.")
+    flags.DEFINE_list(
+        "recognize", [], "Measure these runs' folders, recognising --pictures, instead of models."
+    )
+    flags.DEFINE_string("pictures", None, "With --recognize: a folder of pictures.")
     flags.DEFINE_string("dataset", "imagenet2012", "With --input: what is read.")
     flags.DEFINE_string("split", "train", "With --input: of the dataset.")
     flags.DEFINE_string("data_dir", None, "With --input: where prepared datasets lie.")
@@ -251,20 +262,28 @@ def define_flags() -> None:
 
 
 def main() -> int:
-    commands.restart_with_allocator()
+    given = flags.FLAGS
+    if not given.recognize:  # which runs without
+        commands.restart_with_allocator()
     commands.use_compilation_cache()
-    if flags.FLAGS.input and flags.FLAGS.loop:
-        raise ConfigError("--input and --loop are two measurements: say one.")
-    if flags.FLAGS.input:
+    if sum(map(bool, (given.input, given.loop, given.recognize))) > 1:
+        raise ConfigError("--input, --loop and --recognize are three measurements: say one.")
+    if bool(given.recognize) != bool(given.pictures):
+        raise ConfigError("--recognize and --pictures go together.")
+    if given.input:
         speeds = _measure_input()
-    elif flags.FLAGS.loop:
+    elif given.loop:
         speeds = _each_model(loop_overhead.measure)
         Console().print(_loop_table(speeds))
+    elif given.recognize:
+        paths = pictures.find([given.pictures])
+        speeds = [recognition_speed.measure(workdir, paths) for workdir in given.recognize]
+        Console().print(_recognition_table(speeds))
     else:
         speeds = _each_model(measure)
         Console().print(_table(speeds))
-    if flags.FLAGS.out:
-        write_csv(speeds, Path(flags.FLAGS.out))
+    if given.out:
+        write_csv(speeds, Path(given.out))
     return 0
 
 
@@ -280,6 +299,22 @@ def _loop_table(found: Sequence[loop_overhead.LoopOverhead]) -> Table:
             f"{each.bare_step_ms:,.2f}",
             f"{each.loop_step_ms:,.2f}",
             f"{each.overhead:.1%}",
+        )
+    return table
+
+
+def _recognition_table(found: Sequence[recognition_speed.RecognitionSpeed]) -> Table:
+    table = Table("model", "size", "pictures", "seconds", "the model alone", "its share")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for each in found:
+        table.add_row(
+            each.model,
+            str(each.image_size),
+            f"{each.pictures:,}",
+            f"{each.seconds:.3f}",
+            f"{each.model_seconds:.3f}",
+            f"{each.model_share:.0%}",
         )
     return table
 
