@@ -65,7 +65,7 @@ def export_trained(found: trained.Trained, file_format: str, path: str | Path) -
     Args:
       found: from `trained.from_run` or `trained.from_weights`.
       file_format: a name in `FORMATS`.
-      path: the file; the JSON beside it has the suffix `.json`.
+      path: the file; the JSON beside it is called the same and `.json`.
 
     Raises:
       ConfigError: no such format, a path that cannot be written, or `flatbuffers` is missing.
@@ -74,8 +74,6 @@ def export_trained(found: trained.Trained, file_format: str, path: str | Path) -
     if file_format not in FORMATS:
         raise ConfigError(f"a format is {' or '.join(FORMATS)}, not {file_format!r}.")
     path = Path(path)
-    if path.suffix == ".json":
-        raise ConfigError(f"{path} is where the description would go; give the file another name.")
     write, read = _HOW[file_format]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +86,8 @@ def export_trained(found: trained.Trained, file_format: str, path: str | Path) -
     difference, largest = float(np.max(np.abs(ours - theirs))), float(np.max(np.abs(ours)))
     if not difference <= _TOLERANCE * largest:
         raise RuntimeError(f"{path} gives logits that differ by {difference:g} of {largest:g}")
-    exported = Exported(path, path.with_suffix(".json"), path.stat().st_size, difference, largest)
+    beside = path.with_name(f"{path.name}.json")
+    exported = Exported(path, beside, path.stat().st_size, difference, largest)
     description = _describe(found, file_format) | {
         "largest_difference": difference,
         "largest_logit": largest,
