@@ -5,9 +5,11 @@ import os
 import shutil
 import time
 
+import cv2
+import numpy as np
 import pytest
 
-from results import page, records
+from results import files, page, records
 from results.rows import summarise
 
 pytestmark = pytest.mark.browser
@@ -19,6 +21,7 @@ from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
 DESKTOP = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+KEPT = "mobilenet_v1-width=0.5-seed1"  # the run that kept its predictions
 EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
 
 
@@ -31,8 +34,21 @@ def address(generated, write_with_curves, make_record, tmp_path_factory) -> str:
         "evil", recipe=f"paper {EVIL}", error=EVIL, command=EVIL, config={EVIL: EVIL}
     )
     records.write(evil, records.record_path(folder, "evil"))
+    keep_predictions(folder / "runs" / KEPT / "predictions")
     everything, folders, _ = records.load_with_folders([folder])
     return page.write(summarise(everything), folder, folders).as_uri()
+
+
+def keep_predictions(folder):
+    """Of 40 examples of ten classes, of which those of every fourth index are taken for class 3; two have pictures."""
+    index = np.arange(40)
+    label = index % 10
+    arrays = {"label": label, "predicted": np.where(index % 4, label, 3), "index": index}
+    files.write_arrays(folder / "test.npz", arrays | {"confidence": np.linspace(0.5, 1, 40)})
+    facts = {"split": "test", "side": 8, "columns": 2, "pictures": [36, 32]}
+    (folder / "mistakes.json").write_text(json.dumps(facts))
+    pictures = np.concatenate([np.zeros((8, 8), np.uint8), np.full((8, 8), 255, np.uint8)], axis=1)
+    (folder / "mistakes.png").write_bytes(cv2.imencode(".png", pictures)[1].tobytes())
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +276,34 @@ def test_every_number_leads_to_its_runs_and_each_run_to_its_record(opened):
     wait(browser, lambda driver: driver.find_element(By.TAG_NAME, "h2").text == name)
 
 
+def test_a_run_shows_what_it_takes_for_what(opened):
+    browser = opened(f"#run={KEPT}")
+    section = wait(browser, lambda driver: driver.find_element(By.CSS_SELECTOR, ".confusions"))
+    assert "On the test split 30 of 40 examples are right" in section.text
+    matrix = section.find_elements(By.CSS_SELECTOR, ".matrix tbody tr")
+    cells_of = [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")] for row in matrix]
+    assert cells_of[0] == ["2", *["·"] * 2, "2", *["·"] * 6]
+    assert cells_of[3] == [*["·"] * 3, "4", *["·"] * 6]
+    told = matrix[0].find_elements(By.TAG_NAME, "td")[3].get_attribute("title")
+    assert told == "class 0 taken for class 3: 2 (50.0% of class 0)"
+    browser.find_element(By.XPATH, "//summary[text()='The numbers']").send_keys(Keys.ENTER)
+    numbers = "[aria-label='Reliability in numbers'] tbody td:first-child"
+    counts = [int(cell.text) for cell in section.find_elements(By.CSS_SELECTOR, numbers)]
+    assert sum(counts) == 40
+    assert len(section.find_elements(By.CSS_SELECTOR, ".reliability svg .bar")) == len(counts)
+    first, second, *rest = section.find_elements(By.CSS_SELECTOR, ".tiles li")
+    assert first.text.split("\n") == ["class 6 → class 3", "96.2% sure"]
+    assert len(rest) == 8
+    places = [
+        each.find_element(By.CSS_SELECTOR, "[role=img]").value_of_css_property(
+            "background-position-x"
+        )
+        for each in (first, second)
+    ]
+    assert places == ["0%", "100%"]
+    assert not rest[0].find_elements(By.CSS_SELECTOR, "[role=img]")
+
+
 def test_a_failed_run_says_what_happened(opened):
     browser = opened("#run=resnet152-seed2")
     text = browser.find_element(By.TAG_NAME, "main").text
@@ -285,7 +329,7 @@ def test_the_rankings_can_be_chosen_between(opened):
     wait(browser, lambda driver: models_shown(driver) == ["resnet18"])
 
 
-@pytest.mark.parametrize("part", ["", "#row-0-0", "#run=mobilenet_v1-width=0.5-seed1", "#run=evil"])
+@pytest.mark.parametrize("part", ["", "#row-0-0", f"#run={KEPT}", "#run=evil"])
 def test_a_phone_never_scrolls_the_page_sideways(opened, part):
     browser = opened(part, PHONE)
     if not part:
