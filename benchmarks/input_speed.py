@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 import models
 from benchmarks import config as config_lib
-from benchmarks import devices, input_peers, program, tasks
+from benchmarks import devices, input_peers, program, tasks, validation
 from input_pipeline import augmentation as augmentation_lib
 from input_pipeline import batches as batches_lib
 from input_pipeline import decoding, loader, resizing
@@ -118,7 +118,7 @@ def measure_waiting(config: ConfigDict, dataset: Dataset, steps: int = 20) -> Wa
     Raises:
       ConfigError, ModelError, DataError: one sentence on what is wrong.
     """
-    config_lib.validate(config)
+    validation.validate(config)
     tasks.TASKS[config.task].check(dataset)
     mesh = devices.create_mesh()
     compiled = program.compile_program(config, dataset.num_classes, mesh)

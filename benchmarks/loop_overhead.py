@@ -14,7 +14,16 @@ from ml_collections import ConfigDict
 
 import models
 from benchmarks import config as config_lib
-from benchmarks import devices, inference_speed, loop, preemption, program, progress, tasks
+from benchmarks import (
+    devices,
+    inference_speed,
+    loop,
+    preemption,
+    program,
+    progress,
+    tasks,
+    validation,
+)
 from benchmarks.checkpoints import Checkpoints
 from benchmarks.clock import Clock
 from benchmarks.metric_files import MetricFiles
@@ -54,7 +63,7 @@ def measure(config: ConfigDict, num_logits: int = 1000) -> LoopOverhead:
     Raises:
       ConfigError, ModelError: one sentence on what is wrong.
     """
-    config_lib.validate(config)
+    validation.validate(config)
     mesh = devices.create_mesh()
     compiled = program.compile_program(config, num_logits, mesh)
     state = program.initial_state(config, num_logits, num_steps=10**6, mesh=mesh)

@@ -9,7 +9,7 @@ import jax
 from ml_collections import ConfigDict
 
 import models
-from benchmarks import budget, environment, freezing, tasks, transfer
+from benchmarks import budget, environment, freezing, tasks, transfer, validation
 from benchmarks import config as config_lib
 from benchmarks.loop import DivergedError
 from input_pipeline import augmentation, datasets, loader, seeds
@@ -61,7 +61,7 @@ def prepare(
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
     """
-    config_lib.validate(config)
+    validation.validate(config)
     source = transfer.source(config)
     dataset = dataset or tasks.load_dataset(config)
     for split in filter(None, (config.train_split, config.validation_split, config.test_split)):

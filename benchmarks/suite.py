@@ -20,7 +20,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict
 
-from benchmarks import claims, commands, preemption, runs, shards, tasks, worker
+from benchmarks import claims, commands, preemption, runs, shards, tasks, validation, worker
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from benchmarks.suite_display import Display
@@ -88,7 +88,7 @@ def plan(
     # The data is looked at last: preparing it writes, and every other mistake should show before.
     configs = [config_lib.for_run(config, spec, seed) for seed in seeds for spec in model_specs]
     for each in configs:
-        config_lib.validate(each)
+        validation.validate(each)
     dataset = tasks.load_dataset(config)
     prepared = {}
     for each in configs:

@@ -40,6 +40,7 @@ from benchmarks import (
     program,
     recognition_speed,
     tasks,
+    validation,
 )
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
@@ -82,7 +83,7 @@ def measure(config: ConfigDict, num_logits: int = 1000) -> Speed:
     Raises:
       ConfigError, ModelError: one sentence on what is wrong.
     """
-    config_lib.validate(config)
+    validation.validate(config)
     mesh = devices.create_mesh()
     earlier_peak = memory.peak_bytes()
     start = time.perf_counter()
@@ -328,7 +329,7 @@ def _each_model(measure_one: Callable[[ConfigDict], Any]) -> list:
         config.batch_size = config.eval_batch_size = flags.FLAGS.batch_size
         config.dtype = flags.FLAGS.dtype
         config.image_size = flags.FLAGS.image_size or str(models.info(spec).input_size)
-        config_lib.validate(config)
+        validation.validate(config)
         print(f"[{len(speeds) + 1}/{len(specs)}] {spec}", file=sys.stderr, flush=True)
         speeds.append(measure_one(config))
     return speeds

@@ -13,7 +13,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 import models
-from benchmarks import checkpoints, devices, program, runs, steps, tasks
+from benchmarks import checkpoints, devices, program, runs, steps, tasks, validation
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from models import pretrained
@@ -109,7 +109,7 @@ def from_run(workdir: str | Path, **changes) -> Trained:
         raise ConfigError(f"there is no completed run in {workdir}.")
     config = config_lib.load(workdir / "record.json")
     config.update(changes)
-    config_lib.validate(config)
+    validation.validate(config)
     model, params, batch_stats = program.abstract_model(config, record.model.num_classes)
     everywhere = devices.replicated(devices.create_mesh())
     weights = checkpoints.load_weights(workdir, *program.shapes((params, batch_stats), everywhere))
@@ -137,7 +137,7 @@ def from_weights(model: str, weights: str | Path, **changes) -> Trained:
     config.image_size, config.crop_fraction = str(info.input_size), info.crop_fraction
     config.interpolation = info.interpolation
     config.update(changes)
-    config_lib.validate(config)
+    validation.validate(config)
     loaded = pretrained.load(model, weights, dtype=program.DTYPES[config.dtype])
     pure, *values = program.split(config, loaded)
     placed = devices.replicate(tuple(values), devices.create_mesh())

@@ -21,7 +21,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 import models
-from benchmarks import claims, commands, preemption, tasks, tuning, worker
+from benchmarks import claims, commands, preemption, tasks, tuning, validation, worker
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from benchmarks.search import Allowance, Search
@@ -87,7 +87,7 @@ def _searches(
     seed = config.suite.seeds[0]
     shared = [config_lib.for_run(config, spec, seed) for spec in dict.fromkeys(model_specs)]
     for each in shared:
-        config_lib.validate(each)
+        validation.validate(each)
     points = tuning.points(config, allowance.trials)
     dataset = tasks.load_dataset(config)
     return [

@@ -4,7 +4,7 @@ import os
 import pytest
 
 import models
-from benchmarks import commands
+from benchmarks import commands, validation
 from benchmarks import config as config_lib
 from benchmarks.errors import ConfigError
 from input_pipeline import DataError
@@ -33,13 +33,13 @@ def test_a_value_that_cannot_be_run_is_named(config, field, value, says):
             target = target[name]
         target[last] = value
     with pytest.raises(ConfigError, match=says):
-        config_lib.validate(config)
+        validation.validate(config)
 
 
 def test_images_too_small_for_the_model_are_refused(config):
     config.model, config.image_size = "alexnet", "32"
     with pytest.raises(models.ModelError, match="alexnet needs images of at least 63x63"):
-        config_lib.validate(config)
+        validation.validate(config)
 
 
 def test_the_smallest_size_is_a_multiple_of_32_that_the_model_accepts(config):
@@ -93,7 +93,7 @@ def test_an_older_records_augmentation_is_read_as_it_is_written_today(
 def test_an_augmentation_that_cannot_be_is_one_sentence(config, field, value, sentence):
     config.augmentation[field] = value
     with pytest.raises((ConfigError, DataError), match=sentence):
-        config_lib.validate(config)
+        validation.validate(config)
 
 
 def test_deterministic_operations_are_asked_of_xla_once(monkeypatch):

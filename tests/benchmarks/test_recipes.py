@@ -7,7 +7,7 @@ import pytest
 
 import models
 from benchmarks import config as config_lib
-from benchmarks import optimizers, recipes
+from benchmarks import optimizers, recipes, validation
 from benchmarks.configs import imagenet_v2
 from benchmarks.errors import ConfigError
 
@@ -27,7 +27,7 @@ def _rate(config, progress: float) -> float:
 @pytest.mark.parametrize("model", _ARCHITECTURES)
 def test_every_architecture_has_a_recipe_that_can_be_run(config, model):
     run = _resolved(config, model)
-    config_lib.validate(run)
+    validation.validate(run)
     assert run.optimizer.name in ("sgd", "rmsprop")
     assert recipes.for_model(model).source
 
@@ -118,7 +118,7 @@ def test_a_family_without_a_recipe_is_one_sentence(config):
 def test_the_imagenet_configurations_can_be_run(name):
     config = importlib.import_module(f"benchmarks.configs.{name}").get_config()
     for spec in config.suite.models:
-        config_lib.validate(config_lib.for_run(config, spec, 0))
+        validation.validate(config_lib.for_run(config, spec, 0))
 
 
 def test_torchvisions_new_recipe_averages_over_as_many_epochs_as_torchvision():

@@ -11,7 +11,7 @@ import sklearn.metrics
 from flax import nnx
 
 from benchmarks import config as config_lib
-from benchmarks import evaluation, steps, tasks
+from benchmarks import evaluation, steps, tasks, validation
 from benchmarks.errors import ConfigError
 from models.classifier import Classifier
 from models.layers import Linear
@@ -250,7 +250,7 @@ def test_labels_that_do_not_fit_the_task_are_one_sentence(about, fields, says):
 )
 def test_fields_that_do_not_fit_the_task_are_one_sentence(about, fields, says):
     with pytest.raises(ConfigError, match=says):
-        config_lib.validate(about(**fields))
+        validation.validate(about(**fields))
 
 
 def test_a_record_without_the_fields_of_tasks_is_one_of_single_label(config, tmp_path):
@@ -265,6 +265,6 @@ def test_a_record_without_the_fields_of_tasks_is_one_of_single_label(config, tmp
 def test_a_model_whose_logits_cannot_be_negative_is_refused_where_a_sigmoid_follows(config, task):
     config.task, config.model = task, "squeezenet1_1"
     with pytest.raises(ConfigError, match=f"config.task={task} set its option final_relu=false"):
-        config_lib.validate(config)
+        validation.validate(config)
     config.model = "squeezenet1_1:final_relu=false"
-    config_lib.validate(config)
+    validation.validate(config)
