@@ -29,6 +29,8 @@ class Notice:
         self._before = None
 
     def __enter__(self) -> "Notice":
+        if jax.process_count() > 1:
+            return self  # JAX listens, since the processes were joined, and tells all; it must not be replaced
         # Only the main thread may listen; a notebook's caller in another thread goes without.
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGTERM, self._hear)

@@ -31,6 +31,14 @@ def finish(process):
     assert process.returncode == 0, told[-3000:]
 
 
+def await_file(path, pattern=None):
+    """Waits until the file holds something, or the folder a file of such a name."""
+    deadline = time.monotonic() + 120
+    while not (list(path.glob(pattern)) if pattern else path.exists() and path.stat().st_size > 0):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def losses(directory):
     lines = [json.loads(line) for line in (directory / "metrics.jsonl").open()]
     return [line["train/loss"] for line in lines if "train/loss" in line]
@@ -82,9 +90,10 @@ def test_several_devices_give_the_losses_of_one(count, one, start, tmp_path):
 
 @pytest.fixture
 def start_two(start, tmp_path):
-    """Runs two processes of one run in `tmp_path`, the second with a clock that is three times as fast."""
+    """Starts two processes of one run in `tmp_path`, the second with a clock that is three times as fast."""
+    started = []
 
-    def run(*arguments):
+    def begin(*arguments):
         with socket.socket() as server:
             server.bind(("localhost", 0))
             address = f"localhost:{server.getsockname()[1]}"
@@ -97,18 +106,23 @@ def start_two(start, tmp_path):
             )
             for index, rate in enumerate((1, 3))
         ]
-        try:
-            told = [host.communicate(timeout=300)[1] for host in hosts]
-        finally:
-            for host in hosts:
-                host.kill()
-        assert [host.returncode for host in hosts] == [0, 0], told[0][-2000:] + told[1][-2000:]
+        started.extend(hosts)
+        return hosts
 
-    return run
+    yield begin
+    for host in started:
+        host.kill()
+
+
+def end(hosts, status):
+    """Waits for processes that are all to end with this exit status; returns what they told."""
+    told = [host.communicate(timeout=300)[1] for host in hosts]
+    assert [host.returncode for host in hosts] == [status] * len(hosts), told
+    return told
 
 
 def test_two_processes_give_the_losses_of_one(one, start_two, tmp_path):
-    start_two()
+    end(start_two(), 0)
     assert record(tmp_path)["hardware"]["process_count"] == 2
     assert record(tmp_path)["metrics"]["test"]["examples"] == 360
     assert losses(tmp_path) == pytest.approx(losses(one), rel=1e-5)
@@ -116,20 +130,33 @@ def test_two_processes_give_the_losses_of_one(one, start_two, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_share_a_budget_of_seconds(start_two, tmp_path):
-    start_two("--config.budget.kind=seconds", "--config.budget.amount=2")
+    end(start_two("--config.budget.kind=seconds", "--config.budget.amount=2"), 0)
     seconds = json.loads((tmp_path / "calibration.json").read_text())["seconds_per_step"]
     assert record(tmp_path)["budget"]["examples_spent"] == int(2 / seconds) * 32
     assert record(tmp_path)["status"] == "completed"
+
+
+@pytest.mark.slow
+def test_two_processes_of_which_one_is_told_to_stop_save_together_and_go_on(start_two, tmp_path):
+    run = ("--config.budget.amount=9600",)
+    hosts = start_two(*run)
+    await_file(tmp_path / "metrics.jsonl")
+    hosts[1].send_signal(signal.SIGTERM)
+    for told in end(hosts, 75):
+        assert "the same command goes on" in told
+    before = losses(tmp_path)
+    assert 0 < len(before) < 300
+    end(start_two(*run), 0)
+    assert record(tmp_path)["status"] == "completed"
+    assert losses(tmp_path)[: len(before)] == before
+    assert len(losses(tmp_path)) == 300
 
 
 @pytest.mark.parametrize(("first", "then"), [pytest.param(1, 4, marks=pytest.mark.slow), (4, 1)])
 def test_a_run_goes_on_with_another_number_of_devices(first, then, start, tmp_path):
     run = [*RUN, "--config.budget.amount=4800", "--config.checkpoint_every_steps=20"]
     stopped = start(*run, f"--workdir={tmp_path}", XLA_FLAGS=devices(first))
-    deadline = time.monotonic() + 120
-    while not list((tmp_path / "checkpoint_digests").glob("*.json")):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    await_file(tmp_path / "checkpoint_digests", "*.json")
     stopped.send_signal(signal.SIGTERM)
     told = stopped.communicate(timeout=120)[1]
     assert stopped.returncode == 75, told
