@@ -187,13 +187,14 @@ mesh = devices.create_mesh()
 def step(mesh=None):
     return steps.make_train_step(pure, optimizer, steps.Settings(lambda progress: 1.0, mesh=mesh))
 after, metrics = jax.jit(step(mesh))(devices.replicate(state, mesh), devices.place_batch(batch, mesh))
-parts = [jax.jit(step())(state, {k: v[i * 4:(i + 1) * 4] for k, v in batch.items()}) for i in range(4)]
+alone = jax.jit(step())
+parts = [alone(state, {k: v[i * 4:(i + 1) * 4] for k, v in batch.items()}) for i in range(4)]
 mean = jax.tree.map(lambda *each: sum(each) / 4, *[part[0] for part in parts])
 np.testing.assert_allclose(metrics["loss"], np.mean([m["loss"] for _, m in parts]), rtol=1e-5)
 for name in ("params", "batch_stats"):
     for ours, theirs in zip(jax.tree.leaves(after[name]), jax.tree.leaves(mean[name])):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
-whole = jax.jit(step())(state, batch)[1]["loss"]
+whole = alone(state, batch)[1]["loss"]
 assert abs(float(whole) - float(metrics["loss"])) > 1e-4
 print("statistics of each device")
 """

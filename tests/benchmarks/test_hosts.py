@@ -51,7 +51,7 @@ def free_address() -> str:
         return f"localhost:{server.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_processes_together_see_what_one_sees(processes, data_dir):
     address = free_address()
     environment = os.environ | {
