@@ -146,8 +146,16 @@ def write_csv(
         writer.writerows(dataclasses.asdict(speed) for speed in speeds)
 
 
+def _numbers(*columns: str, texts: int = 1) -> Table:
+    """Returns an empty table whose columns but the first ones are numbers."""
+    table = Table(*columns)
+    for column in table.columns[texts:]:
+        column.justify = "right"
+    return table
+
+
 def _table(speeds: Sequence[Speed]) -> Table:
-    table = Table(
+    table = _numbers(
         "model",
         "size",
         "batch",
@@ -159,8 +167,6 @@ def _table(speeds: Sequence[Speed]) -> Table:
         "GiB",
         "compile s",
     )
-    for column in table.columns[1:]:
-        column.justify = "right"
     for speed in speeds:
         table.add_row(
             speed.model,
@@ -178,9 +184,7 @@ def _table(speeds: Sequence[Speed]) -> Table:
 
 
 def _input_table(speeds: Sequence[input_speed.InputSpeed]) -> Table:
-    table = Table("reader", "stage", "workers", "images/s")
-    for column in table.columns[2:]:
-        column.justify = "right"
+    table = _numbers("reader", "stage", "workers", "images/s", texts=2)
     for speed in speeds:
         workers = str(speed.workers) if speed.workers else "threads"
         if speed.stage in ("read", "decode", "augment"):
@@ -190,9 +194,7 @@ def _input_table(speeds: Sequence[input_speed.InputSpeed]) -> Table:
 
 
 def _waiting_table(found: Sequence[input_speed.Waiting]) -> Table:
-    table = Table("model", "batch", "workers", "train img/s", "waiting for data")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = _numbers("model", "batch", "workers", "train img/s", "waiting for data")
     for each in found:
         table.add_row(
             each.model,
@@ -289,9 +291,7 @@ def main() -> int:
 
 
 def _loop_table(found: Sequence[loop_overhead.LoopOverhead]) -> Table:
-    table = Table("model", "size", "batch", "bare step ms", "in the loop ms", "overhead")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = _numbers("model", "size", "batch", "bare step ms", "in the loop ms", "overhead")
     for each in found:
         table.add_row(
             each.model,
@@ -305,9 +305,7 @@ def _loop_table(found: Sequence[loop_overhead.LoopOverhead]) -> Table:
 
 
 def _recognition_table(found: Sequence[recognition_speed.RecognitionSpeed]) -> Table:
-    table = Table("model", "size", "pictures", "seconds", "the model alone", "its share")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = _numbers("model", "size", "pictures", "seconds", "the model alone", "its share")
     for each in found:
         table.add_row(
             each.model,

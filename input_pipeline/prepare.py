@@ -21,9 +21,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from absl import app, flags, logging
+from absl import flags, logging
 
-from input_pipeline import datasets, embedded, prepared
+from input_pipeline import commands, datasets, embedded, prepared
 from input_pipeline.errors import DataError, unknown_name
 
 if TYPE_CHECKING:
@@ -255,5 +255,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    _define_flags()
-    app.run(main)
+    commands.run(main, _define_flags)

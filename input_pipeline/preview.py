@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags, logging
+from absl import flags, logging
 from ml_collections import config_flags
 from PIL import Image, ImageDraw, ImageFont
 
-from input_pipeline import augmentation, datasets, loader, seeds
+from input_pipeline import augmentation, commands, datasets, loader, seeds
 from input_pipeline.errors import DataError
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -183,5 +183,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    _define_flags()
-    app.run(main)
+    commands.run(main, _define_flags)

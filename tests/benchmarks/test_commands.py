@@ -24,3 +24,22 @@ def test_a_command_starts_itself_again_with_the_allocator_settings_once():
     assert pid == again
     assert before == "None"
     assert "glibc.malloc.hugetlb=1" in after
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "module",
+    [
+        *(f"benchmarks.{name}" for name in ("calibrate", "convolutions", "evaluate", "explain")),
+        *(f"benchmarks.{name}" for name in ("export", "recognize", "reproduce", "suite")),
+        *(f"benchmarks.{name}" for name in ("throughput", "train", "tune")),
+        *(f"results.{name}" for name in ("claims", "compare", "confusions", "leaderboard")),
+        *("input_pipeline.prepare", "input_pipeline.preview"),
+        *("models.pretrained", "models.summary"),
+    ],
+)
+def test_every_command_starts_and_tells_what_it_does(command, module):
+    done = command(module, "--help")
+    assert done.returncode == 0, done.stderr
+    assert module.rpartition(".")[2] in done.stdout
+    assert "Traceback" not in done.stderr

@@ -91,3 +91,9 @@ def test_the_command_draws_a_configuration_and_tells_a_mistake_in_one_sentence(
     assert missing.returncode == 2
     assert "nowhere.py" in missing.stderr
     assert "Traceback" not in wrong.stderr + missing.stderr
+    unknown = run(*config, "--picturs=6")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert unknown.stderr.startswith(
+        "error: Unknown command line flag 'picturs'. Did you mean: pictures"
+    )
+    assert unknown.stderr.count("\n") == 1
