@@ -1,13 +1,15 @@
 """Mistakes of the harness's users: each is told in one sentence, and the command ends with status 2."""
 
+from isobudget.errors import UserError
 
-class ConfigError(ValueError):
+
+class ConfigError(UserError):
     """A configuration that cannot be run, said in one sentence."""
 
 
-class BudgetError(ValueError):
+class BudgetError(UserError):
     """A budget that cannot be spent, said in one sentence."""
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """Weights or a checkpoint that cannot be read, said in one sentence."""

@@ -3,8 +3,10 @@
 import difflib
 from collections.abc import Iterable
 
+from isobudget.errors import UserError
 
-class DataError(ValueError):
+
+class DataError(UserError):
     """Data that cannot be had as asked; its message is one sentence fit to show a user."""
 
 

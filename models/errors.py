@@ -1,5 +1,7 @@
-"""The error that a caller of this room can mend."""
+"""The error of this package that its caller can mend."""
+
+from isobudget.errors import UserError
 
 
-class ModelError(ValueError):
+class ModelError(UserError):
     """A model's name, option, input or weights that cannot be, said in one sentence."""
