@@ -1,0 +1,1 @@
+"""The harness: every model trained under one budget, measured and recorded."""

@@ -16,8 +16,13 @@ import numpy as np
 from absl import flags
 from scipy import optimize
 
-from benchmarks import commands, devices, evaluation, tasks, trained
+from benchmarks import tasks
+from benchmarks.cli import command
 from benchmarks.errors import ConfigError
+from benchmarks.inference import trained_model
+from benchmarks.inference.predict import split_batches
+from benchmarks.machine import startup
+from benchmarks.machine.mesh import create_mesh, place_batch, replicated
 from results import records
 
 _COLDEST, _HOTTEST = 1e-2, 1e2
@@ -69,7 +74,7 @@ def calibrate(workdir: str | Path) -> Calibration:
     Raises:
       ConfigError, CheckpointError, DataError: no such run, damaged weights, no validation split, or no data.
     """
-    found = trained.from_run(workdir)
+    found = trained_model.from_run(workdir)
     split = found.config.validation_split
     if not split:
         raise ConfigError(f"the run in {workdir} has no validation split to calibrate on.")
@@ -90,16 +95,16 @@ def calibrate(workdir: str | Path) -> Calibration:
     )
 
 
-def _logits(found: trained.Trained, split: str) -> tuple[np.ndarray, np.ndarray]:
+def _logits(found: trained_model.Trained, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns (logits [examples, num_logits], labels) of a split's examples that can be read."""
-    mesh = devices.create_mesh()
-    answer = jax.jit(found.model.logits, out_shardings=devices.replicated(mesh))
+    mesh = create_mesh()
+    answer = jax.jit(found.model.logits, out_shardings=replicated(mesh))
     dataset = tasks.load_dataset(found.config)
     logits, labels = [], []
-    with contextlib.closing(evaluation.batches(found.config, dataset, split)) as batches:
+    with contextlib.closing(split_batches(found.config, dataset, split)) as batches:
         for batch in batches:
             counted = batch["mask"] > 0
-            image = devices.place_batch({"image": batch["image"]}, mesh)["image"]
+            image = place_batch({"image": batch["image"]}, mesh)["image"]
             logits.append(np.asarray(answer(found.params, found.batch_stats, image))[counted])
             labels.append(batch["label"][counted])
     return np.concatenate(logits), np.concatenate(labels)
@@ -111,8 +116,8 @@ def define_flags() -> None:
 
 
 def main() -> None:
-    commands.restart_with_allocator()
-    commands.use_compilation_cache()
+    startup.restart_with_allocator()
+    startup.use_compilation_cache()
     done = calibrate(flags.FLAGS.workdir)
     print(
         f"temperature {done.temperature:.4f}: loss on {done.examples:,} examples of {done.split}"
@@ -121,4 +126,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main, define_flags)
+    command.run(main, define_flags)

@@ -15,7 +15,8 @@ from jax import lax
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import commands
+from benchmarks.cli import command
+from benchmarks.machine import startup
 from models import convolution
 
 # side, input channels, output channels, kernel, stride, padding, groups
@@ -76,7 +77,7 @@ def define_flags() -> None:
 
 
 def main() -> None:
-    commands.restart_with_allocator()
+    startup.restart_with_allocator()
     batch_size = flags.FLAGS.batch_size
     table = Table("side", "in", "out", "kernel", "stride", "groups", "XLA ms", "ours ms", "ratio")
     for column in table.columns:
@@ -91,4 +92,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main, define_flags)
+    command.run(main, define_flags)

@@ -21,10 +21,13 @@ import numpy as np
 from absl import flags
 from jax import export
 
-from benchmarks import commands, program, trained
+from benchmarks.cli import command
 from benchmarks.errors import ConfigError
+from benchmarks.inference import trained_model
+from benchmarks.machine import startup
+from benchmarks.steps.abstract import DTYPES, split_configured
 from models import pretrained
-from results import files
+from results.records import files
 
 FORMATS = ("stablehlo", "safetensors")
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -59,7 +62,7 @@ class Exported:
     largest_logit: float
 
 
-def export_trained(found: trained.Trained, file_format: str, path: str | Path) -> Exported:
+def export_trained(found: trained_model.Trained, file_format: str, path: str | Path) -> Exported:
     """Writes trained weights as a file that runs without this project, and checks that it gives the same logits.
 
     Args:
@@ -97,7 +100,7 @@ def export_trained(found: trained.Trained, file_format: str, path: str | Path) -
     return exported
 
 
-def _write_stablehlo(found: trained.Trained, path: Path) -> None:
+def _write_stablehlo(found: trained_model.Trained, path: Path) -> None:
     try:
         import flatbuffers  # noqa: F401 (jax.export writes with it)
     except ImportError:
@@ -114,18 +117,18 @@ def _write_stablehlo(found: trained.Trained, path: Path) -> None:
     )
 
 
-def _read_stablehlo(found: trained.Trained, path: Path) -> Callable:
+def _read_stablehlo(found: trained_model.Trained, path: Path) -> Callable:
     del found
     return export.deserialize(bytearray(path.read_bytes())).call
 
 
-def _write_safetensors(found: trained.Trained, path: Path) -> None:
+def _write_safetensors(found: trained_model.Trained, path: Path) -> None:
     pretrained.save(found.module(), path)
 
 
-def _read_safetensors(found: trained.Trained, path: Path) -> Callable:
-    loaded = pretrained.load(found.label, path, dtype=program.DTYPES[found.config.dtype])
-    model, params, batch_stats = program.split(found.config, loaded)
+def _read_safetensors(found: trained_model.Trained, path: Path) -> Callable:
+    loaded = pretrained.load(found.label, path, dtype=DTYPES[found.config.dtype])
+    model, params, batch_stats = split_configured(found.config, loaded)
     return jax.jit(lambda images: model.logits(params, batch_stats, images))
 
 
@@ -140,7 +143,7 @@ def _images(side: int) -> np.ndarray:
     return generator.integers(0, 256, (_CHECKED_IMAGES, side, side, 3), np.uint8)
 
 
-def _describe(found: trained.Trained, file_format: str) -> dict[str, Any]:
+def _describe(found: trained_model.Trained, file_format: str) -> dict[str, Any]:
     config, side = found.config, found.image_size
     shorter = max(side, int(side / config.crop_fraction + 1e-6))
     return {
@@ -174,15 +177,15 @@ def _describe(found: trained.Trained, file_format: str) -> dict[str, Any]:
 
 
 def define_flags() -> None:
-    trained.define_flags()
+    trained_model.define_flags()
     flags.DEFINE_enum("format", "stablehlo", FORMATS, "Of the file.")
     flags.DEFINE_string("out", None, "The file; WORKDIR/export/MODEL.FORMAT by default.")
 
 
 def main() -> int:
-    commands.use_compilation_cache()
+    startup.use_compilation_cache()
     given = flags.FLAGS
-    found = trained.from_flags()
+    found = trained_model.from_flags()
     if not given.out and not given.workdir:
         raise ConfigError("say --out=FILE.")
     name = found.label.replace(":", "-").replace(",", "-").replace("=", "")
@@ -197,4 +200,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    commands.run(main, define_flags)
+    command.run(main, define_flags)

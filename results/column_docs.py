@@ -3,7 +3,7 @@
 python -m results.column_docs > docs/columns.md
 """
 
-from results.columns import COLUMNS
+from results.tables.columns import COLUMNS
 
 _HEAD = """# The columns of leaderboard.csv and leaderboard.json
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from results import RecordError, records
-from results.files import write_atomically
+from results.records.files import write_atomically
 
 _MOST_NAMED = 20
 

@@ -13,12 +13,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from results import RecordError, commands, document, evaluations, records, reported, terminal
-from results.columns import COLUMNS
-from results.files import write_atomically
-from results.markdown import to_markdown
-from results.rows import Table, summarise
-from results.schema import RunRecord
+from results import RecordError, commands, records
+from results.rankings import reported
+from results.rankings.rows import Table, summarise
+from results.records import evaluations
+from results.records.files import write_atomically
+from results.records.schema import RunRecord
+from results.tables import document, terminal
+from results.tables.columns import COLUMNS
+from results.tables.markdown import to_markdown
 
 __all__ = ["COLUMNS", "main", "print_table", "summarise", "to_csv", "to_markdown", "write_tables"]
 

@@ -1,0 +1,1 @@
+"""Ready configurations; each docstring gives its command, how long it takes and what comes out."""

@@ -8,7 +8,7 @@ top-1 from 91% to 99%, see `results/published/digits`.
 
 from ml_collections import ConfigDict
 
-from benchmarks.config import default_config
+from benchmarks.config.fields import default_config
 
 # Of 3e-4, 1e-3, 3e-3 and 1e-2, each at half the budget: the best on the validation split (docs/digits.md). Those of
 # `_LITERATURE` take their relative's.

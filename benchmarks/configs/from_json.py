@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from benchmarks import config as config_lib
+from benchmarks.config import stored
 
 
 def get_config(path: str) -> ConfigDict:
-    return config_lib.load(Path(path))
+    return stored.load(Path(path))

@@ -12,7 +12,7 @@ as everywhere. On one machine with eight GPUs read with as many worker processes
 
 from ml_collections import ConfigDict
 
-from benchmarks.config import PUBLISHED, default_config
+from benchmarks.config.fields import PUBLISHED, default_config
 
 _TRAINING_EXAMPLES = 1_281_167 - 10_000
 EPOCHS = 90

@@ -11,7 +11,7 @@ not tuned.
 
 from ml_collections import ConfigDict
 
-from benchmarks.config import default_config
+from benchmarks.config.fields import default_config
 
 _WITHOUT_BATCH_NORM = ("alexnet", "vgg16", "vgg19", "squeezenet1_1")
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from results import confidence
-from results.predictions import ManyLabels, Predictions, SingleLabel
+from results.rankings import confidence
+from results.records.predictions import ManyLabels, Predictions, SingleLabel
 
 MOST_MISTAKES = 24
 # The matrix of more classes is not looked at; which are confused most is.

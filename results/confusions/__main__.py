@@ -14,9 +14,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from results import RecordError, codec, commands, confusions, predictions, records, terminal
+from results import RecordError, commands, confusions, records
 from results.confusions import Confusions, Counts, Matrix
-from results.markdown import one_line
+from results.records import codec, predictions
+from results.tables import terminal
+from results.tables.markdown import one_line
 
 _LEFT = ("class", "label", "taken for", "confidence")
 

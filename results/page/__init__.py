@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from results.files import write_atomically
 from results.page import contents, document, library
-from results.rows import Table
+from results.rankings.rows import Table
+from results.records.files import write_atomically
 
 FILE_NAME = "index.html"
 

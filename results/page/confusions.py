@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from results import RecordError, codec, confusions, predictions
-from results.rows import Table
-from results.schema import RunRecord
+from results import RecordError, confusions
+from results.rankings.rows import Table
+from results.records import codec, predictions
+from results.records.schema import RunRecord
 
 # Of the page: text and pictures in bytes, and the predictions that are read for them, compressed.
 _BYTES, _BYTES_READ = 3_000_000, 64_000_000

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from results import columns, headings, reported_cells, test_sets
-from results.codec import encode
-from results.columns import COLUMNS, Column
 from results.page import confusions, curves, figures
-from results.records import FILE_NAME
-from results.rows import Row, Table
-from results.schema import RunRecord
-from results.statistics import Estimate
+from results.rankings.rows import Row, Table
+from results.rankings.statistics import Estimate
+from results.records.codec import encode
+from results.records.folders import FILE_NAME
+from results.records.schema import RunRecord
+from results.tables import columns, headings, reported_cells, test_sets
+from results.tables.column import Column
+from results.tables.columns import COLUMNS
 
 Path_ = tuple[str, ...]  # of a field of a record: ("budget", "amount")
 _LEAVES = (str, int, float, list, tuple, type(None))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from results.schema import RunRecord
+from results.records.schema import RunRecord
 
 FILE_NAME = "metrics.jsonl"
 

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from results import tasks
-from results.columns import COLUMNS
 from results.page import labels, pareto
-from results.rows import Table
-from results.statistics import Estimate
+from results.rankings.rows import Table
+from results.rankings.statistics import Estimate
+from results.records import tasks
+from results.tables.columns import COLUMNS
 
 FONT_SIZE = 12  # pixels, of a label
 _MOST_LABELS = 40

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from results.files import write_atomically
+from results.records.files import write_atomically
 
 _MAKERS = ("charts.py", "figures.py", "library.py")
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import vl_convert
 
-from results.files import write_atomically
 from results.page import charts, curves, figures
-from results.rows import Table
+from results.rankings.rows import Table
+from results.records.files import write_atomically
 
 _PNG_SCALE = 2  # pixels of the file for one of the plot
 _MOST_CURVES = len(charts.PALETTE)  # models

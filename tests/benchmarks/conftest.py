@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 import models
-from benchmarks import commands, inference_speed, train
-from benchmarks.config import default_config
+from benchmarks.config.fields import default_config
+from benchmarks.inference import speed as inference_speed
+from benchmarks.machine import startup
+from benchmarks.train.run import train_and_evaluate
 
 _HERE = Path(__file__).parent
 _EXTRA_MODELS = _HERE / "extra_models"
@@ -22,11 +24,11 @@ if "tiny" not in models.names():
     )
     _spec.loader.exec_module(importlib.util.module_from_spec(_spec))
 
-commands.use_compilation_cache()
+startup.use_compilation_cache()
 # How fast the tests' models answer is of no interest.
 inference_speed.BATCHES_SECONDS = inference_speed.SINGLE_SECONDS = 0.0
 # Else every process that the tests start would start itself again.
-os.environ.update(commands.with_allocator(dict(os.environ)))
+os.environ.update(startup.with_allocator(dict(os.environ)))
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +64,7 @@ def config(make_config):
 def short_run(tmp_path_factory, make_config):
     """(folder, record) of a short run of `tiny` on digits, which no test changes."""
     folder = tmp_path_factory.mktemp("short") / "run"
-    return folder, train.train_and_evaluate(make_config(), folder)
+    return folder, train_and_evaluate(make_config(), folder)
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import pytest
 from flax import nnx
 
 import models
-from benchmarks import export, trained
+from benchmarks import export
 from benchmarks.errors import ConfigError
+from benchmarks.inference import trained_model
 from models import pretrained
 
 _ALONE = """
@@ -27,7 +28,7 @@ np.save(sys.argv[3], np.asarray(program.call(images)))
 
 @pytest.fixture(scope="module")
 def found(short_run):
-    return trained.from_run(short_run[0])
+    return trained_model.from_run(short_run[0])
 
 
 def images(found, count):
@@ -67,7 +68,7 @@ def test_a_safetensors_file_holds_torchvision_names_and_gives_the_same_logits(fo
 def test_torchvision_loads_the_file_and_gives_the_same_logits(name, torch, torchvision, tmp_path):
     drawn = models.create(name, 10, rngs=nnx.Rngs(params=0))
     pretrained.save(drawn, tmp_path / "drawn.safetensors")
-    found = trained.from_weights(name, tmp_path / "drawn.safetensors", image_size="64")
+    found = trained_model.from_weights(name, tmp_path / "drawn.safetensors", image_size="64")
     exported = export.export_trained(found, "safetensors", tmp_path / "exported.safetensors")
     options = {"init_weights": False} if name == "googlenet" else {}
     theirs = getattr(torchvision.models, name)(num_classes=10, **options).eval()

@@ -10,8 +10,10 @@ import sys
 import pytest
 from rich.console import Console
 
-from results import RecordError, headings, leaderboard, records, rows
+from results import RecordError, leaderboard, records
+from results.rankings import rows
 from results.records import Failure, Metrics, Model, Throughput, Timings
+from results.tables import headings, markdown
 
 FIRST_COLUMNS = (
     "rank,model,image_size,parameters,macs,seeds,top1,top1_low,top1_high,top5,"
@@ -33,7 +35,7 @@ def three(run):
 
 
 def rows_of(run_records) -> list[dict[str, str]]:
-    text = leaderboard.to_csv(leaderboard.summarise(run_records))
+    text = leaderboard.to_csv(rows.summarise(run_records))
     return list(csv.DictReader(io.StringIO(text)))
 
 
@@ -49,7 +51,7 @@ def write_all(run_records, folder) -> None:
 
 
 def test_csv_begins_with_the_agreed_columns(three):
-    header = leaderboard.to_csv(leaderboard.summarise(three)).splitlines()[0]
+    header = leaderboard.to_csv(rows.summarise(three)).splitlines()[0]
     assert header.startswith(f"{FIRST_COLUMNS},")
     assert len(set(header.split(","))) == len(header.split(","))
 
@@ -98,7 +100,7 @@ def test_one_seed_has_a_rank_and_no_interval(run):
 
 def test_one_seed_says_so(run):
     records_ = [run("a", 0, 0.8)]
-    assert "one seed, no interval" in leaderboard.to_markdown(leaderboard.summarise(records_))
+    assert "one seed, no interval" in markdown.to_markdown(rows.summarise(records_))
     assert "one seed, no interval" in printed(records_)
 
 
@@ -171,7 +173,7 @@ def test_what_was_not_measured_is_empty(run):
 
 
 def test_markdown_reads_as_percent_with_units(three):
-    text = leaderboard.to_markdown(leaderboard.summarise(three))
+    text = markdown.to_markdown(rows.summarise(three))
     assert "| 1 | `leader` | 32 | 1.23M | 37.0M | 3 | 92.00 ± 4.97 |  | 100.00 | 1,400 |" in text
     # differences 0.01, -0.02, -0.02: -0.01 ± t(0.975, 2) * 0.0173205 / sqrt(3) = -0.01 ± 0.0430265
     assert "3 | 91.00 ± 2.48 | -1.00 ± 4.30 | 100.00 |" in text
@@ -182,7 +184,7 @@ def test_markdown_reads_as_percent_with_units(three):
 
 def test_markdown_rows_have_the_cells_of_their_header_whatever_a_name_holds(run):
     record = run("a", 0, 0.9, {"act": "x|y\nz`"}, error="[red]|")
-    lines = leaderboard.to_markdown(leaderboard.summarise([record])).splitlines()
+    lines = markdown.to_markdown(rows.summarise([record])).splitlines()
     header, ruler, row = (line for line in lines if line.startswith("|"))
     bars = header.count("|")
     assert ruler.count("|") == bars
@@ -243,7 +245,7 @@ def test_command_writes_what_the_records_say_and_prints_it(three, tmp_path, caps
     write_all(three[6:], tmp_path / "second")
     folders = [str(tmp_path / "second"), str(tmp_path / "first")]
     assert leaderboard.main([*folders, f"--out={tmp_path / 'tables'}"]) == 0
-    expected = leaderboard.to_csv(leaderboard.summarise(three))
+    expected = leaderboard.to_csv(rows.summarise(three))
     assert (tmp_path / "tables" / "leaderboard.csv").read_text() == expected
     shown = capsys.readouterr()
     assert "leader" in shown.out

@@ -1,0 +1,1 @@
+"""How every command here reads flags, tells mistakes and shows progress."""

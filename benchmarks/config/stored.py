@@ -1,0 +1,67 @@
+"""Configurations as JSON: written, read back, migrated from older records, compared."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from benchmarks.config.fields import default_config
+from benchmarks.errors import ConfigError
+
+
+def to_plain(config: ConfigDict) -> dict[str, Any]:
+    """Returns the configuration of a run as JSON has it: nested dicts, lists and scalars, without the suite's part."""
+    plain = json.loads(config.to_json_best_effort())
+    plain.pop("suite", None)
+    return plain
+
+
+def load(path: Path) -> ConfigDict:
+    """Returns the configuration in a `config.json`, or the one a `record.json` holds.
+
+    Raises:
+      ConfigError: no such file, or not a configuration.
+    """
+    try:
+        content = json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"there is no configuration at {path}.") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read as JSON: {error}.") from None
+    content = content.get("config", content) if isinstance(content, dict) else None
+    if not isinstance(content, dict) or "budget" not in content:
+        raise ConfigError(f"{path} holds no configuration.")
+    config = default_config()
+    with config.unlocked():
+        config.update(_migrated(content))
+    config.suite = ConfigDict({"models": (config.model,), "seeds": (config.seed,)})
+    return config
+
+
+# What `config.augmentation` was before its parts could be set one by one.
+_NAMED_AUGMENTATIONS = {
+    "none": {},
+    "shift": {"changes": ("shift",)},
+    "crop_flip": {"crop": "random_resized", "changes": ("flip",)},
+    "pad_crop_flip": {"changes": ("pad_and_crop", "flip")},
+}
+
+
+def _migrated(content: dict[str, Any]) -> dict[str, Any]:
+    """Returns an older record's configuration as it is written today."""
+    name = content.get("augmentation")
+    if not isinstance(name, str):
+        return content
+    return content | {"augmentation": _NAMED_AUGMENTATIONS[name]}
+
+
+def differences(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yields `field: ours, not theirs` for each field in which two plain configurations differ."""
+    for key in sorted(ours.keys() | theirs.keys()):
+        mine, other = ours.get(key), theirs.get(key)
+        if isinstance(mine, dict) and isinstance(other, dict):
+            yield from differences(mine, other, f"{prefix}{key}.")
+        elif mine != other:
+            yield f"{prefix}{key} is {mine!r} there, {other!r} here"

@@ -1,0 +1,117 @@
+"""Equal tuning's data: which fields are searched, the same points for every model, and what was found of each.
+
+The points are the first of the Halton sequence (J. H. Halton 1960), spread evenly over the logarithm of each range:
+the middle, then the quarters, and so on. Points asked for later do not move earlier ones.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+import models
+from benchmarks import tasks
+from benchmarks.errors import ConfigError
+
+# A value by field, the field's name with dots: {"optimizer.learning_rate": 0.003162}.
+Point = dict[str, float]
+
+_LEARNING_RATE = "optimizer.learning_rate"
+
+
+def space(config: ConfigDict) -> dict[str, tuple[float, float]]:
+    """Returns the lowest and highest value of each tuned field, by the field's name with dots."""
+    return dict(sorted(_flat(config.tuning)))
+
+
+def set_point(config: ConfigDict, point: Mapping[str, float]) -> None:
+    """Sets the fields of a run's configuration; a learning rate stands above any that `config` has for the model."""
+    for field, value in point.items():
+        parent, _, name = field.rpartition(".")
+        (config[parent] if parent else config)[name] = value
+    if _LEARNING_RATE in point:
+        config.optimizer.model_learning_rates = ConfigDict()
+
+
+def apply(config: ConfigDict) -> ConfigDict:
+    """Puts what `config.tuned` holds for its model into the configuration of one run, and returns it.
+
+    Raises:
+      ConfigError: no such file, nothing in it for this model, or of another dataset, task or recipe.
+    """
+    if not config.tuned:
+        return config
+    found = read(config.tuned)
+    for field in ("dataset", "recipe"):
+        if found[field] != config[field]:
+            raise ConfigError(
+                f"{config.tuned} was tuned with config.{field}={found[field]}, not {config[field]}."
+            )
+    # Files from before there were several tasks do not name theirs.
+    task = found.get("task", tasks.SINGLE_LABEL.name)
+    if task != config.task:
+        raise ConfigError(f"{config.tuned} was tuned with config.task={task}, not {config.task}.")
+    label = models.label(*models.parse(config.model))
+    entry = found["models"].get(label)
+    if not entry:
+        raise ConfigError(
+            f"{config.tuned} has nothing for {label}: tuned are {', '.join(found['models'])}."
+        )
+    set_point(config, entry["best"])
+    config.tuning_trials = entry["trials"]
+    return config
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Returns what a `tuned.json` holds: dataset, recipe, and for each model its best point.
+
+    Raises:
+      ConfigError: no such file, or not one.
+    """
+    try:
+        content = json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"there are no tuned values at {path}.") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read as JSON: {error}.") from None
+    if not _holds(content, "dataset", "recipe", "models") or not all(
+        _holds(entry, "best", "trials") for entry in content["models"].values()
+    ):
+        raise ConfigError(f"{path} holds no tuned values.")
+    return content
+
+
+def validate(config: ConfigDict) -> None:
+    """Raises one sentence on the first range of `config.tuning` that cannot be searched.
+
+    Raises:
+      ConfigError: a field that is not a number of the configuration, or a range that is none.
+    """
+    for field, limits in space(config).items():
+        target: Any = config
+        for name in field.split("."):
+            target = target.get(name) if isinstance(target, ConfigDict) else None
+        if not isinstance(target, float):
+            raise ConfigError(
+                f"config.tuning searches {field}, which is no number of the configuration."
+            )
+        low, high = limits if len(limits) == 2 else (0, 0)
+        if not (math.isfinite(high) and 0 < low < high):
+            raise ConfigError(
+                f"config.tuning.{field} is two numbers above 0, the lower one first, not {limits}."
+            )
+
+
+def _holds(content: Any, *names: str) -> bool:
+    return isinstance(content, dict) and set(names) <= content.keys()
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = ""):
+    for name, value in tree.items():
+        if isinstance(value, Mapping | ConfigDict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", tuple(value)

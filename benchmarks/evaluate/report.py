@@ -1,0 +1,102 @@
+"""What an evaluation found, as people read it and as the tables take it."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import models
+from benchmarks.runs.record import now
+from results import records
+from results.records import evaluations
+
+# The data that published figures of the registry are of.
+_REPORTED_ON = "imagenet2012"
+_SPOKEN = {"top1": "top-1", "top5": "top-5", "ece": "calibration error", "roc_auc": "ROC AUC"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What a model reaches on a split.
+
+    Attributes:
+      weights: the run's folder or the file.
+      image_size: pixels a side.
+      crop_fraction: the part of the shorter side that was seen.
+      crops: how many crops' predictions were averaged.
+      metrics: of the run's task, as `results.schema.Metrics` names them; what is decided by a threshold is decided by
+        those of the run's record.
+      num_classes: among how many classes the model chose.
+      left_out: how many examples have no label among those, and do not count.
+      compression: what was done to the weights; None for nothing.
+    """
+
+    model: str
+    weights: str
+    dataset: str
+    dataset_version: str
+    split: str
+    image_size: int
+    crop_fraction: float
+    crops: int
+    dtype: str
+    metrics: Mapping[str, float]
+    num_classes: int
+    left_out: int = 0
+    compression: evaluations.Compression | None = None
+
+
+def to_record(
+    found: Evaluation, name: str, run: records.RunRecord, options: Mapping[str, Any]
+) -> evaluations.Evaluation:
+    """Returns what the tables take of an evaluation of a run's weights, done with these options of the command."""
+    given = "".join(f" --{option}={value}" for option, value in options.items())
+    return evaluations.Evaluation(
+        name=name,
+        run_id=run.run_id,
+        weights_digest=run.weights_digest,
+        dataset=found.dataset,
+        dataset_version=found.dataset_version,
+        split=found.split,
+        metrics=found.metrics,
+        examples=found.metrics["examples"],
+        left_out=found.left_out,
+        num_classes=found.num_classes,
+        image_size=found.image_size,
+        crop_fraction=found.crop_fraction,
+        command=f"python -m benchmarks.evaluate --workdir=RUN{given} --name={name}",
+        finished_at=now(),
+        compression=found.compression,
+    )
+
+
+def describe(found: Evaluation) -> str:
+    """Returns the lines that the command prints."""
+    lines = [
+        f"{found.model} ({found.weights}) on {found.dataset} {found.split}:"
+        f" {found.metrics['examples']:,} examples at {found.image_size} px, {found.dtype}",
+        "  ".join(
+            f"{_SPOKEN.get(name, name.replace('_', ' '))} "
+            + (f"{value:.4f}" if name == "loss" else f"{value:.3%}")
+            for name, value in found.metrics.items()
+            if name != "examples"
+        ),
+    ]
+    if found.left_out:
+        lines.append(
+            f"{found.left_out:,} examples without a label among the {found.num_classes:,} classes left out"
+        )
+    if found.compression:
+        lines.append(_describe_compression(found.compression))
+    if found.dataset.partition(":")[0] == _REPORTED_ON:
+        info = models.info(found.model)
+        for reported in filter(None, (info.reported, *info.also_reported)):
+            top5 = f"  top-5 {reported.top5:.3%}" if reported.top5 else ""
+            lines.append(f"top-1 {reported.top1:.3%}{top5}  reported: {reported.source}")
+    return "\n".join(lines)
+
+
+def _describe_compression(made: evaluations.Compression) -> str:
+    return (
+        f"weights of {made.weight_bits} bits, {made.sparsity:.0%} of them 0: {made.bytes:,} bytes,"
+        f" {made.dense_bytes / made.bytes:.2f} times less than the {made.dense_bytes:,} of float32"
+    )

@@ -1,0 +1,201 @@
+"""Test sets whose labels are not the model's classes one for one: among which classes it chooses, and what is right.
+
+ImageNet-A and -R have pictures of 200 of ImageNet's 1,000 classes, and their authors let a model choose among those
+alone (Hendrycks et al. 2019, arXiv:1907.07174; 2020, arXiv:2006.16241). ReaL has any number of labels a picture: an
+answer is right if it is among them, and pictures without one do not count (Beyer et al. 2020, arXiv:2006.07159).
+"""
+
+import csv
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import tasks
+from benchmarks.errors import ConfigError
+from benchmarks.steps.pure_model import PureModel
+from benchmarks.tasks import metrics
+from input_pipeline.datasets import Dataset
+
+PRESENT, NAMES = "present", "names"
+# Where the authors of a test set want more than its labels.
+_USUAL = {"imagenet_a": PRESENT, "imagenet_r": PRESENT}
+_MOST_NAMED = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """What a model chooses among.
+
+    Attributes:
+      classes: of the model's, ascending.
+      places: of each of the dataset's labels among `classes`; -1 for one that is none of them.
+    """
+
+    classes: tuple[int, ...]
+    places: tuple[int, ...]
+
+
+def usual(dataset: str) -> str:
+    """Returns the subset that a dataset's authors evaluate on; empty for all classes."""
+    return _USUAL.get(dataset.partition(":")[0].partition("/")[0], "")
+
+
+def restrict(
+    model: PureModel,
+    dataset: Dataset,
+    split: str,
+    subset: str,
+    class_names: Callable[[], Sequence[str]] | None = None,
+) -> PureModel:
+    """Returns a model of one label that chooses among a subset; the arguments are those of `choose`.
+
+    Raises:
+      ConfigError: the labels cannot be the model's classes, or its task has no one answer.
+    """
+    if model.task is not tasks.SINGLE_LABEL:
+        raise ConfigError(
+            f"--subset goes with single_label, and the run's task is {model.task.name}."
+        )
+    choice = choose(dataset, split, model.num_logits, subset, class_names)
+    task = ChoosingAmong(model.task.name, model.task.train_metric, choice, dataset.multi_label)
+    return dataclasses.replace(model, task=task)
+
+
+def choose(
+    dataset: Dataset,
+    split: str,
+    num_classes: int,
+    subset: str = "",
+    class_names: Callable[[], Sequence[str]] | None = None,
+) -> Choice:
+    """Returns what a model of `num_classes` chooses among on a split.
+
+    Args:
+      dataset: the test set.
+      split: of it.
+      num_classes: the model's.
+      subset: empty or `present` where the dataset's labels are the model's classes in their order, of which `present`
+        takes those that occur in the split; `names` where the dataset's classes are found among the model's by name;
+        or a CSV file with a line `class of the dataset,class of the model` for each class that counts.
+      class_names: returns the model's, where `subset` needs them.
+
+    Raises:
+      ConfigError: the labels cannot be the model's classes.
+    """
+    if subset in ("", PRESENT):
+        if dataset.num_classes != num_classes:
+            raise ConfigError(
+                f"the model tells {num_classes} classes apart and {dataset.name} has {dataset.num_classes};"
+                f" --subset={NAMES} or a file says which is which."
+            )
+        wanted = _present(dataset, split) if subset else range(num_classes)
+        return _choice({label: label for label in wanted}, num_classes)
+    if class_names is None:
+        raise ConfigError(f"--subset={subset} needs the names of the classes: give --workdir.")
+    names = class_names()
+    pairs = {name: name for name in dataset.class_names} if subset == NAMES else _read(subset)
+    return _choice(_by_name(pairs, dataset, names), dataset.num_classes)
+
+
+@dataclasses.dataclass(frozen=True)
+class ChoosingAmong(tasks.SingleLabel):
+    """The task of a model of one label that chooses among some of its classes; any label of a picture is right.
+
+    Attributes:
+      choice: the classes.
+      multi_label: whether a picture's label is float32 [classes of the dataset], 1 for each that it has.
+    """
+
+    choice: Choice = Choice((), ())
+    multi_label: bool = False
+
+    def label_spec(self, batch_size, num_logits):
+        if self.multi_label:
+            return jax.ShapeDtypeStruct((batch_size, len(self.choice.places)), jnp.float32)
+        return super().label_spec(batch_size, num_logits)
+
+    def predict(self, logits, labels):
+        """Returns predicted (a class of the model), confidence, loss, rank and counted, all [batch].
+
+        loss is the negative logarithm of the confidence that all right answers have together, in nats, rank how many
+        choices are ahead of the best of them. `counted` is false for a picture none of whose labels can be chosen.
+        """
+        classes, places = np.array(self.choice.classes), np.array(self.choice.places)
+        # [labels, choices]: which choice each label is.
+        meant = (places[:, None] == np.arange(len(classes))).astype(np.float32)
+        right = (labels @ meant if self.multi_label else jnp.asarray(meant)[labels]) > 0
+        logits = logits[:, classes]
+        best = jnp.argmax(jnp.where(right, logits, -jnp.inf), -1)
+        log_shares = jnp.where(right, jax.nn.log_softmax(logits), -jnp.inf)
+        return {
+            "predicted": jnp.asarray(classes)[jnp.argmax(logits, -1)].astype(jnp.int32),
+            "confidence": jnp.max(jax.nn.softmax(logits), -1),
+            "loss": -jax.nn.logsumexp(log_shares, -1),
+            "rank": tasks.rank(logits, best),
+            "counted": jnp.any(right, -1),
+        }
+
+    def metrics(self, predictions, thresholds):
+        counted = np.flatnonzero(predictions["counted"])
+        if not len(counted):
+            raise ConfigError("no picture of the split has a label that the model could choose.")
+        return metrics.single_label({name: values[counted] for name, values in predictions.items()})
+
+
+def _choice(classes: dict[int, int], num_labels: int) -> Choice:
+    """Returns the choice of a mapping from the dataset's labels to the model's classes."""
+    chosen = sorted(set(classes.values()))
+    place = {each: position for position, each in enumerate(chosen)}
+    return Choice(
+        tuple(chosen), tuple(place[classes[i]] if i in classes else -1 for i in range(num_labels))
+    )
+
+
+def _present(dataset: Dataset, split: str) -> list[int]:
+    source = dataset.source(split)
+    found: set[int] = set()
+    for index in range(len(source)):
+        label = np.asarray(source[index]["label"])
+        found.update([int(label)] if label.ndim == 0 else np.flatnonzero(label).tolist())
+    return sorted(found)
+
+
+def _by_name(pairs: dict[str, str], dataset: Dataset, names: Sequence[str]) -> dict[int, int]:
+    for mine, known, whose in (
+        (pairs, dataset.class_names, dataset.name),
+        (pairs.values(), names, "the model"),
+    ):
+        strange = sorted(set(mine) - set(known))
+        if strange:
+            more = f" and {len(strange) - _MOST_NAMED} more" if len(strange) > _MOST_NAMED else ""
+            raise ConfigError(
+                f"{whose} has no class {', '.join(map(repr, strange[:_MOST_NAMED]))}{more}; a --subset file says which"
+                " class is which."
+            )
+    label = {name: index for index, name in enumerate(dataset.class_names)}
+    place = {name: index for index, name in enumerate(names)}
+    return {label[theirs]: place[ours] for theirs, ours in pairs.items()}
+
+
+def _read(path: str) -> dict[str, str]:
+    try:
+        with Path(path).open(encoding="utf-8", newline="") as file:
+            lines = [line for line in csv.reader(file) if line]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"--subset is {PRESENT}, {NAMES} or a CSV file, and {path!r} cannot be read"
+            f" ({getattr(error, 'strerror', None) or 'it is not text'})."
+        ) from None
+    for number, line in enumerate(lines, start=1):
+        if len(line) != 2:
+            raise ConfigError(
+                f"{path}, line {number}: it is 'class of the dataset,class of the model', not {','.join(line)!r}."
+            )
+    pairs = {theirs.strip(): ours.strip() for theirs, ours in lines}
+    if not pairs:
+        raise ConfigError(f"{path} names no class.")
+    return pairs

@@ -1,0 +1,69 @@
+"""What a trained network has learned, stage by stage, as one HTML page.
+
+    python -m benchmarks.explain --workdir=runs/digits/runs/resnet50-seed0
+    python -m benchmarks.explain --model=resnet50 --weights=FILE --out=DIR picture.jpg
+
+For a picture (one of the test split if none is named): the decision, where it comes from (Grad-CAM, occlusion), the
+filters of the first convolution, and for each stage the channels that answer most: their feature maps, a synthetic
+input that excites each, and the pictures of the dataset that do. Writes `OUT/explain.html`, which needs nothing else;
+with --pngs every picture of it as a file too.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from benchmarks.cli import command
+from benchmarks.errors import ConfigError
+from benchmarks.explain import page
+from benchmarks.explain.explanation import explain
+from benchmarks.inference import trained_model
+from benchmarks.machine import startup
+
+
+def define_flags() -> None:
+    trained_model.define_flags()
+    flags.DEFINE_string("out", None, "The folder to write; WORKDIR/explain by default.")
+    flags.DEFINE_boolean("pngs", False, "Write every picture as a file too.")
+    flags.DEFINE_string("dataset", None, "Whose pictures are shown; the run's by default.")
+    flags.DEFINE_string("data_dir", None, "Where prepared datasets lie.")
+    flags.DEFINE_string("image_size", None, "Pixels a side; the run's or the model's by default.")
+    flags.DEFINE_integer("channels", 4, "Of each stage.", lower_bound=1)
+    flags.DEFINE_integer("pictures", 5, "Of the dataset, for each channel.", lower_bound=1)
+    flags.DEFINE_integer("examples", 500, "Looked through for them; 0 for none.", lower_bound=0)
+    flags.DEFINE_integer("steps", 64, "Of ascent for each synthetic input.", lower_bound=1)
+
+
+def main(paths: list[str]) -> int:
+    startup.restart_with_allocator()
+    startup.use_compilation_cache()
+    given = flags.FLAGS
+    if len(paths) > 1:
+        raise ConfigError(f"one picture at a time is explained, not {len(paths)}.")
+    if not given.workdir and not given.out:
+        raise ConfigError("say --out=DIR.")
+    if not given.workdir and not given.dataset and not paths:
+        raise ConfigError("say which picture, or --dataset.")
+    changes = {
+        name: getattr(given, name)
+        for name in ("dataset", "data_dir", "image_size")
+        if getattr(given, name) is not None
+    }
+    found = trained_model.from_flags(**changes)
+    explanation = explain(
+        found,
+        paths[0] if paths else None,
+        channels=given.channels,
+        pictures=given.pictures,
+        examples=given.examples if given.workdir or given.dataset else 0,
+        steps=given.steps,
+    )
+    out = Path(given.out or Path(given.workdir) / "explain")
+    written = page.write(explanation, out, pngs=given.pngs)
+    for path in written:
+        print(f"wrote {path} ({path.stat().st_size:,} bytes)")
+    return 0
+
+
+if __name__ == "__main__":
+    command.run(main, define_flags, takes_arguments=True)

@@ -1,0 +1,57 @@
+"""Exact evaluation: every example of a split counts once, whatever the batch size and the number of devices."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from benchmarks.config import derived
+from benchmarks.steps.eval_step import eval_batch_size
+from benchmarks.tasks import metrics
+from input_pipeline import datasets, loader
+
+
+def split_batches(config: ConfigDict, dataset: datasets.Dataset, split: str) -> loader.Batches:
+    """Returns this process's part of a split's batches, padded and masked, as a run's configuration wants them."""
+    return loader.eval_batches(
+        dataset,
+        split,
+        image_size=derived.eval_image_size(config),
+        batch_size=eval_batch_size(config),
+        crop_fraction=config.crop_fraction,
+        interpolation=config.interpolation,
+        crops=config.eval_crops,
+        num_workers=config.num_workers,
+        shard_index=jax.process_index(),
+        shard_count=jax.process_count(),
+        max_unreadable_fraction=config.max_unreadable_fraction,
+    )
+
+
+def predict(
+    eval_step: Callable[..., dict[str, jax.Array]],
+    params: Any,
+    batch_stats: Any,
+    batches: Iterable[dict[str, jax.Array]],
+) -> metrics.Predictions:
+    """Returns what is predicted for every example that could be read, and its `index` in the split.
+
+    Args:
+      eval_step: compiled `steps.make_eval_step`.
+      params: the parameters.
+      batch_stats: the batch statistics.
+      batches: on the mesh, padded and masked.
+    """
+    per_batch = []
+    # Processes on the CPU would mix up what two steps under way at once exchange; accelerators keep order.
+    one_at_a_time = jax.process_count() > 1 and jax.default_backend() == "cpu"
+    for batch in batches:
+        per_batch.append(eval_step(params, batch_stats, batch))
+        if one_at_a_time:
+            jax.block_until_ready(per_batch[-1])
+    fetched = jax.device_get(per_batch)
+    whole = {name: np.concatenate([each[name] for each in fetched]) for name in fetched[0]}
+    counted = np.flatnonzero(whole.pop("mask"))
+    return {name: values[counted] for name, values in whole.items()} | {"index": counted}

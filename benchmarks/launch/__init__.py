@@ -1,0 +1,1 @@
+"""How planned runs get done, on this machine or on several that share a folder."""

@@ -1,0 +1,87 @@
+"""How far a suite is: bars in a terminal, else lines for a log file."""
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from benchmarks.cli import progress
+from results import records
+from results.records import tasks
+
+
+class _TimeLeft(ProgressColumn):
+    """What is left if the rest is as fast as the runs so far; rich's own column looks at the last seconds alone."""
+
+    def render(self, task) -> Text:
+        if not task.completed or task.elapsed is None:
+            return Text("left -:--:--", style="progress.remaining")
+        seconds = int(task.elapsed * (task.total - task.completed) / task.completed)
+        return Text(
+            f"left {seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}",
+            style="progress.remaining",
+        )
+
+
+class Display:
+    """The suite's bar above the run's; without a terminal, a line for each run and its phases."""
+
+    def __init__(self, runs: int):
+        self._console = Console(stderr=True)
+        self._runs = runs
+        self._done = 0
+        self._lines: progress.Lines | None = None
+        self._suite = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            _TimeLeft(),
+            console=self._console,
+        )
+        self._suite_task = self._suite.add_task("suite", total=runs, detail=f"0/{runs} runs")
+        self._run = progress.run_bar(self._console)
+        self._run_task = self._run.add_task("", total=1, detail="")
+        self._live = Live(Group(self._suite, self._run), console=self._console, transient=True)
+
+    def __enter__(self) -> "Display":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def begin(self, title: str, extra: bool = False) -> None:
+        """Shows that a run has begun, `extra` if it is not one of those that were counted."""
+        if extra:
+            self._runs += 1
+            self._suite.update(self._suite_task, total=self._runs)
+        self._lines = progress.Lines(f"[{self._done + 1}/{self._runs}] {title}")
+        self._run.reset(self._run_task, description=title, detail="starting", total=1)
+
+    def update(self, event: progress.Event) -> None:
+        if not self._console.is_terminal:
+            self._lines.report(event)
+            return
+        progress.show(self._run, self._run_task, event)
+        fraction = event.step / event.steps if event.steps else 0.0
+        self._suite.update(self._suite_task, completed=self._done + fraction)
+
+    def end(self, record: records.RunRecord) -> None:
+        """Moves the suite's bar to the next run and leaves a line about this one."""
+        self._done += 1
+        self._suite.update(
+            self._suite_task, completed=self._done, detail=f"{self._done}/{self._runs} runs"
+        )
+        split = "test" if record.metrics.test else "validation"
+        task = tasks.find(record.dataset.task)
+        score = getattr(record.metrics, split).get(task.primary)
+        outcome = f"{record.status}: {record.error}"
+        if score is not None:
+            outcome = f"{split} {task.spoken} {score:.2%}"
+        self._console.print(
+            f"[{self._done}/{self._runs}] {record.label} seed {record.seed}: {outcome}",
+            markup=False,
+        )

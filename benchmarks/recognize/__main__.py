@@ -1,0 +1,71 @@
+"""Labels with confidences for pictures, by a trained run or by published weights.
+
+    python -m benchmarks.recognize --workdir=runs/digits/runs/resnet50-seed0 picture.png FOLDER
+    python -m benchmarks.recognize --model=resnet50 --weights=resnet50-0676ba61.pth --format=jsonl picture.jpg
+
+A line a picture on standard output: the decision as the run's task makes it (the label of highest confidence; the class
+or the rest; every label above its threshold) and the most confident labels. A folder stands for the pictures below it.
+What is no picture is told on standard error and in its line, the rest go on, and the exit status is 1.
+
+In Python, `Recognizer.from_run(workdir).recognize(pictures)` returns the same.
+"""
+
+import sys
+
+from absl import flags
+
+from benchmarks.cli import command
+from benchmarks.errors import ConfigError
+from benchmarks.inference import trained_model
+from benchmarks.machine import startup
+from benchmarks.recognize.output import FORMATS, _writer, rows
+from benchmarks.recognize.recognizer import Prediction, Recognizer
+from input_pipeline import passes, pictures
+
+__all__ = ["Prediction", "Recognizer"]
+
+
+def define_flags() -> None:
+    trained_model.define_flags()
+    flags.DEFINE_enum("format", "table", FORMATS, "Of what is printed, a line a picture.")
+    flags.DEFINE_integer("top", 5, "How many labels; 0 for all.", lower_bound=0)
+    flags.DEFINE_float(
+        "threshold",
+        None,
+        "Of the confidence that a label needs; the run's own by default, and none in single_label.",
+    )
+    flags.DEFINE_string("image_size", None, "Pixels a side; the run's or the model's by default.")
+    flags.DEFINE_float("crop_fraction", None, "The part of the shorter side that is seen.")
+    flags.DEFINE_integer("batch_size", None, "Pictures worked on at once.", lower_bound=1)
+
+
+def main(arguments: list[str]) -> int:
+    # Not with the allocator's settings: starting again takes longer than they gain for a few pictures.
+    startup.use_compilation_cache()
+    given = flags.FLAGS
+    if not arguments:
+        raise ConfigError("say which pictures or folders.")
+    paths = pictures.find(arguments)
+    changes = {
+        "image_size": given.image_size,
+        "crop_fraction": given.crop_fraction,
+        "eval_batch_size": given.batch_size,
+    }
+    changes = {field: value for field, value in changes.items() if value is not None}
+    recognizer = Recognizer(trained_model.from_flags(**changes), given.threshold)
+    count = len(recognizer.found.logit_names)
+    writer = _writer(given.format, recognizer, min(given.top or count, count))
+    failed = 0
+    with passes.progress("recognising", len(paths)) as advance:
+        for row in rows(map(str, paths), recognizer.stream(paths), given.top):
+            writer.write(row)
+            advance(1)
+            if "error" in row:
+                failed += 1
+                print(f"{row['error']}", file=sys.stderr)
+    writer.close()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    command.run(main, define_flags, takes_arguments=True)

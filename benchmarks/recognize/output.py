@@ -1,0 +1,104 @@
+"""Recognized pictures as JSON lines, CSV or a table."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.recognize.recognizer import Prediction, Recognizer
+
+FORMATS = ("table", "jsonl", "csv")
+_NARROWEST = 100  # characters, of a table that goes into a file
+
+
+def rows(
+    names: Iterable[str], predictions: Iterable[Prediction], top: int
+) -> Iterator[dict[str, Any]]:
+    """Yields, for each picture, `picture` and either `decision` and `confidences` by label, highest first, or `error`.
+
+    Args:
+      names: of the pictures, in order.
+      predictions: of the pictures, in order.
+      top: how many labels; 0 for all.
+    """
+    names = iter(names)
+    for prediction in predictions:
+        for index, (decision, error) in enumerate(
+            zip(prediction.decisions, prediction.errors, strict=True)
+        ):
+            row: dict[str, Any] = {"picture": next(names)}
+            if error:
+                yield row | {"error": error}
+            else:
+                best = prediction.top(index, top)
+                yield row | {"decision": list(decision), "confidences": dict(best)}
+
+
+class _Lines:
+    """JSON lines."""
+
+    def write(self, row: dict[str, Any]) -> None:
+        if "confidences" in row:
+            rounded = {label: round(value, 6) for label, value in row["confidences"].items()}
+            row = row | {"confidences": rounded}
+        print(json.dumps(row, ensure_ascii=False))
+
+    def close(self) -> None:
+        pass
+
+
+class _Csv:
+    """CSV: picture, decision (labels joined by `;`), error, then label and confidence in pairs."""
+
+    def __init__(self, pairs: int):
+        self._pairs = pairs
+        self._writer = csv.writer(sys.stdout, lineterminator="\n")
+        columns = [
+            f"{kind}{place + 1}" for place in range(pairs) for kind in ("label", "confidence")
+        ]
+        self._writer.writerow(["picture", "decision", "error", *columns])
+
+    def write(self, row: dict[str, Any]) -> None:
+        found = [*row.get("confidences", {}).items()]
+        cells = [cell for label, value in found for cell in (label, f"{value:.6f}")]
+        cells += [""] * (2 * self._pairs - len(cells))
+        decision = ";".join(row.get("decision", ()))
+        self._writer.writerow([row["picture"], decision, row.get("error", ""), *cells])
+
+    def close(self) -> None:
+        pass
+
+
+class _Table:
+    """A table for people, printed at the end, when the widths are known."""
+
+    def __init__(self, title: str):
+        self._table = Table("picture", "decision", "confidences", title=title, title_justify="left")
+
+    def write(self, row: dict[str, Any]) -> None:
+        if "error" in row:
+            self._table.add_row(row["picture"], "-", f"[red]{row['error']}[/red]")
+            return
+        shares = [f"{label} {value:.1%}" for label, value in row["confidences"].items()]
+        self._table.add_row(row["picture"], ", ".join(row["decision"]) or "none", "  ".join(shares))
+
+    def close(self) -> None:
+        console = Console()
+        if not console.is_terminal:
+            console = Console(width=max(console.width, _NARROWEST))
+        console.print(self._table)
+
+
+def _writer(name: str, recognizer: Recognizer, pairs: int) -> _Lines | _Csv | _Table:
+    if name == "jsonl":
+        return _Lines()
+    if name == "csv":
+        return _Csv(pairs)
+    found = recognizer.found
+    kind = "calibrated" if recognizer.calibrated else "not calibrated"
+    return _Table(f"{found.label} ({Path(found.source).name}), confidences {kind}")

@@ -1,0 +1,68 @@
+"""Runs a row of a table again from its record, and says whether the same comes out.
+
+    python -m benchmarks.reproduce runs/digits/runs/squeezenet1_1-seed0/record.json
+    python -m benchmarks.reproduce RECORD.json --steps=50
+
+Checks out nothing and changes nothing: it says in what software, code, hardware and data differ from the record's, and
+runs it in a folder of its own. With `--steps=N` it stops after the first N steps, whose schedule is that of the whole
+run, and compares what was logged on the way with the `metrics.jsonl` beside the record.
+
+It ends as `bit-identical` or `within the seeds' interval` (exit status 0) or as `different` (1); docs/reproducing.md
+says what that means.
+"""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from benchmarks.cli import command
+from benchmarks.errors import ConfigError
+from benchmarks.machine import preemption, startup
+from benchmarks.reproduce import comparison
+from benchmarks.reproduce.run import reproduce
+from results.records import files
+
+
+def define_flags() -> None:
+    flags.DEFINE_integer("steps", None, "Only the first so many steps; the whole run by default.")
+    flags.DEFINE_string(
+        "workdir", None, "A folder to run in and to keep; by default one that is removed."
+    )
+    flags.DEFINE_string(
+        "data_dir", None, "Where prepared datasets lie here, if not where the record says."
+    )
+    flags.DEFINE_string("out", None, "Also write the comparison to this JSON file.")
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1:
+        raise ConfigError("name one record: python -m benchmarks.reproduce RECORD.json.")
+    startup.restart_with_allocator()
+    startup.use_compilation_cache()
+    given = flags.FLAGS
+    try:
+        found = reproduce(
+            arguments[0],
+            steps=given.steps,
+            workdir=given.workdir,
+            data_dir=given.data_dir,
+            tell=lambda difference: print(difference, flush=True),
+        )
+    except preemption.PreemptedError as stopped:
+        print(stopped, file=sys.stderr)
+        return preemption.AGAIN_STATUS
+    if not found.differences:
+        print("software, code, hardware and data are those of the record")
+    print(comparison.describe(found))
+    if given.out:
+        files.write_atomically(
+            Path(given.out), json.dumps(dataclasses.asdict(found), indent=2) + "\n"
+        )
+    return int(found.verdict == comparison.DIFFERENT)
+
+
+if __name__ == "__main__":
+    command.run(main, define_flags, takes_arguments=True)

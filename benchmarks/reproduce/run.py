@@ -1,0 +1,137 @@
+"""Running a record again, whole or its first steps, and comparing."""
+
+import contextlib
+import dataclasses
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from benchmarks.cli import progress
+from benchmarks.config import resolve, stored
+from benchmarks.errors import ConfigError, DivergedError
+from benchmarks.machine import preemption
+from benchmarks.reproduce import comparison, surroundings
+from benchmarks.runs.plan import Run, prepare
+from benchmarks.runs.record import now
+from benchmarks.train import attempt
+from benchmarks.train.run import train_and_evaluate
+from results import records
+
+
+def reproduce(
+    path: str | Path,
+    *,
+    steps: int | None = None,
+    workdir: str | Path | None = None,
+    data_dir: str | None = None,
+    reporter: progress.Reporter | None = None,
+    tell: Callable[[surroundings.Difference], None] = lambda difference: None,
+) -> comparison.Reproduction:
+    """Runs a record again and returns how it compares.
+
+    Args:
+      path: a `record.json`; nothing is written beside it.
+      steps: how many of the run's first steps; all unless given.
+      workdir: where it is run, a folder of its own that is kept; a temporary one unless given.
+      data_dir: where prepared datasets lie here; where the record's configuration says unless given.
+      reporter: is told where the run is.
+      tell: is called with each difference of the surroundings, before anything is trained.
+
+    Raises:
+      RecordError: the record cannot be read.
+      ConfigError, ModelError, BudgetError, DataError: one sentence on why it cannot be run here.
+      PreemptedError: it was told to stop (SIGTERM).
+    """
+    path = Path(path)
+    record = records.read(path)
+    if record.status == "crashed":
+        raise ConfigError(f"{path}: its process was killed; there is nothing to compare.")
+    config = _configuration(path, record, data_dir)
+    with _folder(workdir, path) as folder:
+        run = prepare(config, folder)
+        if steps is not None:
+            _check_steps(steps, run, path)
+        differences = surroundings.differences(record, run)
+        for difference in differences:
+            tell(difference)
+        if steps is None:
+            again = train_and_evaluate(config, folder, reporter=reporter)
+            found = comparison.compare_runs(path, record, again)
+        else:
+            found = comparison.compare_steps(
+                path, record, _first_steps(run, steps, reporter), steps
+            )
+    return dataclasses.replace(found, differences=tuple(differences))
+
+
+def _configuration(path: Path, record: records.RunRecord, data_dir: str | None) -> ConfigDict:
+    config = resolve.resolved(stored.load(path))
+    if data_dir is not None:
+        config.data_dir = data_dir
+    if record.accumulation:  # more parts than were asked for, where memory ran out
+        config.accumulation = record.accumulation
+    if config.budget.kind == "seconds" and record.budget.steps:
+        # The seconds of this machine would buy another number of steps.
+        config.budget.kind = "examples"
+        config.budget.amount = float(record.budget.steps * record.budget.batch_size)
+    return config
+
+
+@contextlib.contextmanager
+def _folder(workdir: str | Path | None, path: Path) -> Iterator[Path]:
+    """Gives the folder to run in, and removes it where none was asked for."""
+    if workdir is None:
+        with tempfile.TemporaryDirectory(prefix="reproduce-") as folder:
+            yield Path(folder)
+        return
+    folder = Path(workdir)
+    if path.resolve().parent in (folder.resolve(), *folder.resolve().parents):
+        raise ConfigError(f"--workdir={workdir} is where the record lies; choose another.")
+    if (folder / "record.json").exists():
+        raise ConfigError(f"--workdir={workdir} holds a finished run; choose another.")
+    yield folder
+
+
+class _StopsAt(preemption.Notice):
+    """Tells a run to stop after so many steps, as a machine that is taken away would."""
+
+    def __init__(self, step: int):
+        super().__init__()
+        self._step = step
+
+    def given(self, step: int) -> bool:
+        return step >= self._step or super().given(step)
+
+
+def _check_steps(steps: int, run: Run, path: Path) -> None:
+    if not 0 < steps < (run.budget.steps or math.inf):
+        raise ConfigError(
+            f"--steps is from 1 to below the {run.budget.steps} steps of the run, not {steps}."
+        )
+    logged = comparison.logged(path.parent)
+    if not logged:
+        raise ConfigError(f"--steps needs the metrics.jsonl of the run beside {path}.")
+    first = min(end for _, end in logged)
+    if first > steps:
+        raise ConfigError(f"the run logged nothing before step {first}: --steps is at least that.")
+
+
+def _first_steps(run: Run, steps: int, reporter: progress.Reporter | None) -> comparison.Logged:
+    """Trains the first steps and returns what was logged."""
+    run.workdir.mkdir(parents=True, exist_ok=True)
+    accumulation = run.config.accumulation
+    with (
+        _StopsAt(steps) as notice,
+        reporter or progress.create("lines", run.config.model) as reporter,
+    ):
+        try:
+            attempt.execute(run, now(), accumulation, None, notice, reporter)
+        except preemption.PreemptedError as stopped:
+            if stopped.step < steps:
+                raise
+        except DivergedError:
+            pass  # what was logged says so
+    return comparison.logged(run.workdir)

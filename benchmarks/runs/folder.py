@@ -1,0 +1,46 @@
+"""A run's folder: whose it is, and what lies in it."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.config import stored
+from benchmarks.errors import ConfigError
+from results.records import files, predictions
+
+
+def claim_directory(directory: Path, name: str, content: dict[str, Any]) -> None:
+    """Makes the directory and writes `content` as its file `name`, or checks that the file there holds the same.
+
+    Raises:
+      ConfigError: it cannot be made or written, or belongs to another configuration.
+    """
+    path = directory / name
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if not os.access(directory, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+        if files.create_atomically(path, json.dumps(content, indent=2) + "\n"):
+            return
+        theirs = json.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(
+            f"the working directory {directory} cannot be written: {error.strerror or error}."
+        ) from None
+    except ValueError:
+        raise ConfigError(f"{path} is damaged; remove it or choose another --workdir.") from None
+    different = list(stored.differences(theirs, json.loads(json.dumps(content))))
+    if different:
+        more = f" (and {len(different) - 3} more)" if len(different) > 3 else ""
+        raise ConfigError(
+            f"{directory} belongs to another configuration: {'; '.join(different[:3])}{more};"
+            " choose another --workdir."
+        )
+
+
+def write_class_names(workdir: Path, class_names: Sequence[str]) -> None:
+    """Keeps with a run what its logits stand for, so that its dataset need not be there to use it."""
+    text = json.dumps(list(class_names), indent=1, ensure_ascii=False) + "\n"
+    files.write_atomically(Path(workdir) / predictions.CLASS_NAMES, text)

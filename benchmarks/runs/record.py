@@ -1,0 +1,102 @@
+"""The record of a run, however it ended."""
+
+import contextlib
+import dataclasses
+import datetime
+from pathlib import Path
+
+import models
+from benchmarks.config import stored
+from benchmarks.errors import DivergedError
+from benchmarks.machine import environment
+from benchmarks.runs.plan import Run
+from results import records
+
+# A record is all that is needed to run it again, wherever it lies.
+_AGAIN = "python -m benchmarks.reproduce record.json"
+
+
+def finished_record(workdir: Path) -> records.RunRecord | None:
+    """Returns the record of the run in this folder if it completed."""
+    path = workdir / "record.json"
+    record = records.read(path) if path.exists() else None
+    return record if record and record.status == "completed" else None
+
+
+def planned_record(run: Run, started: str, status: str) -> records.RunRecord:
+    """Returns the record of a run as far as it is known without making the model or touching a device."""
+    config = run.config
+    name, options = models.parse(config.model)
+    validation = config.validation_split
+    return records.RunRecord(
+        run_id=run.workdir.resolve().name,
+        status=status,
+        model=records.Model(name, options, run.image_size, run.num_logits),
+        dataset=records.Dataset(
+            name=run.dataset.name,
+            version=run.dataset.version,
+            task=config.task,
+            train_split=config.train_split,
+            validation_split=validation,
+            test_split=config.test_split,
+            train_examples=run.dataset.num_examples(config.train_split),
+            validation_examples=run.dataset.num_examples(validation) if validation else None,
+            test_examples=run.dataset.num_examples(config.test_split)
+            if config.test_split
+            else None,
+        ),
+        budget=records.Budget(
+            run.budget.kind, run.budget.amount, config.batch_size, run.budget.steps
+        ),
+        recipe=config.recipe,
+        seed=config.seed,
+        command=_AGAIN,
+        config=stored.to_plain(config),
+        started_at=started,
+        finished_at=now(),
+        software=environment.software(),
+        hardware={},
+        git=records.Git(*environment.git()),
+        init_digest=run.source.digest if run.source else None,
+    )
+
+
+def with_facts(record: records.RunRecord, run: Run) -> records.RunRecord:
+    """Adds the model's counts and the machine."""
+    abstract = models.create_abstract(run.config.model, run.num_logits)
+    auxiliary = models.count_auxiliary_parameters(abstract)
+    model = dataclasses.replace(
+        record.model,
+        parameters=models.count_parameters(abstract) - auxiliary,
+        auxiliary_parameters=auxiliary,
+        macs=models.count_macs(abstract, run.image_size),
+        activations=models.count_activations(abstract, run.image_size),
+        weight_bytes=models.count_weight_bytes(abstract),
+    )
+    return dataclasses.replace(record, model=model, hardware=environment.hardware(run.config.dtype))
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Says whether an exception is about memory, the host's or a device's."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def failed_record(run: Run, started: str, error: Exception) -> records.RunRecord:
+    """The record of a run that ended with an exception."""
+    if isinstance(error, DivergedError):
+        status = "diverged"
+        failure = records.Failure(error.step, error.loss, error.gradient_norm)
+    else:
+        status, failure = ("out_of_memory" if out_of_memory(error) else "failed"), None
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    sentence = first_line if status == "diverged" else f"{type(error).__name__}: {first_line}"
+    record = planned_record(run, started, status)
+    # Where the model itself cannot be made, its counts stay empty: the failure is what is to be told.
+    with contextlib.suppress(Exception):
+        record = with_facts(record, run)
+    return dataclasses.replace(record, error=sentence, failure=failure)
+
+
+def now() -> str:
+    """Returns the time as a record has it: ISO 8601, UTC."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,53 @@
+"""One evaluation step: a batch of a split to what is predicted for each example."""
+
+from collections.abc import Callable
+
+import jax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from benchmarks.config import derived
+from benchmarks.machine.mesh import data_sharded, replicated, round_up_to_devices
+from benchmarks.steps.abstract import _abstract_batch, shapes
+from benchmarks.steps.pure_model import PureModel
+from benchmarks.steps.train_step import Batch
+
+
+def eval_batch_size(config: ConfigDict) -> int:
+    """Returns the batch size of evaluation: the configured one, rounded up to divide among the devices."""
+    return round_up_to_devices(config.eval_batch_size)
+
+
+def lower_eval_step(
+    config: ConfigDict,
+    model: PureModel,
+    params: dict,
+    batch_stats: dict,
+    mesh: Mesh,
+    batch_size: int | None = None,
+) -> jax.stages.Lowered:
+    """Traces the evaluation step for the mesh; of `params` and `batch_stats` the shapes are taken.
+
+    The batch size is `eval_batch_size` unless given.
+    """
+    everywhere, sharded = replicated(mesh), data_sharded(mesh)
+    batch_size = batch_size or eval_batch_size(config)
+    batch = _abstract_batch(
+        model, batch_size, derived.eval_image_size(config), sharded, config.eval_crops
+    )
+    return jax.jit(make_eval_step(model), out_shardings=everywhere).lower(
+        *shapes((params, batch_stats), everywhere), batch
+    )
+
+
+def make_eval_step(model: PureModel) -> Callable[[dict, dict, Batch], dict[str, jax.Array]]:
+    """Returns the function (params, batch_stats, batch) -> what is predicted for each example, to be compiled.
+
+    That is what the task predicts (`tasks.Task.predict`), and mask [batch] (0 marks padding).
+    """
+
+    def eval_step(params: dict, batch_stats: dict, batch: Batch):
+        logits = model.logits(params, batch_stats, batch["image"])
+        return model.task.predict(logits, batch["label"]) | {"mask": batch["mask"]}
+
+    return eval_step

@@ -1,0 +1,79 @@
+"""A model as pure functions over plain nested dicts of arrays."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+import models
+from benchmarks import tasks
+
+
+@dataclasses.dataclass(frozen=True)
+class PureModel:
+    """A model split into its graph and plain nested dicts of arrays.
+
+    Attributes:
+      graph: the modules' structure.
+      mean, std: of each channel, for images scaled to 0..1.
+      num_logits: one a class, or what the task has.
+      task: what the logits are for.
+      stage_names: what the stages' outputs are called in the jaxpr.
+      auxiliary_weight: what each auxiliary loss is multiplied by.
+    """
+
+    graph: nnx.GraphDef
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    num_logits: int
+    task: tasks.Task
+    stage_names: tuple[str, ...]
+    auxiliary_weight: float
+
+    def merge(self, params: dict, batch_stats: dict) -> models.Classifier:
+        return nnx.merge(self.graph, params, batch_stats, copy=True)
+
+    def normalise(self, images: jax.Array) -> jax.Array:
+        """Returns float32 images [batch, height, width, 3] of uint8 ones, with the model's mean and deviation."""
+        mean = jnp.array(self.mean, jnp.float32) * 255
+        std = jnp.array(self.std, jnp.float32) * 255
+        return (images.astype(jnp.float32) - mean) / std
+
+    def logits(self, params: dict, batch_stats: dict, images: jax.Array) -> jax.Array:
+        """Returns float32 logits [batch, num_logits] of uint8 images, in evaluation mode.
+
+        Of images [batch, crops, height, width, 3] they are those of the crops' mean confidence.
+        """
+        module = self.merge(params, batch_stats)
+        if images.ndim == 4:
+            return module(self.normalise(images))
+        batch, crops = images.shape[:2]
+        logits = module(self.normalise(images.reshape(batch * crops, *images.shape[2:])))
+        return self.task.join_crops(logits.reshape(batch, crops, -1))
+
+
+def split_module(
+    model: models.Classifier,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    task: tasks.Task = tasks.SINGLE_LABEL,
+) -> tuple[PureModel, dict, dict]:
+    """Returns (pure model, params, batch_stats), the last two as plain nested dicts of arrays.
+
+    Args:
+      model: of real or of abstract values.
+      mean, std: of each channel, for images scaled to 0..1.
+      task: what its logits are for.
+    """
+    graph, params, batch_stats = nnx.split(model, nnx.Param, nnx.BatchStat)
+    pure = PureModel(
+        graph=graph,
+        mean=tuple(mean),
+        std=tuple(std),
+        num_logits=model.num_classes,
+        task=task,
+        stage_names=tuple(f"stage:{name}" for name in model.stages()),
+        auxiliary_weight=model.auxiliary_weight,
+    )
+    return pure, nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats)

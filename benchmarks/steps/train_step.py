@@ -1,0 +1,245 @@
+"""The compiled part of a run: a model as pure functions over plain dicts, one training step, one evaluation step.
+
+Only plain dicts cross `jax.jit`: dispatching hundreds of NNX variables costs several times what dispatching the same
+arrays in dicts does. The batch is sharded over the mesh's `data` axis and the state is replicated, so that batch
+statistics and gradients are those of the global batch on any number of devices.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax.sharding import Mesh, PartitionSpec
+
+from benchmarks.steps import freezing
+from benchmarks.steps.pure_model import PureModel
+from input_pipeline import on_device, seeds
+
+# What crosses `jax.jit`: params, batch_stats, opt_state, step, num_steps; ema (params and batch_stats) where asked for.
+State = dict[str, Any]
+# image uint8 [batch, height, width, 3], label as the task has it, mask float32 [batch] (0 marks padding).
+Batch = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a training step does beside the model and the optimiser.
+
+    Attributes:
+      learning_rate: from the share of the run that is done, a float32 scalar from 0 to below 1.
+      label_smoothing: the share of each target that is spread over all it could be.
+      positive_weights: of each logit, see `tasks.positive_weights`; empty for 1.
+      seed: the run's; dropout and each augmentation here derive their own keys from it and the step.
+      random_erasing, mixup, cutmix: see `input_pipeline.on_device`; 0 is without.
+      ema_decay: of the exponential moving average of parameters and batch statistics; 0 is without.
+      accumulation: the batch is worked on in so many parts, whose gradients are averaged.
+      remat: keep the stages' outputs alone and compute the rest again for the gradients.
+      mesh: for batch statistics of each device alone; None for those of the global batch.
+      frozen: what is kept as it is.
+    """
+
+    learning_rate: Callable[[jax.Array], jax.Array]
+    label_smoothing: float = 0.0
+    positive_weights: tuple[float, ...] = ()
+    seed: int = 0
+    random_erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    ema_decay: float = 0.0
+    accumulation: int = 1
+    remat: bool = False
+    mesh: Mesh | None = None
+    frozen: freezing.Frozen = freezing.NOTHING
+
+
+def create_state(
+    params: dict,
+    batch_stats: dict,
+    optimizer: optax.GradientTransformation,
+    num_steps: int,
+    with_ema: bool = False,
+    frozen: freezing.Frozen = freezing.NOTHING,
+) -> State:
+    """Returns the state of a run before its first step."""
+    state = {
+        "params": params,
+        "batch_stats": batch_stats,
+        "opt_state": optimizer.init(frozen.partition(params)[0]),
+        "step": jnp.zeros((), jnp.int32),
+        "num_steps": jnp.asarray(num_steps, jnp.int32),
+    }
+    if with_ema:
+        # Copies: every array of a state is given to the step that replaces it.
+        weights = {"params": params, "batch_stats": batch_stats}
+        state["ema"] = jax.tree.map(jnp.array, weights)
+    return state
+
+
+def final_weights(state: State) -> tuple[dict, dict]:
+    """Returns (params, batch_stats) that a run is evaluated with: their averages where it has them."""
+    weights = state.get("ema", state)
+    return weights["params"], weights["batch_stats"]
+
+
+def make_train_step(
+    model: PureModel, optimizer: optax.GradientTransformationExtraArgs, settings: Settings
+) -> Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]:
+    """Returns the function (state, batch) -> (state, metrics) of one optimisation step, to be compiled.
+
+    The metrics are scalars: loss (auxiliary losses included), the task's `train_metric` (on the training batch),
+    gradient_norm (before clipping) and learning_rate.
+    """
+    differentiate = _make_gradients(model, settings)
+
+    def train_step(state: State, batch: Batch):
+        def key(purpose: str) -> jax.Array:
+            return jax.random.fold_in(seeds.key(settings.seed, purpose), state["step"])
+
+        images = model.normalise(batch["image"])
+        targets = model.task.targets(batch["label"], model.num_logits, settings.label_smoothing)
+        if settings.random_erasing:
+            images = on_device.random_erasing(
+                images, key("erasing"), probability=settings.random_erasing
+            )
+        images, targets = on_device.mix(
+            images,
+            targets,
+            key("mixing"),
+            mixup_alpha=settings.mixup,
+            cutmix_alpha=settings.cutmix,
+        )
+        examples = {
+            "image": images,
+            "target": targets,
+            "label": batch["label"],
+            "mask": batch["mask"],
+        }
+        gradients, batch_stats, metrics = differentiate(
+            state["params"], state["batch_stats"], examples, key("dropout")
+        )
+        progress = state["step"].astype(jnp.float32) / state["num_steps"].astype(jnp.float32)
+        learning_rate = settings.learning_rate(progress)
+        trained, kept = settings.frozen.partition(state["params"])
+        updates, opt_state = optimizer.update(
+            gradients, state["opt_state"], trained, learning_rate=learning_rate
+        )
+        metrics |= {
+            "gradient_norm": optax.tree.norm(gradients),
+            "learning_rate": learning_rate,
+        }
+        after = {
+            "params": freezing.merge(optax.apply_updates(trained, updates), kept),
+            "batch_stats": batch_stats,
+            "opt_state": opt_state,
+            "step": state["step"] + 1,
+            "num_steps": state["num_steps"],
+        }
+        if "ema" in state:
+            after["ema"] = _averaged(state, after, settings.ema_decay, settings.frozen)
+        return after, metrics
+
+    return train_step
+
+
+def _averaged(before: State, after: State, decay: float, frozen: freezing.Frozen) -> dict:
+    """Returns the moving averages; in the first steps they follow faster, as TensorFlow's do with a step count."""
+    count = before["step"].astype(jnp.float32)
+    decay = jnp.minimum(decay, (1 + count) / (10 + count))
+    averages = {}
+    for name, average in before["ema"].items():
+        # The average of equal numbers may be another in its last bit.
+        new, kept = frozen.partition(after[name])
+        mean = jax.tree.map(
+            lambda old, new: decay * old + (1 - decay) * new, frozen.partition(average)[0], new
+        )
+        averages[name] = freezing.merge(mean, kept)
+    return averages
+
+
+def _make_gradients(model: PureModel, settings: Settings) -> Callable:
+    """Returns (params, batch_stats, examples, key) -> (gradients, batch statistics, metrics) of a batch.
+
+    The gradients are of what is trained alone.
+    """
+    task, weights, frozen = model.task, settings.positive_weights, settings.frozen
+
+    def loss_and_outputs(trained, kept, batch_stats, examples, key):
+        module = model.merge(freezing.merge(trained, kept), batch_stats)
+        logits, auxiliary = module.logits_and_auxiliary(
+            examples["image"], train=True, rngs=nnx.Rngs(dropout=key), frozen=frozen.stages
+        )
+        losses = [
+            _weighted_mean(task.loss(each, examples["target"], weights), examples["mask"])
+            for each in (logits, *auxiliary)
+        ]
+        loss = losses[0] + model.auxiliary_weight * sum(losses[1:])
+        right = task.right(logits, examples["label"]).astype(jnp.float32)
+        share = _weighted_mean(right, examples["mask"])
+        batch_stats = nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
+        return loss, (batch_stats, {"loss": loss, task.train_metric: share})
+
+    if settings.remat:
+        # Every stage names its output (models/classifier.py).
+        keep = jax.checkpoint_policies.save_only_these_names(*model.stage_names)
+        loss_and_outputs = jax.checkpoint(loss_and_outputs, policy=keep)
+
+    def whole(params, batch_stats, examples, key):
+        (_, (batch_stats, metrics)), gradients = jax.value_and_grad(loss_and_outputs, has_aux=True)(
+            *frozen.partition(params), batch_stats, examples, key
+        )
+        return gradients, batch_stats, metrics
+
+    parts = settings.accumulation
+
+    def in_parts(params, batch_stats, examples, key):
+        # Every part takes each parts-th example, so that each device works on its own ones.
+        cut = jax.tree.map(
+            lambda each: each.reshape(-1, parts, *each.shape[1:]).swapaxes(0, 1), examples
+        )
+
+        def add(carry, part):
+            sums, batch_stats = carry
+            index, examples = part
+            gradients, batch_stats, metrics = whole(
+                params, batch_stats, examples, jax.random.fold_in(key, index)
+            )
+            return (jax.tree.map(jnp.add, sums, (gradients, metrics)), batch_stats), None
+
+        zeros = jax.tree.map(jnp.zeros_like, frozen.partition(params)[0])
+        nothing = {"loss": jnp.zeros(()), task.train_metric: jnp.zeros(())}
+        (sums, batch_stats), _ = jax.lax.scan(
+            add, ((zeros, nothing), batch_stats), (jnp.arange(parts), cut)
+        )
+        gradients, metrics = jax.tree.map(lambda each: each / parts, sums)
+        return gradients, batch_stats, metrics
+
+    differentiate = whole if parts == 1 else in_parts
+    if settings.mesh is None:
+        return differentiate
+    return _on_each_device(differentiate, settings.mesh)
+
+
+def _on_each_device(differentiate: Callable, mesh: Mesh) -> Callable:
+    """Runs each device's part of the batch on its own, as `jax.pmap` did, and averages what comes out."""
+    (axis,) = mesh.axis_names
+
+    def part(params, batch_stats, examples, key):
+        key = jax.random.fold_in(key, jax.lax.axis_index(axis))
+        return jax.lax.pmean(differentiate(params, batch_stats, examples, key), axis)
+
+    everywhere, sharded = PartitionSpec(), PartitionSpec(axis)
+    return jax.shard_map(
+        part,
+        mesh=mesh,
+        in_specs=(everywhere, everywhere, sharded, everywhere),
+        out_specs=everywhere,
+        check_vma=False,
+    )
+
+
+def _weighted_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
+    return jnp.sum(values * weights) / jnp.maximum(jnp.sum(weights), 1.0)

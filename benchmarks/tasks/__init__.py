@@ -1,0 +1,18 @@
+"""What is asked of a model: one label, one class against the rest, or any number of labels."""
+
+from benchmarks.tasks.data import BALANCED, load_dataset, positive_weights, validate
+from benchmarks.tasks.task import BINARY, MULTI_LABEL, SINGLE_LABEL, TASKS, SingleLabel, Task, rank
+
+__all__ = [
+    "BALANCED",
+    "BINARY",
+    "MULTI_LABEL",
+    "SINGLE_LABEL",
+    "TASKS",
+    "SingleLabel",
+    "Task",
+    "load_dataset",
+    "positive_weights",
+    "rank",
+    "validate",
+]

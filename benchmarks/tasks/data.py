@@ -1,0 +1,72 @@
+"""A task's dataset, and how much its positives weigh."""
+
+import numpy as np
+from ml_collections import ConfigDict
+
+import models
+from benchmarks.errors import ConfigError
+from benchmarks.tasks.task import BINARY, SINGLE_LABEL, TASKS
+from input_pipeline import datasets
+
+# How many examples of the training split are looked at to weigh its labels.
+_COUNTED_EXAMPLES = 10_000
+BALANCED = "balanced"
+
+
+def load_dataset(config: ConfigDict) -> datasets.Dataset:
+    """Returns the dataset of a configuration, its labels as the task wants them.
+
+    Raises:
+      DataError: as `datasets.load`.
+      ConfigError: its labels are not those of the task.
+    """
+    dataset = datasets.load(config.dataset, config.data_dir or None, config.positive_class)
+    TASKS[config.task].check(dataset)
+    return dataset
+
+
+def validate(config: ConfigDict) -> None:
+    """Raises `ConfigError` on the first field of the task that cannot be."""
+    if config.task not in TASKS:
+        raise ConfigError(f"config.task is one of {', '.join(TASKS)}, not {config.task!r}.")
+    if config.positive_class and config.task != BINARY.name:
+        raise ConfigError(f"config.positive_class goes with config.task=binary, not {config.task}.")
+    if config.task == SINGLE_LABEL.name and config.positive_weight != "1":
+        raise ConfigError("config.positive_weight goes with config.task=binary or multi_label.")
+    if config.positive_weight != BALANCED:
+        try:
+            weight = float(config.positive_weight)
+        except ValueError:
+            weight = 0.0
+        if not 0 < weight < float("inf"):
+            raise ConfigError(
+                f"config.positive_weight is a number above 0 or {BALANCED!r}, not {config.positive_weight!r}."
+            )
+
+    name, options = models.parse(config.model)
+    if config.task != SINGLE_LABEL.name and (models.info(name).options | options).get("final_relu"):
+        raise ConfigError(
+            f"{config.model} has a ReLU after its logits, and no sigmoid of that is below a half: for"
+            f" config.task={config.task} set its option final_relu=false."
+        )
+
+
+def positive_weights(config: ConfigDict, dataset: datasets.Dataset) -> tuple[float, ...]:
+    """Returns how much more the loss of a positive weighs than that of a negative, for each logit.
+
+    Of `balanced` it is the negatives for each positive in the training split (in 10,000 of its examples at even
+    distances, where it has more), so that both weigh the same; 1 for a label without either. Empty where all weigh 1.
+    """
+    if config.positive_weight == "1":
+        return ()
+    number = len(TASKS[config.task].logit_names(dataset.class_names))
+    if config.positive_weight != BALANCED:
+        return (float(config.positive_weight),) * number
+    source = dataset.source(config.train_split)
+    counted = min(len(source), _COUNTED_EXAMPLES)
+    positives = np.zeros(number)
+    for position in range(counted):
+        positives += source[position * len(source) // counted]["label"]
+    both = (positives > 0) & (positives < counted)
+    weights = np.where(both, (counted - positives) / np.maximum(positives, 1), 1.0)
+    return tuple(map(float, weights))

@@ -1,0 +1,146 @@
+"""How fast models train and infer, with synthetic data that is on the device already; or how fast data is read.
+
+    python -m benchmarks.throughput --models=resnet50,mobilenet_v1:width=0.5 --batch_size=32
+    python -m benchmarks.throughput --input --dataset=imagenet2012 --batch_size=64 --peers=tf_data,torch
+    python -m benchmarks.throughput --loop --models=resnet50 --batch_size=32
+    python -m benchmarks.throughput --recognize=RUN,RUN --pictures=FOLDER
+
+Prints, for each model, images per second in training and in inference, the milliseconds of one step and from one
+picture to its answer (median and 99th percentile), the peak of memory, and the seconds to compile. With `--input`,
+images per second of each stage from the disk to the device, by number of worker processes, for random resized crop and
+flip; with `--models` too, the share of its time that training each spends waiting for data. With `--loop`, what the
+training loop adds to the bare compiled step. With `--recognize`, how much of recognising a folder's pictures, from
+their files to their labels, is the work of a run's model. `--out` writes the same as CSV. Speed depends on the machine
+and on what else it does: compare rows of one run.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict
+from rich.console import Console
+
+import models
+from benchmarks.cli import command
+from benchmarks.config import derived
+from benchmarks.config.fields import DTYPES, default_config
+from benchmarks.errors import ConfigError
+from benchmarks.machine import startup
+from benchmarks.runs import validation
+from benchmarks.throughput import input_speed, loop_overhead, recognition_speed
+from benchmarks.throughput.model_speed import measure
+from benchmarks.throughput.tables import (
+    _input_table,
+    _loop_table,
+    _recognition_table,
+    _table,
+    _waiting_table,
+    write_csv,
+)
+from input_pipeline import augmentation, datasets, pictures
+
+
+def _measure_input() -> list[input_speed.InputSpeed] | list[input_speed.Waiting]:
+    """Prints the speed of reading; with models, how long training each of them waits for it instead."""
+    given = flags.FLAGS
+    size = given.image_size or "224"
+    if not size.isdigit():
+        raise ConfigError(f"--image_size is a number of pixels, not {size!r}.")
+    if not all(count.isdigit() for count in given.workers):
+        raise ConfigError(f"--workers is numbers of processes, not {','.join(given.workers)!r}.")
+    workers = [int(count) for count in given.workers]
+    dataset = datasets.load(given.dataset, given.data_dir)
+    config = default_config()
+    config.dataset, config.train_split = given.dataset, given.split
+    config.image_size, config.dtype = size, given.dtype
+    config.batch_size = config.eval_batch_size = given.batch_size
+    config.augmentation.crop, config.augmentation.changes = "random_resized", ("flip",)
+    if given.models:
+        found = []
+        for config.model in derived.split_specs(given.models):
+            for config.num_workers in workers:
+                found.append(input_speed.measure_waiting(config, dataset))
+        Console().print(_waiting_table(found))
+        return found
+    speeds = input_speed.measure(
+        dataset,
+        given.split,
+        image_size=int(size),
+        batch_size=given.batch_size,
+        augmentation=augmentation.create(config.augmentation),
+        workers=workers,
+        peers=given.peers,
+    )
+    Console().print(_input_table(speeds))
+    return speeds
+
+
+def define_flags() -> None:
+    flags.DEFINE_bool("input", False, "Measure how fast data is read, instead of models.")
+    flags.DEFINE_bool("loop", False, "Measure what the training loop adds to the compiled step.")
+    flags.DEFINE_list(
+        "recognize", [], "Measure these runs' folders, recognising --pictures, instead of models."
+    )
+    flags.DEFINE_string("pictures", None, "With --recognize: a folder of pictures.")
+    flags.DEFINE_string("dataset", "imagenet2012", "With --input: what is read.")
+    flags.DEFINE_string("split", "train", "With --input: of the dataset.")
+    flags.DEFINE_string("data_dir", None, "With --input: where prepared datasets lie.")
+    flags.DEFINE_list("workers", ["0", "1", "2"], "With --input: worker processes; 0 for threads.")
+    flags.DEFINE_list("peers", [], "With --input: what to measure beside it: tf_data, torch.")
+    flags.DEFINE_string(
+        "models",
+        None,
+        "Which models, with commas between them; all, or with --input none, by default.",
+    )
+    flags.DEFINE_integer("batch_size", 32, "Images in a batch, over all devices.", lower_bound=1)
+    flags.DEFINE_string("image_size", "", "Pixels a side, or smallest; the model's own by default.")
+    flags.DEFINE_enum("dtype", "float32", DTYPES, "Of the computation.")
+    flags.DEFINE_string("out", None, "A CSV file to write.")
+
+
+def main() -> int:
+    given = flags.FLAGS
+    if not given.recognize:  # which runs without
+        startup.restart_with_allocator()
+    startup.use_compilation_cache()
+    if sum(map(bool, (given.input, given.loop, given.recognize))) > 1:
+        raise ConfigError("--input, --loop and --recognize are three measurements: say one.")
+    if bool(given.recognize) != bool(given.pictures):
+        raise ConfigError("--recognize and --pictures go together.")
+    if given.input:
+        speeds = _measure_input()
+    elif given.loop:
+        speeds = _each_model(loop_overhead.measure)
+        Console().print(_loop_table(speeds))
+    elif given.recognize:
+        paths = pictures.find([given.pictures])
+        speeds = [recognition_speed.measure(workdir, paths) for workdir in given.recognize]
+        Console().print(_recognition_table(speeds))
+    else:
+        speeds = _each_model(measure)
+        Console().print(_table(speeds))
+    if given.out:
+        write_csv(speeds, Path(given.out))
+    return 0
+
+
+def _each_model(measure_one: Callable[[ConfigDict], Any]) -> list:
+    speeds = []
+    specs = derived.split_specs(flags.FLAGS.models or ",".join(models.names()))
+    for spec in specs:
+        config = default_config()
+        config.model = spec
+        config.batch_size = config.eval_batch_size = flags.FLAGS.batch_size
+        config.dtype = flags.FLAGS.dtype
+        config.image_size = flags.FLAGS.image_size or str(models.info(spec).input_size)
+        validation.validate(config)
+        print(f"[{len(speeds) + 1}/{len(specs)}] {spec}", file=sys.stderr, flush=True)
+        speeds.append(measure_one(config))
+    return speeds
+
+
+if __name__ == "__main__":
+    command.run(main, define_flags)

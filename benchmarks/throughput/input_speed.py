@@ -1,0 +1,216 @@
+"""How fast pictures get from the disk to the device, stage by stage, and beside tf.data and PyTorch's DataLoader.
+
+Part of `python -m benchmarks.throughput --input`.
+"""
+
+import dataclasses
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+import models
+from benchmarks import tasks
+from benchmarks.config import derived
+from benchmarks.machine.mesh import create_mesh, place_batch, placed
+from benchmarks.runs import validation
+from benchmarks.steps.compile import compile_program
+from benchmarks.throughput import input_peers
+from benchmarks.weights.initial import initial_state
+from input_pipeline import augmentation as augmentation_lib
+from input_pipeline import batches as batches_lib
+from input_pipeline import decoding, loader, resizing
+from input_pipeline.augmentation import Augmentation
+from input_pipeline.datasets import Dataset
+
+_SAMPLE = 256  # pictures that single stages are measured on
+_WARM_UP_BATCHES = 4
+_WARM_UP_STEPS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class InputSpeed:
+    """The speed of a stage, or of a whole reader.
+
+    Attributes:
+      reader: `isobudget`, or a peer.
+      stage: `read`, `decode` and `augment` are one thread's alone; `batch` is everything to a batch on the host,
+        `device` everything to one on the device.
+      workers: processes; 0 for threads.
+      images_per_second: the median of several rounds.
+    """
+
+    reader: str
+    stage: str
+    workers: int
+    images_per_second: float
+
+
+def measure(
+    dataset: Dataset,
+    split: str,
+    *,
+    image_size: int,
+    batch_size: int,
+    augmentation: Augmentation,
+    workers: Sequence[int] = (0, 1, 2),
+    peers: Sequence[str] = (),
+    rounds: int = 5,
+    batches: int = 30,
+) -> list[InputSpeed]:
+    """Measures each stage, the whole by number of workers, and each peer, in turns so that all meet the same noise.
+
+    Raises:
+      DataError: the split is unknown, or a picture cannot be read.
+      ConfigError: a peer is not installed.
+    """
+    stages = _single_stages(dataset, split, image_size, augmentation)
+    whole: dict[tuple[str, str, int], Callable[[], Iterator]] = {}
+    for count in workers:
+
+        def read(count: int = count) -> Iterator:
+            return loader.train_batches(
+                dataset,
+                split,
+                image_size=image_size,
+                batch_size=batch_size,
+                num_steps=10**9,
+                seed=0,
+                augmentation=augmentation,
+                num_workers=count,
+            )
+
+        whole["isobudget", "batch", count] = read
+    mesh = create_mesh()
+    fastest = workers[0]
+    read_fastest = whole["isobudget", "batch", fastest]
+    whole["isobudget", "device", fastest] = lambda: placed(read_fastest(), mesh)
+    for peer in peers:
+        for name, count, make in input_peers.readers(peer, dataset, split, image_size, batch_size):
+            whole[name, "batch", count] = make
+    timings: dict[tuple[str, str, int], list[float]] = {}
+    for _ in range(rounds):
+        for stage, run in stages.items():
+            timings.setdefault(("isobudget", stage, 0), []).append(_SAMPLE / _seconds(run))
+        for key, make in whole.items():
+            timings.setdefault(key, []).append(_images_per_second(make(), batch_size, batches))
+    return [InputSpeed(*key, float(np.median(speeds))) for key, speeds in timings.items()]
+
+
+@dataclasses.dataclass(frozen=True)
+class Waiting:
+    """How long training a model on real data waits for it.
+
+    Attributes:
+      workers: processes that read; 0 for threads.
+      train_images_per_second: of the whole, waiting included.
+      input_wait_share: of the seconds of training.
+    """
+
+    model: str
+    batch_size: int
+    workers: int
+    train_images_per_second: float
+    input_wait_share: float
+
+
+def measure_waiting(config: ConfigDict, dataset: Dataset, steps: int = 20) -> Waiting:
+    """Trains the configuration's model for some steps on real data and measures how long it waits for it.
+
+    Raises:
+      ConfigError, ModelError, DataError: one sentence on what is wrong.
+    """
+    validation.validate(config)
+    tasks.TASKS[config.task].check(dataset)
+    mesh = create_mesh()
+    compiled = compile_program(config, dataset.num_classes, mesh)
+    side = derived.image_size(config)
+    state = initial_state(config, dataset.num_classes, steps, mesh)
+    batches = loader.train_batches(
+        dataset,
+        config.train_split,
+        image_size=side,
+        batch_size=config.batch_size,
+        num_steps=steps + _WARM_UP_STEPS,
+        seed=0,
+        augmentation=augmentation_lib.create(config.augmentation),
+        num_workers=config.num_workers,
+    )
+    waited, start = 0.0, 0.0
+    for step in range(steps + _WARM_UP_STEPS):
+        if step == _WARM_UP_STEPS:
+            jax.block_until_ready(state)
+            waited, start = 0.0, time.perf_counter()
+        began = time.perf_counter()
+        batch = next(batches)
+        waited += time.perf_counter() - began
+        state, _ = compiled.train_steps[side](state, place_batch(batch, mesh))
+    jax.block_until_ready(state)
+    seconds = time.perf_counter() - start
+    return Waiting(
+        model=models.label(*models.parse(config.model)),
+        batch_size=config.batch_size,
+        workers=config.num_workers,
+        train_images_per_second=steps * config.batch_size / seconds,
+        input_wait_share=waited / seconds,
+    )
+
+
+def _single_stages(
+    dataset: Dataset, split: str, image_size: int, augmentation: Augmentation
+) -> dict[str, Callable[[], object]]:
+    """Returns what does each stage alone, in one thread, to `_SAMPLE` pictures."""
+    source = dataset.source(split)
+    order = batches_lib.epoch_order(0, 0, len(source))
+    indices = [int(order[number % len(source)]) for number in range(_SAMPLE)]
+    encoded = [source[index]["image"] for index in indices]
+
+    def rng(number: int) -> np.random.Generator:
+        return np.random.Generator(np.random.Philox(key=[0, number]))
+
+    def decode(number: int) -> tuple[np.ndarray, resizing.Box]:
+        generator = rng(number)
+        return decoding.decode_part(
+            encoded[number],
+            lambda rows, columns: augmentation.crop(rows, columns, image_size, generator),
+            image_size,
+        )
+
+    decoded = [decode(number) for number in range(_SAMPLE)]
+
+    def augment(number: int) -> np.ndarray:
+        picture = resizing.resize_fast(*decoded[number], image_size)
+        for change in augmentation.changes:
+            picture = change(picture, rng(number))
+        return picture
+
+    return {
+        "read": lambda: _for_each(source.__getitem__, indices),
+        "decode": lambda: _for_each(decode, range(_SAMPLE)),
+        "augment": lambda: _for_each(augment, range(_SAMPLE)),
+    }
+
+
+def _for_each(function: Callable[[int], object], numbers: Iterable[int]) -> None:
+    """Calls the function and keeps nothing: memory that stays in use would have to be had from the system."""
+    for number in numbers:
+        function(number)
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def _images_per_second(batches: Iterator, batch_size: int, count: int) -> float:
+    """Times `count` batches after a few; the reader may work ahead meanwhile, so more than it keeps ready."""
+    for batch in itertools.islice(batches, _WARM_UP_BATCHES):
+        jax.block_until_ready(batch)
+    start = time.perf_counter()
+    for batch in itertools.islice(batches, count):
+        jax.block_until_ready(batch)
+    return count * batch_size / (time.perf_counter() - start)

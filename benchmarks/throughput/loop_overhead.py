@@ -1,0 +1,145 @@
+"""What the training loop adds to the bare compiled step: batches moved, metrics fetched, written and shown."""
+
+import contextlib
+import dataclasses
+import itertools
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+import models
+from benchmarks import tasks
+from benchmarks.cli import progress
+from benchmarks.config import derived
+from benchmarks.inference import speed as inference_speed
+from benchmarks.machine import preemption
+from benchmarks.machine.mesh import create_mesh, place_batch
+from benchmarks.runs import validation
+from benchmarks.steps.compile import Program, compile_program
+from benchmarks.steps.train_step import State
+from benchmarks.train import loop
+from benchmarks.train.checkpoints import Checkpoints
+from benchmarks.train.clock import Clock
+from benchmarks.train.metric_files import MetricFiles
+from benchmarks.weights.initial import initial_state
+
+# Bare and looped take turns, so that what else the machine does meets both; of each the median counts.
+_ROUNDS = 7
+_SECONDS_A_ROUND = 2.0
+_MIN_STEPS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopOverhead:
+    """A training step alone and within the loop, on batches that lie in the host's memory.
+
+    Attributes:
+      bare_step_ms: milliseconds of a compiled step whose batch is on the device.
+      loop_step_ms: of a step of `loop.train`, its batch moved, its metrics fetched, written and shown.
+      overhead: the median over rounds of loop_step_ms / bare_step_ms - 1; a fraction.
+      rounds, steps: how many rounds of so many steps, bare and looped in turns.
+    """
+
+    model: str
+    image_size: int
+    batch_size: int
+    dtype: str
+    bare_step_ms: float
+    loop_step_ms: float
+    overhead: float
+    rounds: int
+    steps: int
+
+
+def measure(config: ConfigDict, num_logits: int = 1000) -> LoopOverhead:
+    """Measures the model of `config` at its image size, batch size and dtype.
+
+    Raises:
+      ConfigError, ModelError: one sentence on what is wrong.
+    """
+    validation.validate(config)
+    mesh = create_mesh()
+    compiled = compile_program(config, num_logits, mesh)
+    state = initial_state(config, num_logits, num_steps=10**6, mesh=mesh)
+    side = derived.image_size(config)
+    labels = tasks.TASKS[config.task].label_spec(config.batch_size, num_logits)
+    batch = inference_speed.random_batch(labels, side, processes=jax.process_count())
+    state, _ = _bare(compiled, state, batch, side, _MIN_STEPS)
+    state, seconds = _bare(compiled, state, batch, side, _MIN_STEPS)
+    steps = max(_MIN_STEPS, round(_SECONDS_A_ROUND / seconds))
+    bare, looped = [], []
+    for _ in range(_ROUNDS):
+        state, seconds = _bare(compiled, state, batch, side, steps)
+        bare.append(seconds)
+        state, seconds = _looped(config, compiled, state, batch, side, steps)
+        looped.append(seconds)
+    return LoopOverhead(
+        model=models.label(*models.parse(config.model)),
+        image_size=side,
+        batch_size=config.batch_size,
+        dtype=config.dtype,
+        bare_step_ms=float(np.median(bare)) * 1e3,
+        loop_step_ms=float(np.median(looped)) * 1e3,
+        overhead=float(np.median(np.divide(looped, bare))) - 1,
+        rounds=_ROUNDS,
+        steps=steps,
+    )
+
+
+def _bare(
+    compiled: Program, state: State, batch: dict[str, np.ndarray], side: int, steps: int
+) -> tuple[State, float]:
+    """Returns the state and the seconds of a step, of so many on one batch that is on the device."""
+    placed = place_batch(batch, compiled.mesh)
+    step = compiled.train_steps[side]
+    jax.block_until_ready((state, placed))
+    start = time.perf_counter()
+    for _ in range(steps):
+        state, _ = step(state, placed)
+    jax.block_until_ready(state)
+    return state, (time.perf_counter() - start) / steps
+
+
+def _looped(
+    config: ConfigDict,
+    compiled: Program,
+    state: State,
+    batch: dict[str, np.ndarray],
+    side: int,
+    steps: int,
+) -> tuple[State, float]:
+    """Returns the state and the seconds of a step of the loop, as its own clock counts them."""
+
+    def read(first: int, end: int, size: int) -> Iterator[dict[str, np.ndarray]]:
+        del size
+        # A generator, because the loop closes what it reads.
+        yield from itertools.repeat(batch, end - first)
+
+    schedule = loop.Schedule(
+        start_step=0,
+        num_steps=steps,
+        part_ends=((steps, side),),
+        batch_size=config.batch_size,
+        log_every_steps=config.log_every_steps,
+        checkpoint_every_steps=10**9,
+    )
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        state = loop.train(
+            compiled,
+            state,
+            read,
+            schedule,
+            clock=clock,
+            files=stack.enter_context(MetricFiles(Path(folder), 0)),
+            checkpoints=stack.enter_context(Checkpoints(Path(folder))),
+            reporter=stack.enter_context(progress.create("lines", config.model)),
+            notice=stack.enter_context(preemption.Notice()),
+            validate=lambda state: {},
+        )
+        return state, clock["train"] / steps

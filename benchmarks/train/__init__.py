@@ -1,0 +1,5 @@
+"""One run: trained under its budget, evaluated, recorded."""
+
+from benchmarks.train.run import train_and_evaluate
+
+__all__ = ["train_and_evaluate"]

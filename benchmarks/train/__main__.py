@@ -1,0 +1,69 @@
+"""One run: train a model under its budget, evaluate it, and write its record.
+
+    python -m benchmarks.train --config=benchmarks/configs/digits.py --workdir=runs/one --config.model=resnet50
+
+The same command resumes a run that was stopped. `WORKDIR/record.json` says how it ended; `metrics.jsonl` and
+`tensorboard/` what happened on the way; `weights/` holds the weights of a finished run, and `predictions/` what it
+said of each example of the validation and test splits.
+"""
+
+import sys
+
+from absl import flags
+
+import models
+from benchmarks.cli import command, progress
+from benchmarks.errors import ConfigError
+from benchmarks.machine import distributed, preemption, startup
+from benchmarks.train.run import train_and_evaluate
+
+
+def define_flags() -> None:
+    command.define_run_flags("The run's folder; the same command resumes it.")
+    flags.DEFINE_enum(
+        "progress",
+        "auto",
+        progress.KINDS,
+        "How to tell progress: a bar, lines for a log, or JSON lines.",
+    )
+
+    distributed.define_flags()
+    flags.DEFINE_list("profile_steps", [], "FIRST,LAST: traces these steps into WORKDIR/profile.")
+
+
+def _profile_steps(given: list[str]) -> tuple[int, int] | None:
+    if not given:
+        return None
+    if len(given) != 2 or not all(each.isdigit() for each in given):
+        raise ConfigError(f"--profile_steps is two steps, such as 10,15, not {','.join(given)!r}.")
+    return int(given[0]), int(given[1])
+
+
+def main() -> int:
+    startup.restart_with_allocator()
+    startup.use_compilation_cache()
+    config = command.given_config()
+    if config.deterministic:
+        startup.use_deterministic_operations()
+    distributed.join()
+    title = models.label(*models.parse(config.model))
+    try:
+        record = train_and_evaluate(
+            config,
+            flags.FLAGS.workdir,
+            reporter=progress.create(flags.FLAGS.progress, title),
+            profile_steps=_profile_steps(flags.FLAGS.profile_steps),
+        )
+    except preemption.PreemptedError as stopped:
+        print(f"{title}: {stopped}", file=sys.stderr)
+        return preemption.AGAIN_STATUS
+    if record.status != "completed":
+        print(f"{title}: {record.status}: {record.error}", file=sys.stderr)
+        return 1
+    test = ", ".join(f"{name} {value:.4g}" for name, value in record.metrics.test.items())
+    print(f"{title}: test {test}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    command.run(main, define_flags)

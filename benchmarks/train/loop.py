@@ -1,0 +1,255 @@
+"""The training loop: batches through the compiled step, metrics out, checkpoints on the way.
+
+The device never waits for the host: metrics are fetched one logging interval late, when they have long been computed.
+"""
+
+import contextlib
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from benchmarks.cli.progress import Event, Reporter
+from benchmarks.errors import DivergedError
+from benchmarks.machine.mesh import place_batch
+from benchmarks.machine.preemption import Notice, PreemptedError
+from benchmarks.steps.compile import Program
+from benchmarks.steps.train_step import State
+from benchmarks.tasks.metrics import named
+from benchmarks.train.checkpoints import Checkpoints
+from benchmarks.train.clock import Clock
+from benchmarks.train.metric_files import MetricFiles, NoFiles
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """Where the loop ends and what it does on the way, in steps.
+
+    Attributes:
+      start_step, num_steps: where it begins and where the run ends.
+      part_ends: where each part of the run ends, by image size, in order.
+      batch_size: over all devices.
+      log_every_steps, checkpoint_every_steps: how often.
+      validate_every_steps: how often, before the end, the validation split is evaluated; 0 is never.
+      profile_steps: from which step to which a profiler's trace is taken, into `profile_dir`.
+    """
+
+    start_step: int
+    num_steps: int
+    part_ends: tuple[tuple[int, int], ...]
+    batch_size: int
+    log_every_steps: int
+    checkpoint_every_steps: int
+    validate_every_steps: int = 0
+    profile_steps: tuple[int, int] | None = None
+    profile_dir: Path | None = None
+
+
+def part_ends(sizes: Sequence[int], num_steps: int) -> tuple[tuple[int, int], ...]:
+    """Returns (last step, image size) of each part of a run that is cut into parts of equal length."""
+    return tuple(
+        (round((index + 1) * num_steps / len(sizes)), size) for index, size in enumerate(sizes)
+    )
+
+
+def train(
+    program: Program,
+    state: State,
+    read: Callable[[int, int, int], Iterator[dict[str, np.ndarray]]],
+    schedule: Schedule,
+    *,
+    clock: Clock,
+    files: MetricFiles | NoFiles,
+    checkpoints: Checkpoints,
+    reporter: Reporter,
+    notice: Notice,
+    validate: Callable[[State], dict[str, float]],
+) -> State:
+    """Returns the state after the last step, finished on the device.
+
+    `clock` gets the seconds of training: from here on, waiting for input included, checkpoints and validation excluded.
+
+    Args:
+      program: the compiled steps.
+      state: after `schedule.start_step` steps; consumed.
+      read: gives the batches of (first step, last step, image size); closed at their end.
+      schedule: what is done when.
+      clock: the run's.
+      files: get the metrics.
+      checkpoints: get the state now and then.
+      reporter: is told where the run is.
+      notice: says when the run is to save itself and stop.
+      validate: returns the metrics of the validation split.
+
+    Raises:
+      DivergedError: a loss or gradient norm is not finite.
+      PreemptedError: the run was told to stop, and is saved.
+      CheckpointError: a checkpoint cannot be written.
+    """
+    stopwatch = _Stopwatch(clock)
+    metrics = _Metrics(program.metric_names, schedule, stopwatch, files, reporter)
+    profiler = _Profiler(schedule)
+
+    @contextlib.contextmanager
+    def stopped_clock() -> Iterator[None]:
+        jax.block_until_ready(state)
+        stopwatch.lap()
+        metrics.log_rest()
+        yield
+        stopwatch.restart()
+
+    first = schedule.start_step
+    for end, size in schedule.part_ends:
+        if end <= first:
+            continue
+        with contextlib.closing(read(first, end, size)) as batches:
+            for step in range(first + 1, end + 1):
+                profiler.before(step)
+                with clock.measure("input_wait"):
+                    batch = next(batches)
+                placed = place_batch(batch, program.mesh)
+                state, values = program.train_steps[size](state, placed)
+                metrics.add(step, values)
+                last = step == schedule.num_steps
+                if step % schedule.log_every_steps == 0 and not last:
+                    metrics.log_interval()
+                if last:
+                    break
+                if schedule.validate_every_steps and step % schedule.validate_every_steps == 0:
+                    with stopped_clock():
+                        metrics.log_validation(step, validate(state))
+                told = notice.given(step)
+                if told or step % schedule.checkpoint_every_steps == 0:
+                    with stopped_clock():
+                        checkpoints.save(step, state, clock.seconds())
+                if told:
+                    raise PreemptedError(step)
+        first = end
+    jax.block_until_ready(state)
+    stopwatch.lap()
+    profiler.end()
+    metrics.log_rest()
+    return state
+
+
+class _Profiler:
+    """A profiler's trace of the steps that the schedule asks for."""
+
+    def __init__(self, schedule: Schedule):
+        self._schedule = schedule
+        self._running = False
+
+    def before(self, step: int) -> None:
+        """Starts or stops where it is time."""
+        if self._schedule.profile_steps is None:
+            return
+        start, stop = self._schedule.profile_steps
+        if step == start:
+            jax.profiler.start_trace(self._schedule.profile_dir)
+            self._running = True
+        elif step == stop:
+            self.end()
+
+    def end(self) -> None:
+        """Writes what was traced."""
+        if self._running:
+            jax.profiler.stop_trace()
+        self._running = False
+
+
+class _Stopwatch:
+    """Adds the seconds since it last looked to the run's seconds of training."""
+
+    def __init__(self, clock: Clock):
+        self._clock = clock
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets the time since the last lap, such as a checkpoint's."""
+        self._last = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of training up to the last lap."""
+        return self._clock["train"]
+
+    def lap(self) -> float:
+        """Returns the seconds of training so far."""
+        now = time.perf_counter()
+        self._clock.add("train", now - self._last)
+        self._last = now
+        return self.seconds
+
+
+class _Metrics:
+    """The metrics of steps that are still on the device, fetched an interval at a time."""
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        schedule: Schedule,
+        stopwatch: _Stopwatch,
+        files: MetricFiles | NoFiles,
+        reporter: Reporter,
+    ):
+        self._names = names
+        self._schedule = schedule
+        self._stopwatch = stopwatch
+        self._files = files
+        self._reporter = reporter
+        self._waiting: list[tuple[int, jax.Array]] = []
+        self._closed: list[tuple[int, jax.Array]] = []
+
+    def add(self, step: int, values: jax.Array) -> None:
+        self._waiting.append((step, values))
+
+    def log_interval(self) -> None:
+        """Closes the current interval and writes the one before it."""
+        self._write(self._closed)
+        self._closed, self._waiting = self._waiting, []
+
+    def log_rest(self) -> None:
+        """Writes everything, waiting for the device."""
+        for interval in (self._closed, self._waiting):
+            self._write(interval)
+        self._closed, self._waiting = [], []
+
+    def log_validation(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes the metrics of the validation split after a step whose own metrics are written."""
+        seconds = {"train_seconds": self._stopwatch.seconds}
+        self._files.write(step, named("validation", values) | seconds)
+
+    def _write(self, interval: list[tuple[int, jax.Array]]) -> None:
+        if not interval:
+            return
+        # Each is small and done: fetching one after another costs less than asking for all at once.
+        fetched = np.stack([jax.device_get(values) for _, values in interval])
+        for (step, _), values in zip(interval, fetched, strict=True):
+            named = dict(zip(self._names, map(float, values), strict=True))
+            loss, gradient_norm = named["loss"], named["gradient_norm"]
+            if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
+                self._files.write(step, {"train/loss": loss, "train/gradient_norm": gradient_norm})
+                raise DivergedError(step, loss, gradient_norm)
+        means = {
+            f"train/{name}": float(mean)
+            for name, mean in zip(self._names, fetched.mean(axis=0), strict=True)
+        }
+        last = interval[-1][0]
+        # These steps are done, now that their metrics are here; later ones may be under way.
+        seconds = self._stopwatch.lap()
+        speed = last * self._schedule.batch_size / seconds
+        measured = {"train/images_per_second": speed, "train_seconds": seconds}
+        self._files.write(last, means | measured)
+        self._reporter.report(
+            Event(
+                "training",
+                step=last,
+                steps=self._schedule.num_steps,
+                loss=means["train/loss"],
+                images_per_second=speed,
+            )
+        )

@@ -1,0 +1,72 @@
+"""Equal tuning: the same points of the same search space tried for every model, judged on the validation split.
+
+    python -m benchmarks.tune --config=benchmarks/configs/digits.py --workdir=runs/tuning --trials=8
+    python -m benchmarks.suite --config=benchmarks/configs/digits.py --workdir=runs/tuned \
+        --config.tuned=runs/tuning/tuned.json
+
+`config.tuning` says which fields are searched, and from where to where. Each trial is a run of its own, in
+`WORKDIR/trials/<model>/<trial>`, that never opens the test split. The same command goes on where an earlier one was
+stopped, and with more trials adds to them; several workers may share WORKDIR. `tuned.json` holds what was best for each
+model. The exit status is 1 if a model has no trial that completed, and 75 if the command was told to stop (SIGTERM).
+"""
+
+import math
+import sys
+from pathlib import Path
+
+from absl import flags
+
+import models
+from benchmarks.cli import command
+from benchmarks.config import derived
+from benchmarks.errors import ConfigError
+from benchmarks.launch import local
+from benchmarks.machine import preemption
+from benchmarks.tune.run import run
+from benchmarks.tune.search import Allowance
+from results.records import tasks as ranked_tasks
+
+
+def define_flags() -> None:
+    command.define_run_flags("The tuning's folder; the same command goes on in it.")
+    flags.DEFINE_integer("trials", None, "How many points each model may try.", lower_bound=1)
+    flags.mark_flag_as_required("trials")
+    flags.DEFINE_string("models", None, "Which models, with commas between them.")
+    flags.DEFINE_float("trial_fraction", 1.0, "The budget of a trial, in that of a run.")
+    flags.DEFINE_bool(
+        "halving",
+        False,
+        "Train all for less and the better half for longer; the total is the same.",
+    )
+
+
+def main() -> int:
+    given, config = flags.FLAGS, command.given_config()
+    if not (math.isfinite(given.trial_fraction) and given.trial_fraction > 0):
+        raise ConfigError(f"--trial_fraction is a number above 0, not {given.trial_fraction}.")
+    specs = derived.split_specs(given.models) if given.models else config.suite.models
+    try:
+        tuned = run(
+            config,
+            given.workdir,
+            Allowance(given.trials, given.trial_fraction, given.halving),
+            model_specs=specs,
+        )
+    except local.StoppedError:
+        print("told to stop; the same command goes on", file=sys.stderr)
+        return preemption.AGAIN_STATUS
+    labels = [models.label(*models.parse(spec)) for spec in specs]
+    for label in labels:
+        entry = tuned["models"].get(label)
+        found = "no trial completed"
+        if entry:
+            values = ", ".join(f"{field}={value:g}" for field, value in entry["best"].items())
+            task = ranked_tasks.find(given.config.task)
+            found = f"{values} (validation {task.spoken} {entry['validation'][task.primary]:.2%})"
+        print(f"{label}: {found}")
+    print(f"Use them: --config.tuned={Path(given.workdir) / 'tuned.json'}")
+    return int(any(label not in tuned["models"] for label in labels))
+
+
+if __name__ == "__main__":
+    command.run(main, define_flags)

@@ -1,0 +1,116 @@
+"""The search for one model's best point: its allowance, its rungs, its trials."""
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from benchmarks.config import tuned
+from benchmarks.runs.plan import Run, prepare
+from input_pipeline import datasets
+from results import records
+from results.records import tasks
+
+
+@dataclasses.dataclass(frozen=True)
+class Rung:
+    """Trials of one model that are compared with one another.
+
+    Attributes:
+      number: from 0.
+      trials: how many.
+      share: what each spends, in budgets of one run.
+    """
+
+    number: int
+    trials: int
+    share: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Allowance:
+    """What every model may spend on its search.
+
+    Attributes:
+      trials: how many points it may try.
+      trial_fraction: the budget of a trial, in that of a run.
+      halving: whether the better half of the trials trains for longer.
+    """
+
+    trials: int
+    trial_fraction: float = 1.0
+    halving: bool = False
+
+    def rungs(self) -> list[Rung]:
+        """Returns the rungs of a search, which together spend `trials` whole trials.
+
+        Without halving one rung. With it (Jamieson and Talwalkar 2015, arXiv:1502.07943) the better half goes on until
+        two are left, and each rung spends the same, so that fewer trials train for longer.
+        """
+        sizes = [self.trials]
+        while self.halving and sizes[-1] > 2:
+            sizes.append(math.ceil(sizes[-1] / 2))
+        each = self.trial_fraction * self.trials / len(sizes)
+        return [Rung(number, size, each / size) for number, size in enumerate(sizes)]
+
+
+class Search:
+    """The search for one model.
+
+    Attributes:
+      label: the model's name with its options.
+      points: what may be tried.
+      records: of the last rung, by the index of the point.
+      examples: what all trials spent.
+    """
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        directory: Path,
+        points: list[tuned.Point],
+        dataset: datasets.Dataset,
+    ):
+        """`config` is what the trials share; they lie in folders in `directory`."""
+        self.label, self.points = config.model, points
+        self.records: dict[int, records.RunRecord] = {}
+        self.examples = 0
+        self._config, self._directory, self._dataset = config, directory, dataset
+
+    def prepare(self, indices: Iterable[int], rung: Rung, halving: bool) -> dict[int, Run]:
+        """Returns the trials of these points, checked, each with its share of a run's budget.
+
+        Raises:
+          ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
+        """
+        prepared = {}
+        for index in indices:
+            trial = self._config.copy_and_resolve_references()
+            trial.budget.amount = self._config.budget.amount * rung.share
+            tuned.set_point(trial, self.points[index])
+            name = f"{index}-rung{rung.number}" if halving else f"{index}"
+            prepared[index] = prepare(trial, self._directory / name, self._dataset)
+        return prepared
+
+    def judge(self, made: dict[int, records.RunRecord]) -> None:
+        """Takes the records of a rung."""
+        self.records = made
+        self.examples += sum(record.budget.examples_spent or 0 for record in made.values())
+
+    def best(self, number: int) -> list[int]:
+        """Returns the `number` best points of the last rung, best first; before the first, the first points."""
+        if not self.records:
+            return list(range(number))
+        return sorted(self.records, key=self._order)[:number]
+
+    def _order(self, index: int) -> tuple:
+        """Returns what trials are sorted by: those that completed, by the task's primary metric, then by loss."""
+        record = self.records[index]
+        metrics = record.metrics.validation
+        if record.status != "completed":
+            return (1, 0.0, 0.0, index)
+        loss = metrics["loss"] if math.isfinite(metrics["loss"]) else math.inf
+        score = metrics[tasks.find(record.dataset.task).primary]
+        return (0, -score if math.isfinite(score) else math.inf, loss, index)

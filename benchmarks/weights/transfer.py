@@ -1,0 +1,145 @@
+"""Beginning a run with the weights of another: everything but the head, which is new."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import jax
+from ml_collections import ConfigDict
+
+import models
+from benchmarks.config import derived
+from benchmarks.errors import ConfigError
+from benchmarks.machine.mesh import create_mesh, replicated
+from benchmarks.steps.pure_model import PureModel, split_module
+from benchmarks.weights.stored import load_weights, weights_digest
+from models import pretrained
+from results import records
+
+_FILES = (".pth", ".pt", ".safetensors")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Weights to begin with.
+
+    Attributes:
+      path: a finished run's folder, or a file.
+      digest: the run's `weights_digest`, or the file's SHA-256 (hex).
+      run: the run's record; None of a file.
+    """
+
+    path: Path
+    digest: str
+    run: records.RunRecord | None = None
+
+
+def source(config: ConfigDict) -> Source | None:
+    """Returns what `config.init_from` names for this model and seed; None where nothing.
+
+    Raises:
+      ConfigError: there is no such file, or no finished run of this model.
+      RecordError: the run's record cannot be read.
+    """
+    if not config.init_from:
+        return None
+    name, seed = derived.folder_name(config.model), str(config.seed)
+    text = config.init_from.replace("{model}", name).replace("{seed}", seed)
+    path = Path(text).expanduser()
+    if path.suffix in _FILES:
+        return Source(path, _sha256(path))
+    if (path / "runs").is_dir():
+        path = path / "runs" / derived.run_id(config)
+    found = path / "record.json"
+    record = records.read(found) if found.exists() else None
+    if record is None or record.status != "completed" or not record.weights_digest:
+        raise ConfigError(f"config.init_from: there is no completed run in {path}.")
+    theirs, ours = record.model.name, models.parse(config.model)[0]
+    if theirs != ours:
+        raise ConfigError(f"config.init_from: {path} is a run of {theirs}, not of {ours}.")
+    return Source(path, record.weights_digest, record)
+
+
+def begin(config: ConfigDict, params: dict, batch_stats: dict) -> tuple[dict, dict]:
+    """Returns the drawn weights with all but the head replaced by those that `config.init_from` names.
+
+    Args:
+      config: the run's.
+      params, batch_stats: as they were drawn.
+
+    Raises:
+      ConfigError: the weights do not fit the model, or are not those of their run's record.
+      ModelError: a file of weights that cannot be read or does not fit.
+      CheckpointError: weights of a run that cannot be read.
+    """
+    found = source(config)
+    if found is None:
+        return params, batch_stats
+    theirs = _of_run(found) if found.run else _of_file(config, found.path)
+    heads = models.head_paths(models.create_abstract(config.model))
+    return tuple(
+        _but_head(ours, those, heads, found.path)
+        for ours, those in zip((params, batch_stats), theirs, strict=True)
+    )
+
+
+def _of_run(found: Source) -> tuple[dict, dict]:
+    _, *abstract = _split_as_published(
+        models.create_abstract(found.run.label, found.run.model.num_classes)
+    )
+    sharding = replicated(create_mesh())
+    target = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), abstract
+    )
+    weights = load_weights(found.path, *target)
+    if weights_digest(*weights) != found.digest:
+        raise ConfigError(
+            f"config.init_from: the weights in {found.path} are not those of its record; train that run again."
+        )
+    return weights
+
+
+def _of_file(config: ConfigDict, path: Path) -> tuple[dict, dict]:
+    model = pretrained.load(config.model, path)
+    ours = models.label(*models.parse(config.model))
+    if model.spec != ours:
+        # Its options are not in the names and shapes of its tensors, such as how images are normalised.
+        raise ConfigError(f"config.init_from: {path} wants config.model={model.spec}, not {ours}.")
+    _, *weights = _split_as_published(model)
+    return weights
+
+
+def _split_as_published(model: models.Classifier) -> tuple[PureModel, dict, dict]:
+    info = models.info(model.spec)
+    return split_module(model, info.mean, info.std)
+
+
+def _but_head(ours: dict, theirs: dict, heads: frozenset, source: Path, path=()) -> dict:
+    """Returns `theirs` with the leaves of `ours` below the paths `heads`."""
+    if path in heads:
+        return ours
+    if not isinstance(ours, dict):
+        if ours.shape != theirs.shape:
+            raise ConfigError(
+                f"config.init_from: {source} does not fit the model: {'.'.join(path)} is {list(theirs.shape)} there,"
+                f" {list(ours.shape)} here."
+            )
+        return theirs
+    unshared = sorted(ours.keys() ^ theirs.keys(), key=str)
+    if unshared:
+        raise ConfigError(
+            f"config.init_from: {source} does not fit the model: one of them has no"
+            f" {'.'.join((*path, str(unshared[0])))}."
+        )
+    return {
+        key: _but_head(value, theirs[key], heads, source, (*path, str(key)))
+        for key, value in ours.items()
+    }
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(f"config.init_from: {path} cannot be read: {error.strerror}.") from None

@@ -1,0 +1,1 @@
+"""Statements of the literature, tested on one's own records."""

@@ -1,0 +1,194 @@
+"""The literature's statements, each a function from the evidence to its checks: to add one, add a function."""
+
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from results.claims.evidence import Check, Evidence
+from results.tables.cells import count, three
+
+# Of the papers' own tables; records do not hold depths.
+_WEIGHT_LAYERS = {"alexnet": 8, "vgg16": 16, "vgg19": 19}
+_RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+_ALEXNET_HEAD_INPUTS = 4096
+_IMAGENET_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement.
+
+    Attributes:
+      text: what is said.
+      source: where.
+      check: finds what the evidence says of it; it holds where all its checks do.
+    """
+
+    text: str
+    source: str
+    check: Callable[[Evidence], Iterable[Check]]
+
+
+STATEMENTS: list[Statement] = []
+
+
+def statement(text: str, source: str) -> Callable:
+    """Returns a decorator that adds a function to the statements."""
+
+    def add(check: Callable[[Evidence], Iterable[Check]]) -> Callable:
+        STATEMENTS.append(Statement(text, source, check))
+        return check
+
+    return add
+
+
+@statement(
+    "AlexNet has over 60 million parameters (with ImageNet's 1000 classes)",
+    "Krizhevsky et al. 2012, abstract",
+)
+def alexnet_size(evidence: Evidence) -> Iterable[Check]:
+    name = evidence.first("alexnet", "alexnet_2012")
+    found, classes = evidence.parameters(name), evidence.num_classes(name)
+    if not found or not classes:
+        return [Check(f"needs parameters of {name}", None)]
+    # The head has a weight for each of its inputs and a bias, for each class.
+    whole = found + (_IMAGENET_CLASSES - classes) * (_ALEXNET_HEAD_INPUTS + 1)
+    text = f"parameters: {found:,} with {classes:,} classes"
+    text += "" if classes == _IMAGENET_CLASSES else f", {whole:,} with {_IMAGENET_CLASSES:,}"
+    return [Check(text, whole > 60_000_000)]
+
+
+@statement(
+    "VGG-16 and VGG-19 are deeper than AlexNet, more than twice its size, slower and more accurate",
+    "Simonyan and Zisserman 2014, arXiv:1409.1556",
+)
+def vgg(evidence: Evidence) -> Iterable[Check]:
+    for name in ("vgg16", "vgg19"):
+        layers = _WEIGHT_LAYERS[name], _WEIGHT_LAYERS["alexnet"]
+        yield Check(
+            f"weight layers: {name} {layers[0]}, alexnet {layers[1]}", layers[0] > layers[1]
+        )
+        yield evidence.size_ratio(name, "alexnet", lambda ratio: ratio > 2, "above 2")
+        yield evidence.slower(name, "alexnet")
+        yield evidence.more_accurate(name, "alexnet")
+
+
+@statement(
+    "Inception reaches VGG's accuracy with at most a tenth of its parameters",
+    "Szegedy et al. 2014, arXiv:1409.4842; 2015, arXiv:1512.00567",
+)
+def inception(evidence: Evidence) -> Iterable[Check]:
+    name = evidence.first("googlenet", "googlenet_paper", "inception_v3")
+    for other in evidence.measured(("vgg16", "vgg19")) or ["vgg16"]:
+        yield evidence.size_ratio(name, other, lambda ratio: ratio <= 0.1, "at most 0.1")
+        yield evidence.as_accurate(name, other)
+
+
+@statement(
+    "Residual connections let deeper networks train: ResNet-34 is more accurate than the plain network "
+    "of 34 layers, which is less accurate than that of 18",
+    "He et al. 2015, arXiv:1512.03385, table 2",
+)
+def residual(evidence: Evidence) -> Iterable[Check]:
+    yield evidence.more_accurate("resnet34", "plain34")
+    yield evidence.more_accurate("plain18", "plain34")
+
+
+@statement(
+    "More layers, more accuracy: ResNet-18, 34, 50, 101, 152",
+    "He et al. 2015, arXiv:1512.03385, tables 2 and 4",
+)
+def depth(evidence: Evidence) -> Iterable[Check]:
+    measured = evidence.measured(_RESNETS)
+    for shallower, deeper in itertools.pairwise(measured):
+        yield evidence.more_accurate(deeper, shallower)
+    absent = [name for name in _RESNETS if name not in measured]
+    if absent:
+        yield Check(f"needs completed runs of {', '.join(absent)}", None)
+
+
+@statement(
+    "SqueezeNet is 50 times (to the nearest ten) smaller than AlexNet at similar accuracy",
+    "Iandola et al. 2016, arXiv:1602.07360, abstract",
+)
+def squeezenet(evidence: Evidence) -> Iterable[Check]:
+    name = evidence.first("squeezenet1_0", "squeezenet1_1")
+    yield evidence.size_ratio("alexnet", name, lambda ratio: ratio >= 45, "at least 45")
+    yield evidence.as_accurate(name, "alexnet")
+
+
+@statement(
+    "Compressed with 8 or 6 bits a weight and sparsity, SqueezeNet is 500 times (to the nearest hundred) "
+    "smaller than AlexNet at similar accuracy",
+    "Iandola et al. 2016, arXiv:1602.07360, table 2",
+)
+def compression(evidence: Evidence) -> Iterable[Check]:
+    names = evidence.measured(("squeezenet1_0", "squeezenet1_1")) or ["squeezenet1_0"]
+    parameters = evidence.parameters("alexnet")
+    found = []
+    for name in names:
+        for kind, runs in evidence.compressed(name):
+            if not parameters:
+                return [Check("needs parameters of alexnet", None)]
+            # Seeds differ in where weights are 0, and so by a few bytes of distances.
+            made = max((each.compression for _, each in runs), key=lambda each: each.bytes)
+            ratio = 4 * parameters / made.bytes
+            size = Check(
+                f"bytes: alexnet {count(4 * parameters)} / {name} with {made.weight_bits} bits and "
+                f"sparsity {made.sparsity:g} {count(made.bytes)} = {three(ratio)} (at least 450)",
+                ratio >= 450,
+            )
+            score = evidence.as_accurate_compressed(f"{name} ({kind})", runs, "alexnet")
+            found.append([size, score])
+    if not found:
+        return [Check(f"needs evaluations of {names[0]} with --weight_bits and --sparsity", None)]
+    # One kind that does both is enough; else the one that comes nearest is told.
+    return max(
+        found,
+        key=lambda checks: [
+            sum(check.holds is value for check in checks) for value in (True, None)
+        ],
+    )
+
+
+@statement(
+    "MobileNet is larger than SqueezeNet and more accurate",
+    "Howard et al. 2017, arXiv:1704.04861, table 9",
+)
+def mobilenet(evidence: Evidence) -> Iterable[Check]:
+    name = evidence.first("squeezenet1_0", "squeezenet1_1")
+    yield evidence.size_ratio("mobilenet_v1", name, lambda ratio: ratio > 1, "above 1")
+    yield evidence.more_accurate("mobilenet_v1", name)
+
+
+@statement(
+    "Depthwise separable convolutions need fewer parameters and multiply-accumulates than standard ones",
+    "Howard et al. 2017, arXiv:1704.04861, table 4",
+)
+def depthwise(evidence: Evidence) -> Iterable[Check]:
+    standard = "mobilenet_v1:depthwise=false"
+    for what in ("parameters", "macs"):
+        yield evidence.size_ratio(
+            standard, "mobilenet_v1", lambda ratio: ratio > 1, "above 1", what
+        )
+
+
+@statement(
+    "MobileNet's width multiplier gives a smooth curve: wider is never less accurate, and the widest is "
+    "more accurate than the narrowest",
+    "Howard et al. 2017, arXiv:1704.04861, table 6",
+)
+def width(evidence: Evidence) -> Iterable[Check]:
+    widths = sorted(
+        (1.0 if model == "mobilenet_v1" else float(model.partition("=")[2]), model)
+        for model in evidence.labels()
+        if model == "mobilenet_v1" or (model.startswith("mobilenet_v1:width=") and "," not in model)
+    )
+    if len(widths) < 3:
+        yield Check("needs completed runs of mobilenet_v1 at three widths", None)
+        return
+    models = [model for _, model in widths]
+    for narrower, wider in itertools.pairwise(models):
+        yield evidence.size_ratio(wider, narrower, lambda ratio: ratio > 1, "above 1")
+        yield evidence.as_accurate(wider, narrower)
+    yield evidence.more_accurate(models[-1], models[0])

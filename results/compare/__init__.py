@@ -1,0 +1,1 @@
+"""Two leaderboards, row by row."""

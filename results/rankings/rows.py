@@ -1,0 +1,214 @@
+"""Records to the rows of tables: one ranking for each set of runs that may be compared."""
+
+import dataclasses
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from results.rankings.reported import Reported, beside
+from results.rankings.statistics import Estimate, estimate, paired_difference, rank
+from results.records import spending, tasks
+from results.records.evaluations import Evaluation
+from results.records.groups import Group, device, group_of
+from results.records.schema import RunRecord
+
+
+@dataclass(frozen=True)
+class Row:
+    """The runs of one model at one image size in one group, sorted by seed.
+
+    Attributes:
+      rank: None for a model none of whose runs completed.
+      to_leader: the paired difference of its score from that of the first row, 0 or less; None in
+        the first row, without a rank, and where the two have no seed in common.
+      evaluations: of its runs on other data, each with its run.
+    """
+
+    group: Group
+    model: str
+    image_size: int
+    runs: tuple[RunRecord, ...]
+    rank: int | None = None
+    to_leader: Estimate | None = None
+    evaluations: tuple[tuple[RunRecord, Evaluation], ...] = ()
+
+    @cached_property
+    def memo(self) -> dict[str, Any]:
+        """What was worked out of the row, by the name of its column."""
+        return {}
+
+    @cached_property
+    def completed(self) -> tuple[RunRecord, ...]:
+        """The runs that count: they completed, and measured their task's primary metric."""
+        return tuple(run for run in self.runs if _counts(run))
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds completed."""
+        return len({run.seed for run in self.completed})
+
+    @cached_property
+    def devices(self) -> tuple[str, ...]:
+        """The devices that the runs used, each once."""
+        return tuple(sorted({device(run) for run in self.runs} - {""}))
+
+    def by_seed(self, value: Callable[[RunRecord], float | None]) -> dict[int, float]:
+        """Returns `value` of the completed runs by seed; a seed run more than once counts once."""
+        values = defaultdict(list)
+        for run in self.completed:
+            number = value(run)
+            if number is not None and math.isfinite(number):
+                values[run.seed].append(number)
+        return {seed: math.fsum(numbers) / len(numbers) for seed, numbers in values.items()}
+
+    @cached_property
+    def scores(self) -> dict[int, float]:
+        """The task's primary metric on the test split, by seed."""
+        return self.by_seed(_score)
+
+    @cached_property
+    def score(self) -> Estimate | None:
+        """The mean of the task's primary metric over the completed seeds."""
+        return estimate(list(self.scores.values())) if self.scores else None
+
+    def over_seeds(self, value: Callable[[RunRecord], float | None]) -> Estimate | None:
+        """Returns the mean of `value` over the completed seeds; None where nothing was measured."""
+        values = self.by_seed(value)
+        return estimate(list(values.values())) if values else None
+
+    def metric(self, split: str, name: str) -> Estimate | None:
+        """Returns the mean of metric `name` on "test" or "validation" over the completed seeds."""
+        return self.over_seeds(lambda run: getattr(run.metrics, split).get(name))
+
+    def speed(self, value: Callable[[RunRecord], float | None]) -> Estimate | None:
+        """Like `over_seeds`, but None when the runs used several devices: it is no device's."""
+        return self.over_seeds(value) if len(self.devices) <= 1 else None
+
+    def agreed(self, value: Callable[[RunRecord], int | None]) -> int | None:
+        """Returns what all runs say, failed ones included; None where they disagree."""
+        values = {value(run) for run in self.runs} - {None}
+        return values.pop() if len(values) == 1 else None
+
+    @property
+    def status(self) -> str:
+        """`completed`, or `1 of 3 failed: out of memory`; then how far off the budget: `, 7% over budget`."""
+        return ", ".join(filter(None, (self.outcome, spending.remark(self.completed))))
+
+    @property
+    def outcome(self) -> str:
+        """`completed`, or how many runs failed and how: `1 of 3 failed: out of memory`."""
+        failed = [run for run in self.runs if not _counts(run)]
+        if not failed:
+            return "completed"
+        reasons = _reasons(failed)
+        if len(self.runs) == 1:
+            return reasons
+        count = f"{len(failed)} of {len(self.runs)} failed"
+        return count if reasons == "failed" else f"{count}: {reasons}"
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """What the failed runs said of themselves, each once."""
+        texts = (" ".join((run.error or "").split()) for run in self.runs if not _counts(run))
+        return tuple(dict.fromkeys(text for text in texts if text))
+
+
+@dataclass(frozen=True)
+class Table:
+    """One ranking.
+
+    Attributes:
+      rows: from the best down, those without a rank last.
+      reported: published figures that stand beside it.
+    """
+
+    group: Group
+    rows: tuple[Row, ...]
+    reported: tuple[Reported, ...] = ()
+
+
+def summarise(
+    records: Iterable[RunRecord],
+    *,
+    reported: Iterable[Reported] = (),
+    evaluations: Iterable[Evaluation] = (),
+) -> list[Table]:
+    """Returns one table a group, sorted by group; the order of `records` changes nothing.
+
+    Args:
+      records: of the runs.
+      reported: published figures, each to stand beside the rankings of its dataset.
+      evaluations: of these runs on other data.
+    """
+    runs = defaultdict(lambda: defaultdict(list))
+    for record in sorted(records, key=lambda run: (run.seed, run.run_id)):
+        runs[group_of(record)][record.label, record.model.image_size].append(record)
+    reported = tuple(reported)
+    by_run = defaultdict(list)
+    for evaluation in evaluations:
+        by_run[evaluation.run_id].append(evaluation)
+    return [
+        _table(group, runs[group], reported, by_run)
+        for group in sorted(runs, key=lambda each: each.order)
+    ]
+
+
+def _table(
+    group: Group,
+    runs: Mapping[tuple[str, int], Sequence[RunRecord]],
+    reported: Iterable[Reported],
+    evaluations: Mapping[str, Sequence[Evaluation]],
+) -> Table:
+    rows = {
+        key: Row(
+            group,
+            *key,
+            tuple(runs[key]),
+            evaluations=tuple(
+                (r, each) for r in runs[key] for each in evaluations.get(r.run_id, ())
+            ),
+        )
+        for key in sorted(runs)
+    }
+    scores = {key: row.scores for key, row in rows.items() if row.scores}
+    ranks = rank(scores)  # in order, best first
+    leader = next(iter(ranks), None)
+    ranked = [
+        dataclasses.replace(
+            rows[key],
+            rank=place,
+            to_leader=None if key == leader else paired_difference(scores[key], scores[leader]),
+        )
+        for key, place in ranks.items()
+    ]
+    unranked = (row for key, row in rows.items() if key not in ranks)
+    models = {row.model for row in rows.values()}
+    published = beside(reported, group.dataset, group.task, models)
+    return Table(group, (*ranked, *unranked), published)
+
+
+def _score(run: RunRecord) -> float | None:
+    return run.metrics.test.get(tasks.find(run.dataset.task).primary)
+
+
+def _counts(run: RunRecord) -> bool:
+    score = _score(run)
+    return run.status == "completed" and score is not None and math.isfinite(score)
+
+
+def _reasons(failed: list[RunRecord]) -> str:
+    """Returns how the runs failed, each way once, with the steps of those that diverged."""
+    reasons = dict.fromkeys(
+        "no test result" if run.status == "completed" else run.status.replace("_", " ")
+        for run in failed
+    )
+    diverged = (run for run in failed if run.status == "diverged" and run.failure)
+    steps = sorted({run.failure.step for run in diverged})
+    if steps:
+        many = "s" if len(steps) > 1 else ""
+        where = f"diverged at step{many} {', '.join(map(str, steps))}"
+        return "; ".join(where if reason == "diverged" else reason for reason in reasons)
+    return "; ".join(reasons)

@@ -1,0 +1,162 @@
+"""What the weights of a run reach on other data: `evaluations/<name>.json` beside its `record.json`.
+
+`python -m benchmarks.evaluate --workdir=RUN --name=NAME ...` writes them.
+"""
+
+import dataclasses
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from results import RecordError
+from results.records import folders
+from results.records.codec import decode, encode
+from results.records.files import write_atomically
+from results.records.schema import RunRecord
+
+SCHEMA_VERSION = 1
+FOLDER = "evaluations"
+
+
+@dataclass(frozen=True)
+class Compression:
+    """How the weights were made smaller before they were evaluated.
+
+    Attributes:
+      weight_bits: bits of a kept weight of a kernel; 32 where they stayed float32.
+      sparsity: the part of each kernel's weights, the smallest ones, that was set to 0.
+      index_bits: bits of the distance to the next kept weight; 0 where all are kept.
+      bytes: of all parameters and batch statistics, as docs/results.md counts them.
+      dense_bytes: of the same in float32.
+    """
+
+    weight_bits: int
+    sparsity: float
+    index_bits: int
+    bytes: int
+    dense_bytes: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation of a run's weights.
+
+    Attributes:
+      name: of the test set, the same for every run that is compared on it.
+      run_id: the run whose weights they are.
+      weights_digest: of its record: an evaluation of other weights is not one of this run.
+      split: of the dataset.
+      metrics: as `schema.Metrics` has them.
+      examples: how many count.
+      left_out: how many have no label among the run's classes, and do not count.
+      num_classes: among how many classes the model had to choose.
+      image_size: pixels a side.
+      finished_at: ISO 8601, UTC.
+    """
+
+    name: str
+    run_id: str
+    weights_digest: str
+    dataset: str
+    dataset_version: str
+    split: str
+    metrics: Mapping[str, float]
+    examples: int
+    num_classes: int
+    image_size: int
+    crop_fraction: float
+    command: str
+    finished_at: str
+    left_out: int = 0
+    compression: Compression | None = field(default=None)
+    schema_version: int = SCHEMA_VERSION
+
+
+def path_of(run_folder: str | os.PathLike[str], name: str) -> Path:
+    """Returns where the evaluation `name` of a run lies.
+
+    Raises:
+      RecordError: the name is no file's name.
+    """
+    if not name or name.startswith(".") or "/" in name or "\0" in name:
+        raise RecordError(f"An evaluation's name must name a file, not {name!r}.")
+    return Path(run_folder) / FOLDER / f"{name}.json"
+
+
+def write(evaluation: Evaluation, run_folder: str | os.PathLike[str]) -> Path:
+    """Writes the evaluation beside its run's record and returns the file's path.
+
+    Raises:
+      RecordError: its name is no file's name.
+      OSError: it cannot be written.
+    """
+    path = path_of(run_folder, evaluation.name)
+    write_atomically(path, json.dumps(encode(evaluation), indent=2, allow_nan=False) + "\n")
+    return path
+
+
+def read(path: str | os.PathLike[str]) -> Evaluation:
+    """Returns the evaluation in a file.
+
+    Raises:
+      RecordError: what is wrong with it, without its name.
+    """
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(f"It cannot be read ({error.strerror}).") from None
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"It is not JSON, or only half of it ({error}).") from None
+    version = value.get("schema_version") if isinstance(value, dict) else None
+    if type(version) is int and version > SCHEMA_VERSION:
+        raise RecordError(
+            f"It was written with evaluation schema {version} and this version of the suite reads "
+            f"up to {SCHEMA_VERSION}; update the suite."
+        )
+    return decode(Evaluation, value)
+
+
+def load_all(
+    directories: Iterable[str | os.PathLike[str]], run_records: Iterable[RunRecord]
+) -> tuple[list[Evaluation], list[folders.Problem]]:
+    """Returns the evaluations of `run_records` that lie beside records under the directories.
+
+    One that cannot be read, or is of other weights than its run's record, is left out by name; the
+    same one in two folders is one.
+
+    Raises:
+      RecordError: one of the directories is not there.
+    """
+    runs = defaultdict(list)
+    for record in run_records:
+        runs[folders.original_id(record.run_id)].append(record)
+    found: dict[tuple[str, str], Evaluation] = {}
+    problems = []
+    for record_path in folders.find(directories):
+        for path in sorted((record_path.parent / FOLDER).glob("*.json")):
+            try:
+                evaluation = _of_a_run(read(path), path.stem, runs)
+            except RecordError as error:
+                problems.append(folders.Problem(path, str(error)))
+                continue
+            key = evaluation.run_id, evaluation.name
+            earlier = found.setdefault(key, evaluation)
+            found[key] = max(earlier, evaluation, key=lambda each: each.finished_at)
+    return [found[key] for key in sorted(found)], problems
+
+
+def _of_a_run(
+    evaluation: Evaluation, name: str, runs: Mapping[str, Sequence[RunRecord]]
+) -> Evaluation:
+    """Returns the evaluation under the run id that its run was loaded by."""
+    if evaluation.name != name:
+        raise RecordError(f"It is named {evaluation.name!r}, not {name!r}.")
+    if evaluation.run_id not in runs:
+        raise RecordError(f"There is no record of its run {evaluation.run_id!r}.")
+    for run in runs[evaluation.run_id]:
+        if run.weights_digest == evaluation.weights_digest:
+            return dataclasses.replace(evaluation, run_id=run.run_id)
+    raise RecordError("It is of other weights than its run's record; evaluate again.")

@@ -1,0 +1,90 @@
+"""What runs must have in common to share a ranking, and where they ran."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from results.records import spending
+from results.records.schema import RunRecord
+
+
+@dataclass(frozen=True)
+class Group:
+    """What two runs must have in common to share a ranking.
+
+    `tuning_trials` is None where records do not say how many there were, `batch_size` where each
+    model has its own. `device` is named only
+    where the budget is seconds, which mean something on one device alone; elsewhere runs on
+    different machines compare, and `device` is empty. `start` is what the weights began with and
+    what of them was trained; empty where all were drawn and trained.
+    """
+
+    dataset: str
+    dataset_version: str
+    train_split: str
+    test_split: str
+    task: str
+    budget_kind: str
+    budget_amount: float
+    recipe: str
+    tuning_trials: int | None
+    batch_size: int | None
+    device: str
+    start: str = ""
+
+    @property
+    def order(self) -> tuple:
+        """What groups are sorted by."""
+        return tuple(-1 if value is None else value for value in dataclasses.astuple(self))
+
+
+def group_of(record: RunRecord) -> Group:
+    """Returns the group whose ranking the record belongs to."""
+    dataset, budget = record.dataset, record.budget
+    return Group(
+        dataset=dataset.name,
+        dataset_version=dataset.version,
+        train_split=dataset.train_split,
+        test_split=dataset.test_split,
+        task=dataset.task,
+        budget_kind=budget.kind,
+        budget_amount=budget.amount,
+        recipe=record.recipe,
+        tuning_trials=spending.tuning_trials(record),
+        # By its paper's recipe, a model has its paper's batch size.
+        batch_size=None if record.recipe == "paper" else budget.batch_size,
+        device=device(record) if "seconds" in budget.kind else "",
+        start=start(record),
+    )
+
+
+def start(record: RunRecord) -> str:
+    """Returns what a run's weights began with and what was trained: `from runs/a, all but the head frozen`."""
+    transfer = record.config.get("transfer") or {}
+    frozen, rate = transfer.get("frozen_stages"), transfer.get("backbone_learning_rate", 1.0)
+    source = record.config.get("init_from")
+    return ", ".join(
+        filter(
+            None,
+            (
+                f"from {source}" if source else "",
+                ("all but the head" if frozen == "all" else frozen) + " frozen" if frozen else "",
+                f"backbone at {rate:g} of the learning rate" if rate != 1 else "",
+            ),
+        )
+    )
+
+
+def device(record: RunRecord) -> str:
+    """Returns what the run computed on: `8 x TPU v4`; a processor by its own name and cores."""
+    hardware = record.hardware
+    count, kind = hardware.get("device_count") or 1, hardware.get("device_kind") or ""
+    if hardware.get("platform") == "cpu" and hardware.get("cpu"):
+        kind = host(record)
+    return f"{count} x {kind}" if kind and count != 1 else str(kind)
+
+
+def host(record: RunRecord) -> str:
+    """Returns the processor of the host and its cores: `AMD EPYC 7B12, 16 cores`."""
+    hardware = record.hardware
+    cores = f"{hardware['cpu_cores']} cores" if hardware.get("cpu_cores") else ""
+    return ", ".join(filter(None, (str(hardware.get("cpu") or ""), cores)))

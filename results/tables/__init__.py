@@ -1,0 +1,1 @@
+"""Ranked rows as Markdown, CSV, JSON and tables in a terminal."""

@@ -1,0 +1,111 @@
+"""What stands around a table, in plain words: the data, the budget, the machine, the failures."""
+
+from collections.abc import Iterable
+
+from results.rankings.rows import Row, Table
+from results.records import tasks
+from results.records.groups import Group, device, host
+from results.records.schema import RunRecord
+
+_UNITS = {"flops": "training FLOPs", "seconds": "seconds of training"}
+_MOST_NAMED = 4
+
+
+def title(group: Group) -> str:
+    """Returns the heading of a ranking: `digits 1.0.0 (test): 12,000 examples, batch size 64, ...`."""
+    where = f" on {group.device}" if group.device else ""
+    tuned = "" if group.tuning_trials is None else f", {tuning(group)}"
+    start = f", {group.start}" if group.start else ""
+    return (
+        f"{group.dataset} {group.dataset_version} ({group.test_split}): {budget(group)}{where}, "
+        f"{batch_size(group)}, {group.recipe} recipe{tuned}{start}"
+    )
+
+
+def batch_size(group: Group) -> str:
+    """Returns the batch size in words: `batch size 64`."""
+    if group.batch_size is None:
+        return "each paper's batch size"
+    return f"batch size {group.batch_size:,}"
+
+
+def tuning(group: Group) -> str:
+    """Returns what each model was allowed to try: `8 tuning trials`."""
+    trials = group.tuning_trials
+    if trials is None:
+        return "tuning allowance not recorded"
+    return f"{trials:,} tuning trial{'' if trials == 1 else 's'}" if trials else "no tuning"
+
+
+def budget(group: Group) -> str:
+    """Returns the budget with its unit: `12,000 examples`, `1e+15 training FLOPs`."""
+    amount = group.budget_amount
+    number = f"{amount:,.10g}" if amount < 1e9 else f"{amount:.4g}"
+    return f"{number} {_UNITS.get(group.budget_kind, group.budget_kind.replace('_', ' '))}"
+
+
+def description(table: Table) -> list[str]:
+    """Returns the lines above a table, each `(name): (text)` in one sentence's length."""
+    runs = [run for row in table.rows for run in row.runs]
+    group = table.group
+    trained = _distinct(_split(run.dataset.train_split, run.dataset.train_examples) for run in runs)
+    tested = _distinct(_split(run.dataset.test_split, run.dataset.test_examples) for run in runs)
+    return [
+        f"Dataset: {group.dataset} {group.dataset_version}, {group.task}; "
+        f"trained on {trained}, reported on {tested}",
+        f"Matched: {budget(group)} a run, {batch_size(group)}, "
+        f"{group.recipe} recipe, {tuning(group)}{', ' if group.start else ''}{group.start}",
+        f"Machine: {_distinct((machine(run) for run in runs), '; ') or 'unknown'}",
+    ]
+
+
+def machine(run: RunRecord) -> str:
+    """Returns device, host, memory and JAX: `NVIDIA H200 (AMD EPYC, 16 cores, 128 GiB), jax 1.0`."""
+    name, processor, memory = device(run), host(run), run.hardware.get("memory_bytes")
+    size = f"{memory / 2**30:,.0f} GiB" if isinstance(memory, int | float) else ""
+    around = ", ".join(part for part in ("" if processor in name else processor, size) if part)
+    known = " ".join(part for part in (name, f"({around})" if around else "") if part)
+    version = run.software.get("jax")
+    return f"{known}, jax {version}" if known and version else known
+
+
+def intervals(table: Table) -> str:
+    """Returns what a table is ranked by, and how to read it."""
+    ranked = [row for row in table.rows if row.rank]
+    if not ranked:
+        return "No run completed."
+    spoken = tasks.find(table.group.task).spoken
+    if all(row.seeds == 1 for row in ranked):
+        return f"Ranked by {spoken}: one seed, no interval."
+    text = (
+        f"Ranked by {spoken}, the mean over seeds ± half the width of its 95% t-interval. `To leader` "
+        "is the mean of the differences of the same seeds; models share a rank when the interval of "
+        "their difference to the first of the rank spans 0."
+    )
+    if any(row.seeds == 1 for row in ranked):
+        text += " A mean without ±: one seed, no interval."
+    return text
+
+
+def failures(table: Table) -> list[tuple[str, str]]:
+    """Returns the model and what happened for each row with a failed run."""
+    return [(row.model, _failure(row)) for row in table.rows if row.outcome != "completed"]
+
+
+def _failure(row: Row) -> str:
+    if not row.errors:
+        return row.outcome
+    more = f" (and {len(row.errors) - 1} other errors)" if len(row.errors) > 1 else ""
+    error = row.errors[0]
+    return f"{row.outcome}. {error if len(error) <= 200 else error[:197] + '...'}{more}"
+
+
+def _split(name: str, examples: int | None) -> str:
+    return f"{name} ({examples:,} examples)" if examples is not None else name
+
+
+def _distinct(texts: Iterable[str], separator: str = " or ") -> str:
+    found = sorted(set(texts) - {""})
+    more = len(found) - _MOST_NAMED
+    shown = found[:_MOST_NAMED] + ([f"{more} more"] if more > 0 else [])
+    return separator.join(shown)

@@ -1,0 +1,104 @@
+import json
+import os
+
+import pytest
+
+import models
+from benchmarks.config import derived, stored
+from benchmarks.errors import ConfigError
+from benchmarks.machine import startup
+from benchmarks.runs import validation
+from input_pipeline import DataError
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("task", "detection", "config.task is one of single_label"),
+        ("dtype", "float8", "config.dtype is one of float32, bfloat16"),
+        ("budget.kind", "watts", "config.budget.kind is one of examples"),
+        ("budget.amount", -1.0, "a number above 0, not -1"),
+        ("budget.amount", float("nan"), "a number above 0, not nan"),
+        ("optimizer.name", "adamx", "config.optimizer.name is one of adamw, sgd"),
+        ("optimizer.learning_rate", 0.0, "a learning rate is a number above 0"),
+        ("batch_size", 0, "config.batch_size is a whole number from 1"),
+        ("image_size", "big", 'config.image_size is a number of pixels, "smallest" or "published"'),
+        ("mean", (0.5,), "three numbers each"),
+    ],
+)
+def test_a_value_that_cannot_be_run_is_named(config, field, value, says):
+    with config.unlocked():
+        *path, last = field.split(".")
+        target = config
+        for name in path:
+            target = target[name]
+        target[last] = value
+    with pytest.raises(ConfigError, match=says):
+        validation.validate(config)
+
+
+def test_images_too_small_for_the_model_are_refused(config):
+    config.model, config.image_size = "alexnet", "32"
+    with pytest.raises(models.ModelError, match="alexnet needs images of at least 63x63"):
+        validation.validate(config)
+
+
+def test_the_smallest_size_is_a_multiple_of_32_that_the_model_accepts(config):
+    sizes = {}
+    for config.model in ("alexnet", "vgg16", "resnet50", "squeezenet1_1"):
+        sizes[config.model] = derived.image_size(config)
+    assert sizes == {"alexnet": 64, "vgg16": 32, "resnet50": 32, "squeezenet1_1": 32}
+
+
+def test_a_models_own_learning_rate_holds_for_all_its_options(config):
+    config.optimizer.model_learning_rates.mobilenet_v1 = 0.02
+    config.model = "mobilenet_v1:width=0.5"
+    assert derived.learning_rate(config) == 0.02
+    config.model = "resnet50"
+    assert derived.learning_rate(config) == config.optimizer.learning_rate
+
+
+def test_commas_part_models_but_not_the_options_of_one():
+    assert derived.split_specs("a,b:x=1,y=2,c,d:z=3") == ["a", "b:x=1,y=2", "c", "d:z=3"]
+
+
+def test_differences_name_fields_at_any_depth():
+    ours, theirs = {"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}
+    assert list(stored.differences(ours, theirs)) == ["a.c is 2 there, 3 here"]
+
+
+@pytest.mark.parametrize(
+    ("name", "crop", "changes"),
+    [("none", "centre", ()), ("crop_flip", "random_resized", ("flip",))],
+)
+def test_an_older_records_augmentation_is_read_as_it_is_written_today(
+    config, tmp_path, name, crop, changes
+):
+    older = stored.to_plain(config) | {"augmentation": name}
+    del older["eval_crops"]
+    (tmp_path / "record.json").write_text(json.dumps({"config": older}))
+    loaded = stored.load(tmp_path / "record.json")
+    assert (loaded.augmentation.crop, loaded.augmentation.changes) == (crop, changes)
+    assert (loaded.model, loaded.eval_crops) == (config.model, 1)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("crop", "center", "did you mean centre"),
+        ("changes", ("flipp",), "did you mean flip"),
+        ("random_erasing", 2.0, "random_erasing is from 0 to 1, not 2.0"),
+        ("mixup", -0.2, "mixup is a number from 0, not -0.2"),
+    ],
+)
+def test_an_augmentation_that_cannot_be_is_one_sentence(config, field, value, sentence):
+    config.augmentation[field] = value
+    with pytest.raises((ConfigError, DataError), match=sentence):
+        validation.validate(config)
+
+
+def test_deterministic_operations_are_asked_of_xla_once(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_other=1")
+    for _ in range(2):
+        startup.use_deterministic_operations()
+    assert os.environ["XLA_FLAGS"] == "--xla_other=1 --xla_gpu_deterministic_ops=true"

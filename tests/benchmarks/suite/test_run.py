@@ -1,0 +1,165 @@
+"""The suite, each run in a process of its own, as a user starts it."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.errors import ConfigError
+from benchmarks.suite import dry_run
+from benchmarks.suite.run import plan, run
+from results import records
+
+_DIGITS = "--config=benchmarks/configs/digits.py"
+_SHORT = "--config.budget.amount=384"
+# The tests' own models, in processes that the suite starts from here.
+_SEARCH_PATH = os.pathsep.join(
+    [str(Path(__file__).parents[1] / "extra_models"), str(Path(__file__).parents[3])]
+)
+
+
+def _rows(directory):
+    with (directory / "leaderboard.csv").open() as file:
+        return {row["model"]: row for row in csv.DictReader(file)}
+
+
+def test_failed_models_become_rows_and_the_others_go_on(command_here, tmp_path, monkeypatch):
+    models = "tiny:fault=raises,tiny,tiny:fault=killed,tiny:fault=nan"
+    workdir = tmp_path / "suite"
+    monkeypatch.setenv("PYTHONPATH", _SEARCH_PATH)
+    done = command_here(
+        "benchmarks.suite", _DIGITS, f"--workdir={workdir}", f"--models={models}", _SHORT
+    )
+    assert done.returncode == 1, done.stderr
+    rows = _rows(workdir)
+    assert {model: row["status"] for model, row in rows.items()} == {
+        "tiny": "completed",
+        "tiny:fault=raises": "failed",
+        "tiny:fault=killed": "crashed",
+        "tiny:fault=nan": "diverged at step 1",
+    }
+    assert {row["rank"] for row in rows.values()} == {"1", ""}
+    assert "this model always raises" in (workdir / "leaderboard.md").read_text()
+    assert "by signal 9" in (workdir / "leaderboard.md").read_text()
+    assert "tiny:fault=nan" in done.stdout
+
+
+def test_the_same_command_keeps_what_is_done_and_tables_come_from_records_alone(
+    command, command_here, tmp_path
+):
+    workdir, again = tmp_path / "suite", tmp_path / "again"
+    arguments = ("benchmarks.suite", _DIGITS, f"--workdir={workdir}", "--models=tiny", _SHORT)
+    arguments += ("--deterministic",)
+    assert command(*arguments, "--seeds=0,1").returncode == 0
+    first = (workdir / "leaderboard.csv").read_bytes()
+    stamps = {path: path.stat().st_mtime_ns for path in workdir.glob("runs/*/record.json")}
+    assert len(stamps) == 2
+    assert all(records.read(path).config["deterministic"] for path in stamps)
+    assert command_here(*arguments, "--seeds=0,1").returncode == 0
+    assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
+    assert command_here("results.leaderboard", str(workdir), f"--out={again}").returncode == 0
+    assert (again / "leaderboard.csv").read_bytes() == first
+    assert _rows(again)["tiny"]["seeds"] == "2"
+    # Runs of different budgets in one folder would be rankings of their own; they are refused.
+    other = command_here(*arguments, "--config.budget.amount=768")
+    assert (other.returncode, other.stderr.count("\n")) == (2, 1)
+    assert "belongs to another configuration: budget.amount is 384" in other.stderr
+    assert (workdir / "leaderboard.csv").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--models=resnet51"], "there is no model 'resnet51': did you mean resnet50"),
+        (["--models=mobilenet_v1:depth=2"], "has no option 'depth=2'"),
+        (["--config.dataset=digitz"], "digitz"),
+        (["--config.budget.amount=-5"], "config.budget.amount is a number above 0, not -5"),
+        (["--config.batchsize=5"], "batchsize"),
+        (["--config.batch_size=many"], "batch_size"),
+        (["--shard=2/2"], "--shard is i/n with i from 0 to n-1, such as 0/4, not '2/2'"),
+        (["--seeds=one"], "--seeds are whole numbers"),
+        (["--modles=resnet50"], "modles"),
+        (["--config=nowhere.py"], "nowhere.py"),
+        (
+            ["--config=benchmarks/configs/digits.py:other"],
+            "error: flag --config=benchmarks/configs/digits.py:other: digits.py is :tuned,",
+        ),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_2(command_here, tmp_path, arguments, says):
+    workdir = tmp_path / "suite"
+    given = ["--models=tiny", *arguments]
+    if not any(argument.startswith("--config=") for argument in arguments):
+        given.insert(0, _DIGITS)
+    done = command_here("benchmarks.suite", *given, f"--workdir={workdir}")
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not workdir.exists()
+
+
+def test_a_dry_run_tells_the_plan_and_writes_nothing(command_here, tmp_path, monkeypatch):
+    workdir = tmp_path / "suite"
+    arguments = ("benchmarks.suite", _DIGITS, f"--workdir={workdir}", "--dry_run", "--seeds=0,1,2")
+    monkeypatch.setenv("COLUMNS", "120")
+    done = command_here(*arguments, "--models=tiny,tiny:width=4", _SHORT, "--estimate")
+    assert done.returncode == 0, done.stderr
+    tiny = next(line for line in done.stdout.splitlines() if line.split()[:1] == ["tiny"])
+    # 5,370 parameters; 3x3x3x8 multiply-accumulates at 8x8 places and 512x10 are 18,944, 6 FLOPs each, 384 examples.
+    assert tiny.split()[1:-1] == ["32", "5.37k", "3", "3", "12", "384", "4.36e+07"]
+    assert "6 runs, 6 left to do; 2,304 examples" in done.stdout
+    assert "about" in done.stdout.splitlines()[-1]
+    assert not workdir.exists()
+
+
+def test_a_dry_run_knows_no_steps_of_seconds(config, tmp_path):
+    config.budget.kind, config.budget.amount = "seconds", 5.0
+    (line,) = dry_run.lines(plan(config, tmp_path, ["tiny"], [0]), estimate=False)
+    assert (line.steps, line.examples, line.train_flops) == (None, None, None)
+    dry_run.show(plan(config, tmp_path, ["tiny"], [0]), estimate=False)
+
+
+def test_a_folder_of_another_configuration_is_refused_and_left_alone(config, tmp_path):
+    (tmp_path / "suite.json").write_text(json.dumps({"dataset": "cifar10"}))
+    with pytest.raises(ConfigError, match="belongs to another configuration"):
+        run(config, tmp_path, model_specs=["tiny"], seeds=[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["suite.json"]
+
+
+def test_a_working_directory_that_cannot_be_made_is_refused(config, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        run(config, tmp_path / "file" / "suite", model_specs=["tiny"], seeds=[0])
+
+
+@pytest.mark.slow
+def test_a_run_killed_outright_is_resumed_by_the_same_command(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", _SEARCH_PATH)
+    whole = run(config, tmp_path / "whole", model_specs=["tiny"], seeds=[0])
+    killed = tmp_path / "killed" / "runs" / "tiny-seed0"
+    script = (
+        "import os, signal, sys; from benchmarks import config, loop, train;"
+        "from benchmarks import checkpoints;"
+        "save = checkpoints.Checkpoints.save;\n"
+        "def save_and_die(self, step, *rest):\n"
+        "    save(self, step, *rest)\n"
+        "    if step == 10:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "checkpoints.Checkpoints.save = save_and_die\n"
+        "train.train_and_evaluate(config.load(sys.argv[1]), sys.argv[2])"
+    )
+    original = tmp_path / "whole" / "runs" / "tiny-seed0" / "config.json"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(original), str(killed)],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == -9, done.stderr
+    resumed = run(config, tmp_path / "killed", model_specs=["tiny"], seeds=[0])
+    assert records.read(killed / "record.json") == resumed[0]
+    assert resumed[0].weights_digest == whole[0].weights_digest

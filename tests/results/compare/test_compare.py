@@ -1,0 +1,177 @@
+"""Two leaderboards compared: ranks, differences with SciPy's intervals, costs, and what is not matched."""
+
+import dataclasses
+import json
+
+import pytest
+import scipy.stats
+
+from results import leaderboard, records
+from results.compare import __main__, comparison
+from results.rankings import rows
+from results.records import Throughput
+from results.tables import document
+
+BEFORE = {"up": [0.70, 0.71, 0.72], "same": [0.80, 0.82, 0.81], "gone": [0.5, 0.5, 0.51]}
+AFTER = {"up": [0.90, 0.92, 0.91], "same": [0.81, 0.81, 0.815], "new": [0.6, 0.6, 0.61]}
+
+
+def runs_of(run, scores, seeds=None, **changes):
+    return [
+        run(name, seed, top1, **changes)
+        for name, by in scores.items()
+        for seed, top1 in zip(seeds or range(len(by)), by, strict=True)
+    ]
+
+
+def documented(run_records):
+    return json.loads(document.to_json(rows.summarise(run_records)))
+
+
+def compared(first, second):
+    (found,), alone = comparison.compare(documented(first), documented(second))
+    assert alone == []
+    return found, {change.model: change for change in found.changes}
+
+
+def changed(run_records, part, **changes):
+    return [
+        dataclasses.replace(each, **{part: dataclasses.replace(getattr(each, part), **changes)})
+        for each in run_records
+    ]
+
+
+def test_same_seeds_are_compared_in_pairs(run):
+    _, changes = compared(runs_of(run, BEFORE), runs_of(run, AFTER))
+    for name, verdict in (("up", "better"), ("same", "no difference shown")):
+        expected = scipy.stats.ttest_rel(AFTER[name], BEFORE[name]).confidence_interval(0.95)
+        found = changes[name].difference
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+        assert (changes[name].method, changes[name].verdict) == ("paired", verdict)
+    assert changes["up"].difference.mean == pytest.approx(0.2)
+
+
+def test_other_seeds_are_compared_by_welch(run):
+    _, changes = compared(runs_of(run, BEFORE), runs_of(run, AFTER, seeds=(7, 8, 9)))
+    test = scipy.stats.ttest_ind(AFTER["up"], BEFORE["up"], equal_var=False)
+    expected = test.confidence_interval(0.95)
+    found = changes["up"].difference
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert changes["up"].method == "Welch"
+
+
+def test_one_seed_has_a_change_and_no_verdict(run):
+    _, changes = compared([run("a", 0, 0.5)], [run("a", 0, 0.75)])
+    assert changes["a"].difference.mean == pytest.approx(0.25)
+    assert (changes["a"].method, changes["a"].verdict) == ("one seed", "one seed")
+
+
+def test_ranks_and_models_of_only_one_are_told(run):
+    found, changes = compared(runs_of(run, BEFORE), runs_of(run, AFTER))
+    assert {name: change.ranks for name, change in changes.items()} == {
+        "up": (2, 1),
+        "same": (1, 2),
+    }
+    assert found.only == (("gone (32 px)",), ("new (32 px)",))
+
+
+def test_a_model_that_failed_in_one_is_not_compared(run):
+    failed = [run("a", 0, status="crashed")]
+    _, changes = compared([run("a", 0, 0.5)], failed)
+    assert (changes["a"].ranks, changes["a"].verdict) == ((1, None), "not in both")
+
+
+def test_costs_are_ratios(run):
+    faster = runs_of(run, AFTER, throughput=Throughput(2800.0, 2500.0))
+    _, changes = compared(runs_of(run, BEFORE), faster)
+    ratios = changes["up"].ratios
+    assert ratios["parameters"] == 1
+    assert ratios["train_images_per_second"] == pytest.approx(2.0)
+    assert ratios["infer_images_per_second"] == pytest.approx(0.5)
+
+
+def test_speeds_of_two_devices_are_not_compared_and_that_is_said(run):
+    other = runs_of(run, AFTER, hardware={"device_kind": "H200"})
+    found, changes = compared(runs_of(run, BEFORE), other)
+    assert found.warnings == (
+        "The devices differ: cpu in A, H200 in B; speeds and memory are not compared.",
+    )
+    assert set(changes["up"].ratios) == {"parameters", "macs"}
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "sentence"),
+    [
+        ("budget", {"amount": 24_000.0}, "The budget amount differs: 12,000 in A, 24,000 in B."),
+        ("dataset", {"name": "cifar10"}, "The dataset differs: digits in A, cifar10 in B."),
+        ("dataset", {"test_split": "val"}, "The test split differs: test in A, val in B."),
+    ],
+)
+def test_what_was_not_matched_is_said(run, part, change, sentence):
+    found, _ = compared(runs_of(run, BEFORE), changed(runs_of(run, AFTER), part, **change))
+    assert found.warnings == (sentence,)
+
+
+def test_rankings_are_compared_with_those_they_match(run):
+    def two(scores):
+        runs = runs_of(run, scores)
+        more = changed(runs, "budget", amount=24_000.0)
+        return runs + [dataclasses.replace(each, run_id=f"{each.run_id}-more") for each in more]
+
+    found, alone = comparison.compare(documented(two(BEFORE)), documented(two(AFTER)))
+    assert [each.warnings for each in found] == [(), ()]
+    assert alone == []
+    found, alone = comparison.compare(documented(two(BEFORE)), documented(runs_of(run, AFTER)))
+    assert len(found) == 1
+    assert alone == [
+        "Only in A: digits 1.0.0 (test): 24,000 examples, batch size 64, common recipe"
+    ]
+
+
+def test_command_compares_folders_and_files_and_writes_what_it_prints(run, tmp_path, capsys):
+    for name, scores in (("a", BEFORE), ("b", AFTER)):
+        for record in runs_of(run, scores):
+            records.write(record, records.record_path(tmp_path / name, record.run_id))
+    assert leaderboard.main([str(tmp_path / "a"), f"--out={tmp_path}"]) == 0
+    out = [f"--out={tmp_path / 'c.md'}", f"--out={tmp_path / 'c.json'}"]
+    assert __main__.main([str(tmp_path / "leaderboard.json"), str(tmp_path / "b"), *out]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert "Only in A: gone (32 px)" in shown.out
+    line = (
+        "| `up` | 32 | 2 → 1 | 71.00 ± 2.48 | 91.00 ± 2.48 | +20.00 ± 2.48 | better, paired | = |"
+    )
+    assert line in (tmp_path / "c.md").read_text()
+    (found,) = json.loads((tmp_path / "c.json").read_text())["comparisons"]
+    assert [change["verdict"] for change in found["changes"]] == ["better", "no difference shown"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "only half of it"),
+        ("[]", "not a leaderboard.json"),
+        ('{"schema_version": 99, "rankings": []}', "newer version"),
+        ('{"schema_version": 1, "rankings": [{}]}', "not a leaderboard.json as this version"),
+        (None, "There is no folder"),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_status_2(run, tmp_path, capsys, text, sentence):
+    record = run("a", 0, 0.5)
+    records.write(record, records.record_path(tmp_path, "a-0"))
+    path = tmp_path / "leaderboard.json"
+    if text is not None:
+        path.write_text(text)
+    assert __main__.main([str(tmp_path), str(path)]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert sentence in shown.err
+    assert shown.err.count("\n") == 1
+
+
+def test_an_out_of_another_kind_is_refused_before_anything_is_written(run, tmp_path, capsys):
+    records.write(run("a", 0, 0.5), records.record_path(tmp_path, "a-0"))
+    out = [f"--out={tmp_path / 'c.md'}", f"--out={tmp_path / 'c.html'}"]
+    assert __main__.main([str(tmp_path), str(tmp_path), *out]) == 2
+    assert "--out ends with .md or .json" in capsys.readouterr().err
+    assert not (tmp_path / "c.md").exists()

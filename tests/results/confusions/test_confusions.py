@@ -1,0 +1,241 @@
+"""Confusions of hand-made predictions, against scikit-learn, and the command that tells them."""
+
+import dataclasses
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from results import RecordError, confusions, records
+from results.confusions.__main__ import main
+from results.records import files, predictions
+from results.records.schema import Dataset, Decision
+
+NAMES = ("cat", "dog", "eel")
+
+
+def of_task(record, task, labels, thresholds=None):
+    """The record as one of another task, with so many logits."""
+    data = Dataset("pets", "1.0.0", task, "train", "validation", "test")
+    model = dataclasses.replace(record.model, num_classes=labels)
+    return dataclasses.replace(
+        record, dataset=data, model=model, decision=thresholds and Decision(thresholds)
+    )
+
+
+@pytest.fixture(name="single", scope="module")
+def single_(make_record):
+    return of_task(make_record("single"), "single_label", 3)
+
+
+def single_arrays(label, predicted, confidence=None):
+    label = np.array(label, np.int32)
+    sure = np.full(len(label), 0.5) if confidence is None else confidence
+    arrays = {"label": label, "predicted": np.array(predicted, np.int32)}
+    return arrays | {"confidence": np.array(sure, np.float32), "index": np.arange(len(label)) + 10}
+
+
+def told(arrays, record, names=NAMES):
+    return confusions.of(predictions.of_arrays(arrays, record, names, "test"))
+
+
+def columns(found, *names):
+    return [
+        [np.nan if getattr(each, name) is None else getattr(each, name) for each in found.classes]
+        for name in names
+    ]
+
+
+CLASSES = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(pairs=CLASSES)
+def test_counts_of_classes_are_scikit_learns(single, pairs):
+    label, predicted = zip(*pairs, strict=True)
+    found = told(single_arrays(label, predicted), single)
+    expected = sk.confusion_matrix(label, predicted, labels=range(3))
+    np.testing.assert_array_equal(found.matrix.counts, expected)
+    expected = sk.precision_recall_fscore_support(
+        label, predicted, labels=range(3), zero_division=np.nan
+    )
+    shown = columns(found, "precision", "recall", "f1", "examples")
+    # scikit-learn's F1 of a class that never occurs is NaN too, as here.
+    np.testing.assert_allclose(shown, expected)
+    assert found.right / found.examples == pytest.approx(sk.accuracy_score(label, predicted))
+
+
+SURE = st.sampled_from([-2.0, -0.5, 0.0, 0.5, 2.0])  # few, so that there are ties
+THRESHOLDS = {"cat": 0.5, "dog": 0.3, "eel": 0.9}
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    examples=st.lists(
+        st.tuples(st.tuples(SURE, SURE, SURE), st.tuples(*[st.booleans()] * 3)), min_size=1
+    )
+)
+def test_counts_of_labels_are_scikit_learns(many, examples):
+    logits = np.array([each for each, _ in examples], np.float32)
+    targets = np.array([each for _, each in examples], np.float32)
+    found = told({"logits": logits, "targets": targets}, many)
+    confidence = 1 / (1 + np.exp(-logits.astype(float)))
+    decided = confidence >= np.array([*THRESHOLDS.values()])
+    counts = columns(
+        found, "true_negatives", "false_positives", "false_negatives", "true_positives"
+    )
+    expected = sk.multilabel_confusion_matrix(targets, decided).reshape(3, 4)
+    np.testing.assert_array_equal(np.transpose(counts), expected)
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(
+        targets, decided, zero_division=np.nan
+    )
+    np.testing.assert_allclose(columns(found, "precision", "recall", "f1"), [precision, recall, f1])
+    for each, positive, sure in zip(found.classes, targets.T, confidence.T, strict=True):
+        if positive.any():
+            expected = sk.average_precision_score(positive, sure)
+            assert each.average_precision == pytest.approx(expected)
+        else:
+            assert each.average_precision is None
+    assert found.right == sk.accuracy_score(targets, decided, normalize=False)
+    assert found.all_mistakes == np.sum(decided != targets)
+    assert sum(each.examples for each in found.reliability) == targets.size
+
+
+@pytest.fixture(name="many", scope="module")
+def many_(make_record):
+    return of_task(make_record("many"), "multi_label", 3, THRESHOLDS)
+
+
+def test_the_most_confident_mistakes_come_first_and_those_without_a_number_last(single):
+    label, predicted = [0, 0, 1, 2, 2, 1], [1, 0, 2, 0, 1, 0]
+    confidence = [0.6, 0.99, 0.9, np.nan, 0.7, 0.9]
+    found = told(single_arrays(label, predicted, confidence), single)
+    assert [each.index for each in found.mistakes] == [12, 15, 14, 10, 13]
+    first, *_, last = found.mistakes
+    assert (first.label, first.predicted) == ("dog", "eel")
+    assert first.confidence == pytest.approx(0.9)
+    assert last.confidence is None
+    assert found.calibration_error is None
+    assert found.pairs[0] == confusions.Pair("cat", "dog", 1)
+
+
+def test_the_most_frequent_confusions_come_first_and_right_answers_are_none(single):
+    found = told(single_arrays([0, 1, 1, 1, 2, 2], [0, 2, 2, 0, 2, 1]), single)
+    assert [(each.label, each.predicted, each.examples) for each in found.pairs] == [
+        ("dog", "eel", 2),
+        ("dog", "cat", 1),
+        ("eel", "dog", 1),
+    ]
+
+
+def test_a_label_is_missed_or_said_wrongly_as_surely_as_its_decision(many):
+    logits = np.log([[0.95, 0.2, 0.1], [0.4, 0.35, 0.8]]) - np.log(
+        [[0.05, 0.8, 0.9], [0.6, 0.65, 0.2]]
+    )
+    targets = np.array([[0, 1, 0], [0, 0, 0]])
+    found = told({"logits": logits, "targets": targets}, many)
+    assert [(each.index, each.label, each.predicted) for each in found.mistakes] == [
+        (0, "not cat", "cat"),
+        (0, "dog", "not dog"),
+        (1, "not dog", "dog"),  # 0.35 is above its threshold
+    ]
+    sure = [each.confidence for each in found.mistakes]
+    assert sure == pytest.approx([0.95, 0.8, 0.35])
+    assert (found.examples, found.right, found.matrix) == (2, 0, None)
+
+
+def test_a_binary_run_has_a_matrix_of_its_two_classes(make_record):
+    record = of_task(make_record("binary"), "binary", 1, {"dog": 0.5})
+    arrays = {
+        "logits": np.array([[1.0], [-1], [2], [-2]]),
+        "targets": np.array([[1], [1], [0], [0]]),
+    }
+    found = told(arrays, record, ("no dog", "dog"))
+    assert found.matrix == confusions.Matrix(("no dog", "dog"), ((1, 1), (1, 1)))
+    assert found.classes[0].name == "dog"
+    assert {(each.label, each.predicted) for each in found.mistakes} == {
+        ("no dog", "dog"),
+        ("dog", "no dog"),
+    }
+    nameless = told(arrays, record, ())
+    assert nameless.matrix.names == ("not dog", "dog")
+
+
+def test_of_many_classes_there_is_no_matrix_but_the_pairs(make_record):
+    record = of_task(make_record("wide"), "single_label", 1000)
+    label = np.arange(1000)
+    found = told(single_arrays(label, np.roll(label, 1)), record, ())
+    assert found.matrix is None
+    assert len(found.classes) == 1000
+    assert len(found.pairs) == 20
+    assert len(found.mistakes) == confusions.MOST_MISTAKES
+    assert found.mistakes[0].label == "class 0"
+
+
+@pytest.fixture
+def run_folder(single, tmp_path):
+    """A finished run that kept its predictions."""
+    records.write(single, tmp_path / "record.json")
+    (tmp_path / "class_names.json").write_text(json.dumps(["cat", "[red]dog", "eel"]))
+    arrays = single_arrays([0, 1, 2, 1], [0, 2, 2, 1])
+    files.write_arrays(tmp_path / "predictions" / "test.npz", arrays)
+    return tmp_path
+
+
+def test_the_command_prints_the_tables_and_writes_all_of_it(run_folder, capsys):
+    out = run_folder / "confusions.json"
+    assert main([str(run_folder), f"--out={out}"]) == 0
+    printed = capsys.readouterr().out
+    for text in ("3 of 4 examples right (75.00 %)", "[red]dog", "Confusion matrix", "Reliability"):
+        assert text in printed
+    written = json.loads(out.read_text())
+    assert written["matrix"]["counts"] == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
+    assert written["mistakes"][0] == {
+        "index": 11,
+        "label": "[red]dog",
+        "predicted": "eel",
+        "confidence": 0.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda path: path.unlink(), "no predictions/test.npz or predictions/validation.npz"),
+        (lambda path: path.write_bytes(path.read_bytes()[:200]), "damaged or half-written"),
+        (lambda path: path.write_bytes(b""), "damaged or half-written"),
+        (lambda path: zipfile.ZipFile(path, "w").close(), "no 'label'"),
+        (lambda path: np.savez(path, **single_arrays([0, 7], [0, 1])), "beyond the 3"),
+        (lambda path: np.savez(path, **single_arrays([0, 1], [0])), "same shape"),
+        (lambda path: np.savez(path, label=np.array([{}])), "damaged"),
+        (lambda path: (path.parents[1] / "record.json").unlink(), "There is no run in"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_status_2(run_folder, capsys, spoil, sentence):
+    spoil(run_folder / "predictions" / "test.npz")
+    assert main([str(run_folder)]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1
+
+
+def test_out_must_be_json_and_writable(run_folder, capsys):
+    assert main([str(run_folder), "--out=x.csv"]) == 2
+    assert "'x.csv'" in capsys.readouterr().err
+    assert main([str(run_folder), f"--out={run_folder}/record.json/x.json"]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_names_that_are_damaged_give_way_to_numbers(run_folder, single):
+    (run_folder / "class_names.json").write_text('["cat"')
+    assert predictions.read(run_folder, single).names == ("class 0", "class 1", "class 2")
+
+
+def test_predictions_of_another_task_are_refused(single, many):
+    arrays = single_arrays([0], [0])
+    with pytest.raises(RecordError, match="no 'logits'"):
+        predictions.of_arrays(arrays, many, NAMES, "test")
