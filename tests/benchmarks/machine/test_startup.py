@@ -8,9 +8,9 @@ import pytest
 
 _SCRIPT = """
 import os
-from benchmarks import commands
+from benchmarks.machine import startup
 print(os.getpid(), os.environ.get("GLIBC_TUNABLES"), flush=True)
-commands.restart_with_allocator()
+startup.restart_with_allocator()
 """
 
 
