@@ -15,9 +15,11 @@ import dataclasses
 from flax import nnx
 
 from models.classifier import Classifier
+from models.errors import ModelError
 from models.initializers import constant, normal
 from models.layers import Conv, Dropout, Linear, Sequential, flatten, relu
-from models.registry import ModelError, Paper, Reported, register
+from models.model_info import Paper, Reported
+from models.registry import register
 from models.windows import AdaptiveAveragePool, LocalResponseNorm, MaxPool
 
 
@@ -118,6 +120,7 @@ class AlexNet(Classifier):
 
 @register(
     "alexnet",
+    family="alexnet",
     paper=Paper(
         "One weird trick for parallelizing convolutional neural networks", "1404.5997", 2014
     ),
@@ -130,6 +133,7 @@ def alexnet(num_classes: int, dtype, rngs: nnx.Rngs, dropout: float = 0.5) -> Al
 
 @register(
     "alexnet_2012",
+    family="alexnet",
     paper=Paper("ImageNet Classification with Deep Convolutional Neural Networks", None, 2012),
     min_size=63,
     reported=Reported(0.593, 0.818, "the paper, one network, ten crops"),

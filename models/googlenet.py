@@ -14,8 +14,9 @@ from flax import nnx
 
 from models.classifier import Classifier
 from models.layers import Conv, ConvNorm, Dropout, Layer, Linear, Sequential, flatten, relu
+from models.model_info import Paper, Reported
 from models.normalization import imagenet_to_half
-from models.registry import Paper, Reported, register
+from models.registry import register
 from models.windows import (
     AdaptiveAveragePool,
     AveragePool,
@@ -180,6 +181,7 @@ class GoogLeNet(Classifier):
 
 @register(
     "googlenet",
+    family="googlenet",
     paper=_PAPER,
     min_size=15,
     reported=Reported(0.69778, 0.89530, "torchvision IMAGENET1K_V1"),
@@ -208,6 +210,7 @@ def googlenet(
 
 @register(
     "googlenet_paper",
+    family="googlenet",
     paper=_PAPER,
     min_size=31,
     reported=Reported(0.687, 0.889, "BVLC GoogLeNet (Caffe), centre crop"),

@@ -13,8 +13,9 @@ from flax import nnx
 from models.classifier import Classifier
 from models.initializers import normal
 from models.layers import ConvNorm, Dropout, Layer, Linear
+from models.model_info import Paper, Reported
 from models.normalization import imagenet_to_half
-from models.registry import Paper, Reported, register
+from models.registry import register
 from models.windows import AdaptiveAveragePool, AveragePool, MaxPool, global_average_pool
 
 _AVERAGE = AveragePool(3, 1, padding=1)
@@ -230,6 +231,7 @@ class InceptionV3(Classifier):
 
 @register(
     "inception_v3",
+    family="inception_v3",
     paper=Paper("Rethinking the Inception Architecture for Computer Vision", "1512.00567", 2015),
     min_size=75,
     input_size=299,

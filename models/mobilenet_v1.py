@@ -13,7 +13,8 @@ from flax import nnx
 from models.classifier import Classifier
 from models.initializers import he_normal_fan_out, normal
 from models.layers import BatchNorm, Conv, Dropout, Layer, Linear, Sequential, relu6
-from models.registry import Paper, Reported, register
+from models.model_info import Paper, Reported
+from models.registry import register
 from models.widths import check_width
 from models.windows import global_average_pool
 
@@ -137,6 +138,7 @@ class MobileNetV1(Classifier):
 
 @register(
     "mobilenet_v1",
+    family="mobilenet_v1",
     paper=Paper(
         "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
         "1704.04861",

@@ -18,7 +18,8 @@ from models.layers import (
     Sequential,
     relu6,
 )
-from models.registry import Paper, Reported, register
+from models.model_info import Paper, Reported
+from models.registry import register
 from models.widths import check_width, make_divisible
 from models.windows import global_average_pool
 
@@ -119,6 +120,7 @@ class MobileNetV2(Classifier):
 
 @register(
     "mobilenet_v2",
+    family="mobilenet_v2",
     paper=Paper("MobileNetV2: Inverted Residuals and Linear Bottlenecks", "1801.04381", 2018),
     min_size=32,
     reported=Reported(0.71878, 0.90286, "torchvision IMAGENET1K_V1"),

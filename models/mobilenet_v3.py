@@ -20,7 +20,8 @@ from models.layers import (
     Sequential,
     relu,
 )
-from models.registry import Paper, Reported, register
+from models.model_info import Paper, Reported
+from models.registry import register
 from models.widths import check_width, make_divisible
 from models.windows import global_average_pool
 
@@ -212,6 +213,7 @@ def _register(name: str, rows: tuple, hidden: int, *reported: Reported) -> None:
 
     register(
         name,
+        family="mobilenet_v3",
         paper=Paper("Searching for MobileNetV3", "1905.02244", 2019),
         min_size=32,
         reported=reported[0],

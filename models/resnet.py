@@ -12,7 +12,8 @@ from flax import nnx
 from models.classifier import Classifier
 from models.initializers import he_normal_fan_out, uniform
 from models.layers import BatchNorm, Conv, Layer, Linear, Sequential, relu
-from models.registry import Paper, Reported, register
+from models.model_info import Paper, Reported
+from models.registry import register
 from models.windows import MaxPool, global_average_pool
 
 _PAPER = Paper("Deep Residual Learning for Image Recognition", "1512.03385", 2015)
@@ -161,6 +162,7 @@ def _register(name: str, block, depths: tuple[int, int, int, int], *reported: Re
 
     register(
         name,
+        family="resnet",
         paper=_PAPER,
         min_size=32,
         reported=reported[0] if reported else None,

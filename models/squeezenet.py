@@ -14,7 +14,8 @@ from flax import nnx
 from models.classifier import Classifier
 from models.initializers import constant
 from models.layers import Conv, Dropout, Layer, Sequential, relu
-from models.registry import Paper, Reported, register
+from models.model_info import Paper, Reported
+from models.registry import register
 from models.windows import MaxPool, global_average_pool
 
 _PAPER = Paper(
@@ -115,7 +116,7 @@ def _register(name: str, version: str, bypass: bool, min_size: int, reported: Re
             rngs=rngs,
         )
 
-    register(name, paper=_PAPER, min_size=min_size, reported=reported)(build)
+    register(name, family="squeezenet", paper=_PAPER, min_size=min_size, reported=reported)(build)
 
 
 _SOURCE = "torchvision IMAGENET1K_V1"

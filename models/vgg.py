@@ -10,7 +10,8 @@ from flax import nnx
 
 from models.classifier import Classifier
 from models.layers import BatchNorm, Conv, Dropout, Linear, Sequential, flatten, relu
-from models.registry import Paper, Reported, register
+from models.model_info import Paper, Reported
+from models.registry import register
 from models.windows import AdaptiveAveragePool, MaxPool
 
 # The side of the features that the first dense layer reads.
@@ -81,7 +82,7 @@ def _register(depth: int, batch_norm: bool, reported: Reported) -> None:
         )
 
     name = f"vgg{depth}_bn" if batch_norm else f"vgg{depth}"
-    register(name, paper=_PAPER, min_size=32, reported=reported)(build)
+    register(name, family="vgg", paper=_PAPER, min_size=32, reported=reported)(build)
 
 
 _SOURCE = "torchvision IMAGENET1K_V1"
