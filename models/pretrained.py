@@ -7,18 +7,18 @@ and every parameter filled.
     python -m models.pretrained --model=resnet50 --weights=resnet50-0676ba61.pth --out=DIR
 """
 
-import argparse
 import pickle
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
 from flax import nnx
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from isobudget import command, plugins
 from models import torch_files
 from models.classifier import Classifier
 from models.errors import ModelError
@@ -186,23 +186,32 @@ def _torch_shape(path: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ..
     return (outputs, inputs, *window)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Reads a file of weights, checks it against a model and writes `OUT/weights.safetensors`; returns the status."""
-    parser = argparse.ArgumentParser(prog="python -m models.pretrained", description=main.__doc__)
-    parser.add_argument("--model", required=True, help="NAME[:option=value,...]")
-    parser.add_argument("--weights", required=True, type=Path, help=".pth or .safetensors")
-    parser.add_argument("--out", required=True, type=Path, help="the folder to write into")
-    flags = parser.parse_args(arguments)
+def define_flags() -> None:
+    """Defines the command's flags."""
+    flags.DEFINE_string(
+        "model", None, "The model whose weights these are: NAME[:option=value,...]."
+    )
+    flags.DEFINE_string("weights", None, "A .pth or .safetensors file of torchvision or timm.")
+    flags.DEFINE_string("out", None, "The folder to write weights.safetensors into.")
+    flags.mark_flags_as_required(("model", "weights", "out"))
+    plugins.define_flag()
+
+
+def main() -> None:
+    """Writes the weights of --weights, checked against --model, to `weights.safetensors` in the folder --out.
+
+    Raises:
+      ModelError: an unknown model, weights that cannot be read or do not fit it, or a folder that cannot be written.
+    """
+    model = load(flags.FLAGS.model, flags.FLAGS.weights)
+    path = Path(flags.FLAGS.out) / "weights.safetensors"
     try:
-        model = load(flags.model, flags.weights)
-        flags.out.mkdir(parents=True, exist_ok=True)
-        save(model, flags.out / "weights.safetensors")
-    except ModelError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"wrote {flags.out / 'weights.safetensors'}: {model.spec}")
-    return 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save(model, path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} cannot be written: {error}.") from error
+    print(f"wrote {path}: {model.spec}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main, define_flags)

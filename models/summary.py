@@ -7,25 +7,26 @@ or compiled, and a new model needs nothing but to be a `Classifier`.
     python -m models.summary mobilenet_v1:width=0.5 --image_size=160 --num_classes=10
 """
 
-import argparse
 import dataclasses
 import math
-import sys
 from collections.abc import Callable, Sequence
 
 import jax
+from absl import flags
 from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
 from jax.extend import core
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
+from isobudget import command, plugins
 from models.classifier import count_auxiliary_parameters, count_parameters
 from models.errors import ModelError
 from models.layers import BatchNorm, Conv, Layer, Linear, Mode
 from models.macs import equation_macs, trace
 from models.receptive_field import IMAGE, follow
 from models.registry import check_image_size, create_abstract, info
+from models.tables import print_table
 from models.windows import AdaptiveAveragePool, AveragePool, LocalResponseNorm, MaxPool
 
 _LAYERS = (Conv, Linear, BatchNorm, MaxPool, AveragePool, AdaptiveAveragePool, LocalResponseNorm)
@@ -98,7 +99,8 @@ def summarize(
     Raises:
       ModelError: an unknown model or option, or images too small for it.
     """
-    image_size = image_size or info(spec).input_size
+    if image_size is None:
+        image_size = info(spec).input_size
     check_image_size(spec, image_size)
     model = create_abstract(spec, num_classes, **options)
     parameters, auxiliary = count_parameters(model), count_auxiliary_parameters(model)
@@ -180,52 +182,97 @@ def _read(
     return tuple(layers), tuple(stages), total
 
 
-def _table(summary: ModelSummary) -> Table:
+def print_summary(summary: ModelSummary, console: Console | None = None) -> None:
+    """Prints a model's layers and stages.
+
+    Args:
+      summary: the model's.
+      console: where to; standard output if not given. A pipe gets every column as wide as its content.
+    """
+    console = console or Console()
     size, classes = summary.image_size, summary.num_classes
-    table = Table(title=f"{summary.spec} at {size}x{size}, {classes} classes")
-    for heading in ("layer", "kind"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("output", "parameters", "MACs", "receptive field"):
-        table.add_column(heading, justify="right", overflow="fold")
-    for layer in summary.layers:
-        table.add_row(
+    _print_line(console, f"{summary.spec} at {size}x{size}, {classes} classes")
+    print_table(
+        console,
+        text=("layer", "kind"),
+        numbers=("output", "parameters", "MACs", "receptive\nfield"),
+        rows=_layer_rows(summary),
+        totals=_total_rows(summary),
+    )
+    _print_line(console, "")
+    print_table(
+        console,
+        text=("stage",),
+        numbers=("output", "stride", "receptive\nfield"),
+        rows=_stage_rows(summary),
+    )
+
+
+def _layer_rows(summary: ModelSummary) -> list[tuple[str, ...]]:
+    return [
+        (
             layer.name,
             layer.kind,
             _by(layer.output_shape),
             f"{layer.parameters:,}" if layer.parameters else "",
             f"{layer.macs:,}" if layer.macs else "",
-            "all" if math.inf in layer.receptive_field else _by(layer.receptive_field),
+            _field(layer.receptive_field),
         )
-    table.add_section()
-    if summary.auxiliary_parameters:
-        table.add_row("auxiliary heads", "training", "", f"{summary.auxiliary_parameters:,}")
-    table.add_row("total", "", "", f"{summary.parameters:,}", f"{summary.macs:,}")
-    return table
+        for layer in summary.layers
+    ]
+
+
+def _total_rows(summary: ModelSummary) -> list[tuple[str, ...]]:
+    auxiliary, total = summary.auxiliary_parameters, summary.parameters
+    rows = [("total", "", "", f"{total:,}", f"{summary.macs:,}", "")]
+    if auxiliary:
+        rows.insert(0, ("auxiliary heads", "in training", "", f"{auxiliary:,}", "", ""))
+    return rows
+
+
+def _stage_rows(summary: ModelSummary) -> list[tuple[str, ...]]:
+    return [
+        (stage.name, _by(stage.output_shape), _by(stage.stride), _field(stage.receptive_field))
+        for stage in summary.stages
+    ]
+
+
+def _field(sizes: tuple[float, float]) -> str:
+    return "all" if math.inf in sizes else _by(sizes)
 
 
 def _by(sizes: Sequence[float]) -> str:
     return "x".join(f"{size:.0f}" for size in sizes)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints the table of the model that the command line names; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m models.summary", description=__doc__.split("\n")[0]
+def _print_line(console: Console, line: str) -> None:
+    console.print(Text(line), soft_wrap=True)
+
+
+def define_flags() -> None:
+    """Defines the command's flags."""
+    flags.DEFINE_integer(
+        "image_size",
+        None,
+        "Side of the images in pixels. Without it, the one at which the model's authors evaluate it.",
     )
-    parser.add_argument("model", help="NAME[:option=value,...]")
-    parser.add_argument("--image_size", type=int, help="side in pixels; the model's own if absent")
-    parser.add_argument("--num_classes", type=int, default=1000)
-    flags = parser.parse_args(arguments)
-    try:
-        summary = summarize(flags.model, flags.image_size, flags.num_classes)
-    except ModelError as error:
-        print(error, file=sys.stderr)
-        return 2
-    # A pipe has no width: let no column be cut.
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(_table(summary))
-    return 0
+    flags.DEFINE_integer("num_classes", 1000, "Number of classes.")
+    plugins.define_flag()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Prints the summary of the model that `arguments` name, at the flags' size and number of classes.
+
+    Raises:
+      ModelError: not one model, one that is unknown, or images too small for it.
+    """
+    if len(arguments) != 1:
+        raise ModelError(
+            f"a summary is of one model, such as resnet50, not of {len(arguments)}; see --help."
+        )
+    summary = summarize(arguments[0], flags.FLAGS.image_size, flags.FLAGS.num_classes)
+    print_summary(summary)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main, define_flags, takes_arguments=True)

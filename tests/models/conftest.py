@@ -68,6 +68,12 @@ def run(model: models.Classifier, function, *arguments):
 
 
 @pytest.fixture(scope="session")
+def data_dir(tmp_path_factory) -> str:
+    """Where `command_here` has commands look for datasets; those of models read none."""
+    return str(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
 def abstract():
     """`create_abstract` with 7 classes, once for all tests that change nothing in it."""
     return functools.cache(lambda name: models.create_abstract(name, 7))
