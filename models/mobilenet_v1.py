@@ -8,11 +8,15 @@ the activation is ReLU6 and a thinned layer has int(width * channels) channels, 
 (`mobilenetv1_100`).
 """
 
+from collections.abc import Mapping
+
+import jax
 from flax import nnx
+from jax.typing import DTypeLike
 
 from models.classifier import Classifier
 from models.initializers import he_normal_fan_out, normal
-from models.layers import BatchNorm, Conv, Dropout, Layer, Linear, Sequential, relu6
+from models.layers import BatchNorm, Conv, Dropout, Layer, Linear, Mode, Sequential, Stage, relu6
 from models.model_info import Paper, Reported
 from models.registry import register
 from models.widths import check_width
@@ -30,7 +34,9 @@ def _thinned(channels: int, width: float) -> int:
 class SeparableConv(Layer):
     """A depthwise 3x3 and a pointwise 1x1 convolution (figure 3, right)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, *, dtype, rngs: nnx.Rngs):
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, *, dtype: DTypeLike | None, rngs: nnx.Rngs
+    ):
         self.conv_dw = Conv(
             inputs,
             inputs,
@@ -54,7 +60,7 @@ class SeparableConv(Layer):
         )
         self.bn2 = BatchNorm(outputs, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x, mode):
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         x = relu6(self.bn1(self.conv_dw(x), mode))
         return relu6(self.bn2(self.conv_pw(x), mode))
 
@@ -62,7 +68,9 @@ class SeparableConv(Layer):
 class StandardConv(Layer):
     """The 3x3 convolution that a depthwise separable one stands for (figure 3, left)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, *, dtype, rngs: nnx.Rngs):
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, *, dtype: DTypeLike | None, rngs: nnx.Rngs
+    ):
         self.conv = Conv(
             inputs,
             outputs,
@@ -76,7 +84,7 @@ class StandardConv(Layer):
         )
         self.bn1 = BatchNorm(outputs, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x, mode):
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         return relu6(self.bn1(self.conv(x), mode))
 
 
@@ -92,7 +100,7 @@ class MobileNetV1(Classifier):
         *,
         depthwise: bool,
         dropout: float,
-        dtype,
+        dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
         check_width(width)
@@ -125,14 +133,14 @@ class MobileNetV1(Classifier):
             inputs, num_classes, kernel_init=normal(0.01), dtype=dtype, rngs=rngs
         )
 
-    def stages(self):
+    def stages(self) -> Mapping[str, Stage]:
         names = [f"blocks{index}" for index in range(len(_STAGES))]
         return {"stem": self._stem} | self.blocks.parts(names, range(1, len(_STAGES) + 1))
 
-    def _stem(self, x, mode):
+    def _stem(self, x: jax.Array, mode: Mode) -> jax.Array:
         return relu6(self.bn1(self.conv_stem(x), mode))
 
-    def classify(self, features, mode):
+    def classify(self, features: jax.Array, mode: Mode) -> jax.Array:
         return self.classifier(self.dropout(global_average_pool(features), mode))
 
 
@@ -152,7 +160,7 @@ class MobileNetV1(Classifier):
 )
 def mobilenet_v1(
     num_classes: int,
-    dtype,
+    dtype: DTypeLike | None,
     rngs: nnx.Rngs,
     width: float = 1.0,
     depthwise: bool = True,

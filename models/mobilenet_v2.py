@@ -5,19 +5,16 @@ Table 2, as torchvision has it: a 3x3 convolution, seventeen inverted residuals 
 thins every layer but, below 1, the last convolution (section 6.1); channels are rounded to multiples of 8.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+import jax
 from flax import nnx
+from jax.typing import DTypeLike
 
 from models.classifier import Classifier
 from models.initializers import he_normal, he_normal_fan_out, normal
-from models.layers import (
-    BatchNorm,
-    Conv,
-    Dropout,
-    Layer,
-    Linear,
-    Sequential,
-    relu6,
-)
+from models.layers import BatchNorm, Conv, Dropout, Layer, Linear, Mode, Sequential, Stage, relu6
 from models.model_info import Paper, Reported
 from models.registry import register
 from models.widths import check_width, make_divisible
@@ -35,8 +32,16 @@ _ROWS = (
 )
 
 
-def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, *, dtype, rngs) -> Conv:
-    """A convolution without bias, depthwise if it is 3x3 and keeps the number of channels."""
+def _conv(
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    stride: int = 1,
+    *,
+    dtype: DTypeLike | None,
+    rngs: nnx.Rngs,
+) -> Conv:
+    """Returns a convolution without bias, depthwise if it is 3x3 and keeps the number of channels."""
     depthwise = kernel > 1 and inputs == outputs
     return Conv(
         inputs,
@@ -52,20 +57,33 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, *, dtype, rng
     )
 
 
-def _conv_norm_relu(*args, dtype, rngs: nnx.Rngs) -> Sequential:
-    convolution = _conv(*args, dtype=dtype, rngs=rngs)
-    return Sequential(
-        convolution, BatchNorm(convolution.out_features, dtype=dtype, rngs=rngs), relu6
-    )
+def _conv_norm_relu(
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    stride: int = 1,
+    *,
+    dtype: DTypeLike | None,
+    rngs: nnx.Rngs,
+) -> Sequential:
+    convolution = _conv(inputs, outputs, kernel, stride, dtype=dtype, rngs=rngs)
+    return Sequential(convolution, BatchNorm(outputs, dtype=dtype, rngs=rngs), relu6)
 
 
 class InvertedResidual(Layer):
     """Expansion, depthwise convolution and linear projection (figure 3b); the input is added where shapes agree."""
 
     def __init__(
-        self, inputs: int, outputs: int, stride: int, expansion: int, *, dtype, rngs: nnx.Rngs
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        expansion: int,
+        *,
+        dtype: DTypeLike | None,
+        rngs: nnx.Rngs,
     ):
-        make = {"dtype": dtype, "rngs": rngs}
+        make: dict[str, Any] = {"dtype": dtype, "rngs": rngs}
         hidden = inputs * expansion
         self.residual = stride == 1 and inputs == outputs
         layers = [_conv_norm_relu(inputs, hidden, 1, **make)] if expansion > 1 else []
@@ -76,7 +94,7 @@ class InvertedResidual(Layer):
             BatchNorm(outputs, **make),
         )
 
-    def __call__(self, x, mode):
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         out = self.conv(x, mode)
         return x + out if self.residual else out
 
@@ -86,11 +104,19 @@ class MobileNetV2(Classifier):
 
     head = "classifier.1"
 
-    def __init__(self, width: float, num_classes: int, *, dropout: float, dtype, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        width: float,
+        num_classes: int,
+        *,
+        dropout: float,
+        dtype: DTypeLike | None,
+        rngs: nnx.Rngs,
+    ):
         check_width(width)
-        make = {"dtype": dtype, "rngs": rngs}
+        make: dict[str, Any] = {"dtype": dtype, "rngs": rngs}
         inputs = make_divisible(32 * width)
-        layers = [_conv_norm_relu(3, inputs, 3, 2, **make)]
+        layers: list[Layer] = [_conv_norm_relu(3, inputs, 3, 2, **make)]
         ends = [1]
         for expansion, channels, repeats, stride in _ROWS:
             outputs = make_divisible(channels * width)
@@ -110,11 +136,11 @@ class MobileNetV2(Classifier):
             Dropout(dropout), Linear(last, num_classes, kernel_init=normal(0.01), **make)
         )
 
-    def stages(self):
+    def stages(self) -> Mapping[str, Stage]:
         names = ["stem", *(f"bottleneck{index + 1}" for index in range(len(_ROWS))), "last"]
         return self.features.parts(names, self.stage_ends)
 
-    def classify(self, features, mode):
+    def classify(self, features: jax.Array, mode: Mode) -> jax.Array:
         return self.classifier(global_average_pool(features), mode)
 
 
@@ -127,6 +153,10 @@ class MobileNetV2(Classifier):
     also_reported=(Reported(0.72154, 0.90822, "torchvision IMAGENET1K_V2", resize_size=232),),
 )
 def mobilenet_v2(
-    num_classes: int, dtype, rngs: nnx.Rngs, width: float = 1.0, dropout: float = 0.2
+    num_classes: int,
+    dtype: DTypeLike | None,
+    rngs: nnx.Rngs,
+    width: float = 1.0,
+    dropout: float = 0.2,
 ) -> MobileNetV2:
     return MobileNetV2(width, num_classes, dropout=dropout, dtype=dtype, rngs=rngs)

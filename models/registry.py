@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flax import nnx
+from jax.typing import DTypeLike
 
 from models.classifier import Classifier, check_num_classes, too_small
 from models.errors import ModelError
@@ -61,7 +62,7 @@ def info(spec: str) -> ModelInfo:
     """Returns what is known of the model that `spec` names.
 
     Raises:
-      ModelError: no model of this name, or no such option.
+      ModelError: no model of this name, no such option, or a value of another type.
     """
     return _MODELS[parse(spec)[0]]
 
@@ -93,7 +94,7 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
 
 
 def label(name: str, options: dict[str, Any]) -> str:
-    """Returns the spec `name:option=value,...`, its options sorted, without those that are at their default."""
+    """Returns the spec `name:option=value,...` with the options that differ from their defaults, sorted."""
     defaults = _MODELS[name].options
     changed = sorted((key, value) for key, value in options.items() if value != defaults[key])
     listed = ",".join(f"{key}={_text(value)}" for key, value in changed)
@@ -105,20 +106,20 @@ def create(
     num_classes: int = 1000,
     *,
     rngs: nnx.Rngs | None = None,
-    dtype=None,
-    **options,
+    dtype: DTypeLike | None = None,
+    **options: Any,
 ) -> Classifier:
-    """Makes a model with freshly initialised parameters; no forward pass is run.
+    """Returns a model with freshly initialized parameters; no forward pass is run.
 
     Args:
       spec: `name` or `name:option=value,...`.
       num_classes: the number of logits.
-      rngs: the randomness of initialisation, stream `params`; seed 0 if not given.
-      dtype: the compute dtype (`jnp.bfloat16`); parameters, batch statistics and logits stay float32.
+      rngs: the randomness of initialization, stream `params`; that of seed 0 if not given.
+      dtype: the compute dtype, such as `jnp.bfloat16`; parameters, batch statistics and logits stay float32.
       **options: the model's options, over those in `spec`.
 
     Raises:
-      ModelError: an unknown model or option, or a value it cannot take.
+      ModelError: an unknown model or option, or a value that the model cannot take.
     """
     name, listed = parse(spec)
     chosen = listed | options
@@ -140,8 +141,10 @@ def create(
     return model
 
 
-def create_abstract(spec: str, num_classes: int = 1000, *, dtype=None, **options) -> Classifier:
-    """Makes a model whose variables have shapes and no values: for counting, and as a target to restore into."""
+def create_abstract(
+    spec: str, num_classes: int = 1000, *, dtype: DTypeLike | None = None, **options: Any
+) -> Classifier:
+    """Returns a model whose variables have shapes but no values: to count with, or to restore weights into."""
     with shapes_only():
         return create(spec, num_classes, dtype=dtype, **options)
 

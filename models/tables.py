@@ -1,6 +1,7 @@
 """Tables on the terminal in which text folds where the space is short, and numbers are always whole."""
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -46,7 +47,7 @@ def print_table(
         width=sum(widths) + gaps,
     )
     for index, (heading, width) in enumerate(zip(headings, widths, strict=True)):
-        justify = "left" if index < len(text) else "right"
+        justify: Literal["left", "right"] = "left" if index < len(text) else "right"
         table.add_column(heading, justify=justify, width=width, overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))

@@ -27,5 +27,5 @@ def test_logits_are_those_recorded_from_torchvision(name, seeded):
     images = seeded.images(1, recorded["image_size"])
     logits = np.asarray(seeded.run(model, lambda model, images: model(images), images))
     expected = np.array(list(recorded["logits"].values()))
-    found = logits[0, list(map(int, recorded["logits"]))]
-    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+    ours = logits[0, list(map(int, recorded["logits"]))]
+    assert np.abs(ours - expected).max() <= 1e-4 * np.abs(expected).max()

@@ -223,8 +223,8 @@ def test_a_checkpoint_with_the_state_dict_inside_is_read(tensors, tmp_path):
         + pickle.SETITEMS + pickle.STOP
     )  # fmt: skip
     (tmp_path / "checkpoint.pth").write_bytes(archive(wrapped, data__0=data))
-    found = torch_files.read(tmp_path / "checkpoint.pth")
-    np.testing.assert_array_equal(found["w"], inside["w"])
+    read = torch_files.read(tmp_path / "checkpoint.pth")
+    np.testing.assert_array_equal(read["w"], inside["w"])
 
 
 def test_the_command_writes_weights_that_load(model, command_here, tmp_path):

@@ -164,7 +164,7 @@ def test_an_option_that_cannot_be_written_in_a_spec_is_refused(build, message):
         ({"published_options": {"depth": 3}}, "set 'depth', which is no option of it"),
         ({"inputsize": 32}, "an unknown fact 'inputsize': did you mean input_size?"),
         ({"options": {}}, "an unknown fact 'options': "),
-        ({"colour": 1}, "an unknown fact 'colour': known are family, paper, min_size"),
+        ({"wheels": 1}, "an unknown fact 'wheels': known are family, paper, min_size"),
     ],
 )  # fmt: skip
 def test_a_fact_that_no_model_can_have_is_refused(facts, message):

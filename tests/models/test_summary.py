@@ -12,8 +12,8 @@ from rich.console import Console
 import models
 from isobudget import plugins
 from models import registry
-from models.layers import Conv, Mode
-from models.summary import _Marked, print_summary, stage_strides, summarize
+from models.layers import Conv, Linear, Mode
+from models.summary import _Marked, print_summary, summarize
 
 # Of the last stage: Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks", Distill
 # 2019, table 1 (AlexNet v2, VGG-16, ResNet v1, Inception v3 and MobileNet v1).
@@ -68,8 +68,8 @@ def test_squeeze_and_excite_sees_the_whole_image_and_keeps_the_stride(summary_of
     assert stages["blocks3"].stride == (8, 8)
 
 
-def test_strides_of_stages():
-    assert stage_strides("resnet50") == {
+def test_strides_of_stages(summary_of):
+    assert {stage.name: stage.stride for stage in summary_of("resnet50").stages} == {
         "stem": (4, 4), "layer1": (4, 4), "layer2": (8, 8), "layer3": (16, 16), "layer4": (32, 32),
     }  # fmt: skip
 
@@ -187,3 +187,28 @@ def test_a_layer_runs_the_same_when_it_is_marked():
     conv = Conv(3, 4, 3, rngs=nnx.Rngs(0))
     x = jnp.ones((1, 5, 5, 3))
     assert (_Marked(conv, "conv")(x, Mode()) == conv(x)).all()
+
+
+def test_stages_without_height_and_width_have_no_stride(monkeypatch):
+    class Tokens(models.Classifier):
+        """Two stages, of which the second puts out [batch, tokens, channels]."""
+
+        def __init__(self, num_classes: int, rngs: nnx.Rngs):
+            self.conv = Conv(3, 4, 4, strides=4, rngs=rngs)
+            self.fc = Linear(4, num_classes, rngs=rngs)
+
+        def stages(self):
+            return {"patches": self.conv, "tokens": lambda x, mode: x.reshape(len(x), -1, 4)}
+
+        def classify(self, features, mode):
+            return self.fc(features.mean(1))
+
+    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
+    paper = models.Paper("A network for tests", None, 2020)
+    models.register("tokens", family="tokens", paper=paper, min_size=8)(
+        lambda num_classes, dtype, rngs: Tokens(num_classes, rngs)
+    )
+    patches, tokens = summarize("tokens", 32).stages
+    assert (patches.output_shape, patches.stride) == ((8, 8, 4), (4, 4))
+    assert (tokens.output_shape, tokens.stride) == ((64, 4), None)
+    assert re.search(r"^tokens +64x4 +all *$", printed(summarize("tokens", 32), None), re.MULTILINE)
