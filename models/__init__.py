@@ -2,9 +2,9 @@
 
 `create` makes a model by name, `names` lists them, `info` tells what is known of one.
 
-A network of your own is a `Classifier`, made of the layers in `models.layers` and `models.windows` or of any Flax NNX
-modules. `register` it in a module of your own and it is a model like those here, wherever that module is imported
-(`--plugins`).
+A network of your own is a `Classifier`, made of the layers in `models.layers` and `models.windows` or of other Flax NNX
+modules; its head is a `models.layers.Linear` or `Conv`, which can be replaced for another number of classes. `register`
+it in a module of your own, and wherever that module is imported (`--plugins`) it is a model like those here.
 """
 
 from models import (  # noqa: F401 (they register)

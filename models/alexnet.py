@@ -80,7 +80,7 @@ class AlexNet(Classifier):
         if paper_initialization:
             plain = {"kernel_init": normal(0.01)}
             biased = plain | {"bias_init": constant(1.0)}
-        layers: list[Callable] = []
+        layers: list[Callable[..., jax.Array]] = []
         ends, channels = [], 3
         for layer in convolutions:
             layers.append(
@@ -135,6 +135,7 @@ class AlexNet(Classifier):
 def alexnet(
     num_classes: int, dtype: DTypeLike | None, rngs: nnx.Rngs, dropout: float = 0.5
 ) -> AlexNet:
+    """Returns the network of 2014; `dropout` is the rate before each hidden dense layer."""
     return AlexNet(_ONE_TOWER, num_classes, dropout=dropout, dtype=dtype, rngs=rngs)
 
 
@@ -148,6 +149,11 @@ def alexnet(
 def alexnet_2012(
     num_classes: int, dtype: DTypeLike | None, rngs: nnx.Rngs, groups: int = 2, dropout: float = 0.5
 ) -> AlexNet:
+    """Returns the network of 2012. With `groups=1` all convolutions see all channels, as on a single GPU.
+
+    Raises:
+      ModelError: another number of groups than 1 or 2.
+    """
     if groups not in (1, 2):
         raise ModelError(f"alexnet_2012 has 1 or 2 groups, not {groups}.")
     return AlexNet(

@@ -26,8 +26,8 @@ class HeadedLayer(Layer):
 class Classifier(HeadedLayer):
     """What every architecture is: named stages from images to features, then a classifier to logits.
 
-    A network defines `stages` and `classify`, and `head` where its last layer is not `fc`. The other attributes but
-    `auxiliary_weight` are set by `models.create`.
+    A network defines `stages` and `classify`, and `head` where its last layer is not `fc`. `models.create` sets the
+    other attributes, except `auxiliary_weight`.
 
     Attributes:
       head: the dotted attribute path of the layer that makes the logits, as in torchvision's state dict. Another number
@@ -133,14 +133,20 @@ def replace_head(model: Classifier, num_classes: int, rngs: nnx.Rngs) -> Classif
       rngs: the randomness of initialization, stream `params`.
 
     Raises:
-      ModelError: a number of classes below 1.
+      ModelError: a number of classes below 1, or a head that is no `models.layers.Linear` or `Conv`.
     """
     check_num_classes(num_classes)
     layers: tuple[HeadedLayer, ...] = (model, *model.auxiliary_heads().values())
     for layer in layers:
         *path, last = layer.head.split(".")
         parent = functools.reduce(getattr, path, layer)
-        setattr(parent, last, getattr(parent, last).resized(num_classes, rngs))
+        old = getattr(parent, last)
+        if not hasattr(old, "resized"):
+            raise ModelError(
+                f"the head {layer.head!r} of {model.spec} is a {type(old).__module__}.{type(old).__name__}, which"
+                " cannot be replaced; make it a models.layers.Linear or Conv."
+            )
+        setattr(parent, last, old.resized(num_classes, rngs))
     model.num_classes = num_classes
     return model
 

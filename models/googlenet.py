@@ -67,8 +67,8 @@ class ConvRelu(Layer):
         outputs: int,
         kernel: int,
         *,
-        strides=1,
-        padding=0,
+        strides: int = 1,
+        padding: int = 0,
         dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
@@ -238,6 +238,7 @@ def googlenet(
     dropout: float = 0.2,
     auxiliary_dropout: float = 0.7,
 ) -> GoogLeNet:
+    """Returns torchvision's GoogLeNet; `transform_input` is for its weights (`normalization.imagenet_to_half`)."""
     return GoogLeNet(
         num_classes,
         as_paper=False,
@@ -265,6 +266,7 @@ def googlenet_paper(
     dropout: float = 0.4,
     auxiliary_dropout: float = 0.7,
 ) -> GoogLeNet:
+    """Returns the paper's GoogLeNet."""
     return GoogLeNet(
         num_classes,
         as_paper=True,

@@ -257,6 +257,7 @@ def inception_v3(
     transform_input: bool = False,
     dropout: float = 0.5,
 ) -> InceptionV3:
+    """Returns Inception v3; `transform_input` is for torchvision's weights (`normalization.imagenet_to_half`)."""
     return InceptionV3(
         num_classes,
         auxiliary=auxiliary,

@@ -47,7 +47,7 @@ class Sequential(Layer):
     An entry is a `Layer` or a function of x alone.
     """
 
-    def __init__(self, *layers: Callable, **named: Callable):
+    def __init__(self, *layers: Callable[..., jax.Array], **named: Callable[..., jax.Array]):
         entries = {str(index): layer for index, layer in enumerate(layers)} | named
         self.names = tuple(entries)
         for name, layer in entries.items():
@@ -113,7 +113,7 @@ class Conv(nnx.Conv, Layer):
     def resized(self, out_features: int, rngs: nnx.Rngs) -> "Conv":
         """Returns a new layer like this one, freshly initialized, with other output channels."""
         kernel_init, bias_init = self.initializers
-        # `nnx.Conv` declares more than what `__init__` above hands to it.
+        # `nnx.Conv` declares wider types than those that `__init__` gives it.
         (height, _), (width, _) = cast(tuple[tuple[int, int], tuple[int, int]], self.padding)
         return Conv(
             self.in_features,
@@ -222,7 +222,7 @@ class BatchNorm(Layer):
             mean = jnp.mean(wide, axes)
             # E[x^2] - E[x]^2 takes one pass over x; rounding may bring it below 0.
             var = jnp.maximum(0.0, jnp.mean(lax.square(wide), axes) - lax.square(mean))
-            # `self.mean[...] = ...` asks a tracer for its sharding, which takes time with the square of the depth.
+            # `self.mean[...] = ...` asks a tracer for its sharding, in time quadratic in the depth.
             self.mean.set_value(self._running(self.mean[...], mean))
             self.var.set_value(self._running(self.var[...], var))
         else:

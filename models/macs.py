@@ -129,7 +129,7 @@ def trace(
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
     images = jax.ShapeDtypeStruct((1, *_sides(image_size), 3), jnp.float32)
 
-    def forward(state: nnx.State, images: jax.Array) -> Any:
+    def forward(state: Any, images: jax.Array) -> Any:
         model = nnx.merge(graph, state, copy=True)
         if not train:
             return model(images)

@@ -2,8 +2,8 @@
 2017, arXiv:1704.04861.
 
 Table 1: a 3x3 convolution, then thirteen depthwise separable ones (a depthwise 3x3 and a pointwise 1x1, each followed
-by batch norm and ReLU), global average pooling and one dense layer. The width multiplier (section 3.3) thins every
-layer alike; `depthwise=false` has a standard 3x3 convolution for each separable one (table 4). As in the authors' code,
+by batch norm and ReLU), global average pooling and one dense layer. The width multiplier (section 3.3) thins all layers
+alike; `depthwise=false` replaces each separable convolution by a standard 3x3 one (table 4). As in the authors' code,
 the activation is ReLU6 and a thinned layer has int(width * channels) channels, at least 8. Attribute names are timm's
 (`mobilenetv1_100`).
 """
@@ -22,7 +22,7 @@ from models.registry import register
 from models.widths import check_width
 from models.windows import global_average_pool
 
-# Channels of each depthwise separable convolution; where a stage but the first begins, its first one has stride 2.
+# Channels of each depthwise separable convolution. The first one of each stage has stride 2, except in the first stage.
 _STAGES = ((64,), (128, 128), (256, 256), (512,) * 6, (1024, 1024))
 _MIN_CHANNELS = 8
 
@@ -66,7 +66,7 @@ class SeparableConv(Layer):
 
 
 class StandardConv(Layer):
-    """The 3x3 convolution that a depthwise separable one stands for (figure 3, left)."""
+    """The 3x3 convolution that a depthwise separable one replaces (figure 3, left)."""
 
     def __init__(
         self, inputs: int, outputs: int, stride: int, *, dtype: DTypeLike | None, rngs: nnx.Rngs
@@ -166,6 +166,7 @@ def mobilenet_v1(
     depthwise: bool = True,
     dropout: float = 0.001,
 ) -> MobileNetV1:
+    """Returns MobileNet v1 thinned to `width`; with `depthwise=false`, of standard convolutions."""
     return MobileNetV1(
         width, num_classes, depthwise=depthwise, dropout=dropout, dtype=dtype, rngs=rngs
     )

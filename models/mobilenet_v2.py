@@ -2,7 +2,7 @@
 
 Table 2, as torchvision has it: a 3x3 convolution, seventeen inverted residuals (a 1x1 expansion, a depthwise 3x3, and a
 1x1 projection without activation), a 1x1 convolution, global average pooling and one dense layer. The width multiplier
-thins every layer but, below 1, the last convolution (section 6.1); channels are rounded to multiples of 8.
+scales all layers, except the last convolution if it is below 1 (section 6.1); channels are rounded to multiples of 8.
 """
 
 from collections.abc import Mapping
@@ -159,4 +159,5 @@ def mobilenet_v2(
     width: float = 1.0,
     dropout: float = 0.2,
 ) -> MobileNetV2:
+    """Returns MobileNet v2 thinned, or widened, to `width`."""
     return MobileNetV2(width, num_classes, dropout=dropout, dtype=dtype, rngs=rngs)

@@ -2,8 +2,8 @@
 
 Tables 1 (large) and 2 (small), as torchvision has them: a 3x3 convolution, inverted residuals with ReLU or h-swish,
 some with squeeze-and-excite (section 5.3: hard sigmoid, a quarter of the expanded channels), a 1x1 convolution, global
-average pooling and two dense layers. The width multiplier thins every layer, the hidden dense one too; channels are
-rounded to multiples of 8. Batch norm has momentum 0.99 and the authors' epsilon, 0.001 (timm's weights want 1e-5).
+average pooling and two dense layers. The width multiplier scales all layers, the hidden dense one included; channels
+are rounded to multiples of 8. Batch norm has momentum 0.99 and the authors' epsilon, 0.001 (1e-5 for timm's weights).
 """
 
 from collections.abc import Callable, Mapping
@@ -138,7 +138,7 @@ class InvertedResidual(Layer):
 
 
 class MobileNetV3(Classifier):
-    """MobileNet v3 of any width; stages stem, blocks1, ... (one begins with each stride of 2) and last."""
+    """MobileNet v3 of any width; stages stem, blocks1, ... (a new one begins at each stride of 2) and last."""
 
     head = "classifier.3"
 

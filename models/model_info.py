@@ -40,7 +40,7 @@ class Reported:
 
     Attributes:
       top1: the share of images whose most likely class is right.
-      top5: the share of images whose class is among the five most likely; None if nobody said.
+      top5: the share of images whose class is among the five most likely; None if it was not reported.
       source: who reported it, and for which weights.
       resize_size: the shorter side in pixels that these weights expect, where it differs from the model's.
     """

@@ -159,7 +159,7 @@ def assign(model: Classifier, tensors: Mapping[str, np.ndarray], source: str = "
         variable.set_value(jnp.asarray(np.array(_from_torch(path, value), order="C")))
 
 
-def _variables(model: nnx.Module) -> list[tuple[tuple[str, ...], nnx.Variable]]:
+def _variables(model: nnx.Module) -> list[tuple[tuple[str, ...], nnx.Variable[Any]]]:
     return [
         (tuple(map(str, path)), node)
         for path, node in nnx.iter_graph(model)

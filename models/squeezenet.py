@@ -79,7 +79,7 @@ class SqueezeNet(Classifier):
     ):
         kernel, channels = _STEMS[version]
         pool = MaxPool(3, 2, ceil_mode=True)
-        layers: list[Callable] = [
+        layers: list[Callable[..., jax.Array]] = [
             Conv(3, channels, kernel, strides=2, dtype=dtype, rngs=rngs),
             relu,
             pool,
@@ -98,8 +98,8 @@ class SqueezeNet(Classifier):
             channels = 2 * expanded
         self.features = Sequential(*layers)
         self.stage_ends = tuple(ends)
-        # A ReLU follows the logits: a class that starts below 0 gets no gradient and may never be learned, as happens
-        # within a few hundred steps from the authors' N(0, 0.01) and bias 0.
+        # A ReLU follows the logits, so a class whose logits are below 0 gets no gradient and may never be learned. With
+        # the authors' N(0, 0.01) and bias 0 that happens within a few hundred steps.
         bias = constant(1.0 if final_relu else 0.0)
         logits = Conv(channels, num_classes, 1, bias_init=bias, dtype=dtype, rngs=rngs)
         self.classifier = Sequential(

@@ -185,7 +185,7 @@ def _read(
             continue
         event, _, name = equation.params["name"].partition(":")
         shape = shape_of(equation.outvars[0])[1:]
-        field = field or WHOLE  # what sees nothing of the image has no receptive field to tell
+        field = field or WHOLE  # if it does not depend on the image
         if event == _STAGE:
             stages.append(StageSummary(name, shape, field.strides, field.size))
         elif event == _BEGIN:

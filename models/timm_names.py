@@ -34,7 +34,7 @@ def to_torchvision(
     elif model == "mobilenet_v2" and "conv_stem.weight" in tensors:
         names = _mobilenet_v2(tensors)
     elif model.startswith("mobilenet_v3") and "conv_stem.weight" in tensors:
-        # timm trained at PyTorch's default, torchvision at the authors' value.
+        # timm trained with PyTorch's default, torchvision with the authors' value.
         names, options = _mobilenet_v3(tensors), {"epsilon": 1e-5}
     else:
         return dict(tensors), options

@@ -123,7 +123,7 @@ class _Unpickler(pickle.Unpickler):
             return _DTYPES[name]
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which a state dict never needs")
 
-    def persistent_load(self, reference: tuple) -> _Storage:
+    def persistent_load(self, reference: tuple[Any, ...]) -> _Storage:
         kind, dtype, key, _, size = reference[:5]
         if kind != "storage" or not isinstance(dtype, np.dtype):
             raise pickle.UnpicklingError("it refers to something that is no storage")

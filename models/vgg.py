@@ -43,7 +43,7 @@ class VGG(Classifier):
         dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
-        layers: list[Callable] = []
+        layers: list[Callable[..., jax.Array]] = []
         ends, channels = [], 3
         for features, repeats in zip(_CHANNELS, _DEPTHS[depth], strict=True):
             for _ in range(repeats):
@@ -74,7 +74,7 @@ class VGG(Classifier):
     def classify(self, features: jax.Array, mode: Mode) -> jax.Array:
         if features.shape[1:3] != (1, 1):
             return self.classifier(flatten(self.avgpool(features)), mode)
-        # At 32x32 pixels one pixel is left, which the pool would only repeat.
+        # Of 32x32 pixels one is left here, which the pool would only repeat.
         first = getattr(self.classifier, "0")
         hidden = first.on_repeated(features[:, 0, 0], repeats=_POOLED**2)
         return self.classifier.run(1, None, hidden, mode)

@@ -133,7 +133,13 @@ def _pad(x: jax.Array, axis: int, low: int, high: int, value: float) -> jax.Arra
     return lax.pad(x, jnp.array(value, x.dtype), pads)
 
 
-def _slide(x: jax.Array, axis: int, window: int, stride: int, combine: Callable) -> jax.Array:
+def _slide(
+    x: jax.Array,
+    axis: int,
+    window: int,
+    stride: int,
+    combine: Callable[[jax.Array, jax.Array], jax.Array],
+) -> jax.Array:
     out = (x.shape[axis] - window) // stride + 1
     stop = (out - 1) * stride + 1
     shifted = (lax.slice_in_dim(x, offset, offset + stop, stride, axis) for offset in range(window))

@@ -9,7 +9,7 @@ import pytest
 import models
 
 GOLDEN = json.loads(Path(__file__).with_name("golden_logits.json").read_text())
-# Of a kind that another one here is of, too; all are compared with PyTorch itself by the parity tests.
+# Others here are of the same kind; the parity tests compare every model with PyTorch itself.
 _SLOW = {
     *("resnet34", "resnet101", "resnet152", "vgg11", "vgg13", "vgg19"),
     *("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn", "mobilenet_v3_small", "resnet18"),

@@ -1,4 +1,4 @@
-"""A model of one's own is registered as those here are, and what cannot be one is refused in one sentence."""
+"""A network of one's own is registered like those here; what cannot be a model is refused in one sentence."""
 
 import re
 
@@ -169,6 +169,17 @@ def test_an_option_that_cannot_be_written_in_a_spec_is_refused(build, message):
 )  # fmt: skip
 def test_a_fact_that_no_model_can_have_is_refused(facts, message):
     refused(message, **facts)
+
+
+def test_a_head_that_cannot_be_replaced_is_told_in_one_sentence():
+    def build(num_classes, dtype, rngs):
+        model = Net(4, num_classes, dtype=dtype, rngs=rngs)
+        model.fc = nnx.Linear(4, num_classes, rngs=rngs)
+        return model
+
+    register(build=build)
+    with pytest.raises(models.ModelError, match=r"^the head 'fc' of net is a flax\..*\.$"):
+        models.replace_head(models.create("net", 3), 5, nnx.Rngs(0))
 
 
 def test_a_model_that_is_no_classifier_is_refused_when_it_is_made():
