@@ -1,6 +1,10 @@
 """Architectures: batches of images to logits.
 
 `create` makes a model by name, `names` lists them, `info` tells what is known of one.
+
+A network of your own is a `Classifier`, made of the layers in `models.layers` and `models.windows` or of other Flax NNX
+modules; its head is a `models.layers.Linear` or `Conv`, which can be replaced for another number of classes. `register`
+it in a module of your own, and wherever that module is imported (`--plugins`) it is a model like those here.
 """
 
 from models import (  # noqa: F401 (they register)
@@ -24,8 +28,8 @@ from models.classifier import (
 from models.errors import ModelError
 from models.layers import Mode
 from models.macs import count_activations, count_macs, count_train_macs, variable_paths
+from models.model_info import ModelInfo, Paper, Reported
 from models.registry import (
-    ModelInfo,
     check_image_size,
     create,
     create_abstract,
@@ -33,6 +37,7 @@ from models.registry import (
     label,
     names,
     parse,
+    register,
 )
 from models.stages import auxiliary_paths, head_path, head_paths, stage_variables
 
@@ -41,6 +46,8 @@ __all__ = [
     "Mode",
     "ModelError",
     "ModelInfo",
+    "Paper",
+    "Reported",
     "auxiliary_paths",
     "check_image_size",
     "count_activations",
@@ -57,6 +64,7 @@ __all__ = [
     "label",
     "names",
     "parse",
+    "register",
     "replace_head",
     "stage_variables",
     "variable_paths",

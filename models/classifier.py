@@ -1,57 +1,66 @@
-"""What every model of the suite is: a `Classifier`, and what can be asked of any."""
+"""What every model of the suite is: a `Classifier`, and what can be asked of each."""
 
 import functools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
+from jax.typing import DTypeLike
 
 from models.errors import ModelError
-from models.layers import Layer, Mode
+from models.layers import Layer, Mode, Stage
 from models.windows import widened
 
 
-class Classifier(Layer):
-    """What every architecture is: named stages from images to features, then a classifier to logits.
-
-    A family gives `stages` and `classify`, and says in `head` where its last layer is: a dotted attribute path, as in
-    torchvision's state dict.
+class HeadedLayer(Layer):
+    """A layer whose output is logits.
 
     Attributes:
-      head: the path of the layer that makes the logits, which another number of classes replaces; auxiliary heads have
-        such a path too.
+      head: the dotted attribute path of the layer that makes the logits, which another number of classes replaces.
+    """
+
+    head: str = "fc"
+
+
+class Classifier(HeadedLayer):
+    """What every architecture is: named stages from images to features, then a classifier to logits.
+
+    A network defines `stages` and `classify`, and `head` where its last layer is not `fc`. `models.create` sets the
+    other attributes, except `auxiliary_weight`.
+
+    Attributes:
+      head: the dotted attribute path of the layer that makes the logits, as in torchvision's state dict. Another number
+        of classes replaces it.
       auxiliary_weight: what the paper multiplies each auxiliary loss by.
       spec: the name and options it was made by.
       num_classes: the number of logits.
       min_size: the smallest image side, in pixels, that it accepts.
-      dtype: the compute dtype; None computes in the dtype of the images.
+      dtype: the compute dtype; None is that of the images.
     """
 
-    head: str = "fc"
     auxiliary_weight: float = 0.0
     spec: str = "this model"
     num_classes: int = 0
     min_size: int = 1
-    dtype: jnp.dtype | None = None
+    dtype: DTypeLike | None = None
 
-    def stages(self) -> Mapping[str, Callable[[jax.Array, Mode], jax.Array]]:
-        """Returns, in order, each stage's function of (x, mode) by the stage's name."""
+    def stages(self) -> Mapping[str, Stage]:
+        """Returns the functions of (x, mode) that make up the backbone, in order, by the stage's name."""
         raise TypeError(f"{type(self).__name__} defines no stages")
 
     def classify(self, features: jax.Array, mode: Mode) -> jax.Array:
         """Returns logits [batch, num_classes] from the last stage's output."""
         raise TypeError(f"{type(self).__name__} defines no classifier")
 
-    def auxiliary_heads(self) -> Mapping[str, Layer]:
-        """Returns the heads that answer in training only, by the stage whose output they read."""
+    def auxiliary_heads(self) -> Mapping[str, HeadedLayer]:
+        """Returns the heads that run in training only, by the stage whose output they read."""
         return {}
 
     def __call__(
         self, images: jax.Array, *, train: bool = False, rngs: nnx.Rngs | None = None
     ) -> jax.Array:
-        """Returns float32 logits [batch, num_classes] of normalised images [batch, height, width, 3].
+        """Returns float32 logits [batch, num_classes] of normalized images [batch, height, width, 3].
 
         Raises:
           ModelError: images of another shape, or smaller than the model's minimum.
@@ -68,14 +77,21 @@ class Classifier(Layer):
     ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
         """Returns (logits, auxiliary logits), float32 [batch, num_classes]; the second is empty unless training.
 
-        The stages named in `frozen` run as in inference, and auxiliary heads that read their output do not run.
+        Args:
+          images: normalized, [batch, height, width, 3].
+          train: whether the network is being trained.
+          rngs: the randomness of dropout, stream `dropout`; needed to train a model that has any.
+          frozen: the names of stages that run as in inference. Auxiliary heads that read their output do not run.
+
+        Raises:
+          ModelError: images of another shape, or smaller than the model's minimum.
         """
         mode = Mode(train=train, rngs=rngs)
         heads = self.auxiliary_heads() if train else {}
-        auxiliary = []
+        auxiliary: list[jax.Array] = []
         x = self._accept(images)
         for name, stage in self.stages().items():
-            # The name is for `jax.checkpoint` policies, and for whoever reads the jaxpr.
+            # `jax.checkpoint` policies and readers of the jaxpr know the stage by this name.
             x = checkpoint_name(stage(x, Mode() if name in frozen else mode), f"stage:{name}")
             if name in heads and name not in frozen:
                 answer = heads[name](x, mode)
@@ -104,29 +120,33 @@ class Classifier(Layer):
 
 
 def too_small(spec: str, min_size: int, height: int, width: int) -> str:
-    """Returns the sentence that says that images are below a model's minimum."""
+    """Returns the sentence on images that are below a model's minimum."""
     return f"{spec} needs images of at least {min_size}x{min_size} pixels, not {height}x{width}."
 
 
 def replace_head(model: Classifier, num_classes: int, rngs: nnx.Rngs) -> Classifier:
-    """Gives a model freshly initialised last layers for another number of classes; all else stays.
+    """Returns the model, changed in place: freshly initialized last layers for another number of classes.
 
     Args:
-      model: changed in place. Its auxiliary heads' last layers are replaced too.
+      model: keeps all its other layers. The last layers of its auxiliary heads are replaced, too.
       num_classes: the number of logits.
-      rngs: the randomness of initialisation, stream `params`.
-
-    Returns:
-      The same model.
+      rngs: the randomness of initialization, stream `params`.
 
     Raises:
-      ModelError: a number of classes below 1.
+      ModelError: a number of classes below 1, or a head that is no `models.layers.Linear` or `Conv`.
     """
     check_num_classes(num_classes)
-    for part in (model, *model.auxiliary_heads().values()):
-        *path, last = part.head.split(".")
-        parent = functools.reduce(getattr, path, part)
-        setattr(parent, last, getattr(parent, last).resized(num_classes, rngs))
+    layers: tuple[HeadedLayer, ...] = (model, *model.auxiliary_heads().values())
+    for layer in layers:
+        *path, last = layer.head.split(".")
+        parent = functools.reduce(getattr, path, layer)
+        old = getattr(parent, last)
+        if not hasattr(old, "resized"):
+            raise ModelError(
+                f"the head {layer.head!r} of {model.spec} is a {type(old).__module__}.{type(old).__name__}, which"
+                " cannot be replaced; make it a models.layers.Linear or Conv."
+            )
+        setattr(parent, last, old.resized(num_classes, rngs))
     model.num_classes = num_classes
     return model
 
@@ -143,7 +163,7 @@ def count_parameters(model: nnx.Module) -> int:
 
 
 def count_auxiliary_parameters(model: Classifier) -> int:
-    """Returns the number of parameters in heads that answer in training only."""
+    """Returns the number of parameters in heads that run in training only."""
     return sum(count_parameters(head) for head in model.auxiliary_heads().values())
 
 

@@ -1,31 +1,33 @@
 """A 2-D convolution that is fast on every backend, for `nnx.Conv(conv_general_dilated=...)`.
 
-Accelerators get `lax.conv_general_dilated`. On the CPU backend XLA's own convolution loses up to two orders of
-magnitude on the small feature maps and depthwise kernels these architectures are made of, so there the same sum is
-written as XLA is good at:
+Accelerators get `lax.conv_general_dilated`. On the CPU backend XLA's own convolution is up to two orders of magnitude
+slower than it could be for the small feature maps and depthwise kernels of these architectures. There the same sum is
+written in a form that XLA compiles well:
 
 * a 1x1 kernel as one matrix product;
 * a depthwise kernel as a sum of shifted products, one for each of its taps;
 * any other kernel, while its patches fit in a cache, as the shifted slices of the picture side by side ("im2col") times
   the reshaped kernel;
-* the rest (large feature maps, large kernels, groups) by XLA.
+* the rest (large feature maps, large kernels, groups) as XLA's convolution.
 
-A tap that sees nothing but padding is left out. The choice is by shape alone, and is made when the program is lowered
-for a platform (`lax.platform_dependent`), so that one traced program serves all.
+A tap that sees nothing but padding is left out. The form depends on shapes alone. The platform is known when the
+program is lowered (`lax.platform_dependent`), so one traced program serves all.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 from jax import export, lax
+from jax.typing import DTypeLike
 
 # Measured on two cores, float32, forward and backward: up to this many bytes of patches the matrix product wins;
 # above it, writing them out costs more than XLA's convolution. Feature maps of at most 6x6 always win.
 _MAX_PATCH_BYTES = 20 * 2**20
 _ALWAYS_PATCHES_UP_TO = 6
-# What a batch is taken to be where a program is exported for any.
+# The batch size that the choice assumes in a program that is exported for any.
 _EXPORTED_BATCH = 32
 # Each tap is a slice to compile: 11x11 kernels would take seconds.
 _MAX_TAPS = 49
@@ -43,14 +45,14 @@ def conv_general_dilated(
     *,
     lhs_dilation: Sequence[int] = (1, 1),
     rhs_dilation: Sequence[int] = (1, 1),
-    dimension_numbers=None,
+    dimension_numbers: lax.ConvGeneralDilatedDimensionNumbers = None,
     feature_group_count: int = 1,
-    precision=None,
-    out_sharding=None,
+    precision: lax.PrecisionLike = None,
+    out_sharding: Any = None,
 ) -> jax.Array:
-    """Returns the convolution of inputs with a kernel.
+    """Returns the convolution of inputs [batch, height, width, channels] with a kernel [height, width, in, out].
 
-    Args are those of `jax.lax.conv_general_dilated`. Other layouts than `nnx.Conv`'s (NHWC, HWIO) get that function.
+    The arguments are those of `jax.lax.conv_general_dilated`, which is called for dilations and for other layouts.
     """
     window_strides = tuple(window_strides)
     dilated = any(dilation != 1 for dilation in (*lhs_dilation, *rhs_dilation))
@@ -83,7 +85,15 @@ def conv_general_dilated(
 
 # Under `jax.jit` a shape is traced, and differentiated, once, however often a network repeats it.
 @functools.partial(jax.jit, static_argnames=("strides", "pads", "groups", "precision"))
-def _by_platform(inputs, kernel, *, strides, pads: _Pairs, groups: int, precision):
+def _by_platform(
+    inputs: jax.Array,
+    kernel: jax.Array,
+    *,
+    strides: tuple[int, int],
+    pads: _Pairs,
+    groups: int,
+    precision: lax.PrecisionLike,
+) -> jax.Array:
     accelerated = functools.partial(
         lax.conv_general_dilated,
         window_strides=strides,
@@ -98,19 +108,29 @@ def _by_platform(inputs, kernel, *, strides, pads: _Pairs, groups: int, precisio
     return lax.platform_dependent(inputs, kernel, cpu=on_cpu, default=accelerated)
 
 
-def _is_nhwc(inputs, kernel, dimension_numbers) -> bool:
+def _is_nhwc(
+    inputs: jax.Array,
+    kernel: jax.Array,
+    dimension_numbers: lax.ConvGeneralDilatedDimensionNumbers,
+) -> bool:
     numbers = lax.conv_dimension_numbers(inputs.shape, kernel.shape, dimension_numbers)
     return numbers == _NHWC
 
 
-def _cpu_form(inputs_shape, dtype, kernel_shape, strides, pads: _Pairs, groups: int):
-    """The function of (inputs, kernel) to use on the CPU backend, or None where XLA's own is best."""
+def _cpu_form(
+    inputs_shape: Sequence[int],
+    dtype: DTypeLike,
+    kernel_shape: Sequence[int],
+    strides: tuple[int, int],
+    pads: _Pairs,
+    groups: int,
+) -> Callable[[jax.Array, jax.Array], jax.Array] | None:
+    """Returns the function of (inputs, kernel) to use on the CPU backend, or None where XLA's own is best."""
     kernel_height, kernel_width, group_inputs, features = kernel_shape
     out_height, out_width = _output_size(inputs_shape, kernel_shape, strides, pads)
-    arguments = {"strides": strides, "pads": pads}
     if groups > 1:
         depthwise = group_inputs == 1 and groups == features
-        return functools.partial(_depthwise, **arguments) if depthwise else None
+        return functools.partial(_depthwise, strides=strides, pads=pads) if depthwise else None
     if kernel_height * kernel_width > _MAX_TAPS:
         return None
     batch = _EXPORTED_BATCH if export.is_symbolic_dim(inputs_shape[0]) else inputs_shape[0]
@@ -120,29 +140,37 @@ def _cpu_form(inputs_shape, dtype, kernel_shape, strides, pads: _Pairs, groups: 
     small = max(out_height, out_width) <= _ALWAYS_PATCHES_UP_TO
     pointwise = kernel_height == kernel_width == 1
     if small or pointwise or patch_bytes <= _MAX_PATCH_BYTES:
-        return functools.partial(_patches_times_kernel, **arguments)
+        return functools.partial(_patches_times_kernel, strides=strides, pads=pads)
     return None
 
 
-def _output_size(inputs_shape, kernel_shape, strides, pads: _Pairs) -> tuple[int, int]:
-    return tuple(
+def _output_size(
+    inputs_shape: Sequence[int],
+    kernel_shape: Sequence[int],
+    strides: tuple[int, int],
+    pads: _Pairs,
+) -> tuple[int, int]:
+    height, width = (
         (size + sum(pad) - kernel) // stride + 1
         for size, kernel, stride, pad in zip(
             inputs_shape[1:3], kernel_shape[:2], strides, pads, strict=True
         )
     )
+    return height, width
 
 
 def _taps(size: int, kernel: int, stride: int, pad: tuple[int, int], out: int) -> range:
-    """The kernel positions along one axis that meet at least one picture element."""
+    """Returns the kernel's positions along one axis that meet at least one pixel."""
     touches = [
         tap for tap in range(kernel) if tap < pad[0] + size and tap + (out - 1) * stride >= pad[0]
     ]
     return range(touches[0], touches[-1] + 1)
 
 
-def _shifted_slices(inputs, kernel_shape, strides, pads: _Pairs):
-    """Yields ((row, column), the inputs that tap meets: [batch, out_height, out_width, channels])."""
+def _shifted_slices(
+    inputs: jax.Array, kernel_shape: Sequence[int], strides: tuple[int, int], pads: _Pairs
+) -> Iterator[tuple[tuple[int, int], jax.Array]]:
+    """Yields ((row, column) of a tap, the inputs that it meets, [batch, out_height, out_width, channels])."""
     batch, height, width, channels = inputs.shape
     out_height, out_width = _output_size(inputs.shape, kernel_shape, strides, pads)
     padded = lax.pad(
@@ -159,10 +187,12 @@ def _shifted_slices(inputs, kernel_shape, strides, pads: _Pairs):
             yield (row, column), lax.slice(padded, (0, row, column, 0), stop, (1, *strides, 1))
 
 
-def _patches_times_kernel(inputs, kernel, *, strides, pads: _Pairs):
+def _patches_times_kernel(
+    inputs: jax.Array, kernel: jax.Array, *, strides: tuple[int, int], pads: _Pairs
+) -> jax.Array:
     taps, slices = zip(*_shifted_slices(inputs, kernel.shape, strides, pads), strict=True)
     patches = jnp.concatenate(slices, axis=-1) if len(slices) > 1 else slices[0]
-    # The taps that remain form a rectangle, so the kernel's share is one slice of it.
+    # The taps that remain form a rectangle, so they are one slice of the kernel.
     (first_row, first_column), (last_row, last_column) = taps[0], taps[-1]
     seen = kernel[first_row : last_row + 1, first_column : last_column + 1]
     features = kernel.shape[-1]
@@ -170,8 +200,13 @@ def _patches_times_kernel(inputs, kernel, *, strides, pads: _Pairs):
     return flat.reshape(*patches.shape[:-1], features)
 
 
-def _depthwise(inputs, kernel, *, strides, pads: _Pairs):
-    return sum(
-        shifted * kernel[row, column, 0]
-        for (row, column), shifted in _shifted_slices(inputs, kernel.shape, strides, pads)
+def _depthwise(
+    inputs: jax.Array, kernel: jax.Array, *, strides: tuple[int, int], pads: _Pairs
+) -> jax.Array:
+    return cast(
+        jax.Array,
+        sum(
+            shifted * kernel[row, column, 0]
+            for (row, column), shifted in _shifted_slices(inputs, kernel.shape, strides, pads)
+        ),
     )

@@ -1,21 +1,38 @@
 """GoogLeNet (Inception v1): Szegedy et al., "Going Deeper with Convolutions", 2014, arXiv:1409.4842, table 1.
 
 `googlenet` is torchvision's: batch norm after each convolution, and 3x3 kernels where the paper has 5x5.
-`googlenet_paper` is the paper's: biases and no batch norm, true 5x5 kernels, and local response normalisation after the
-first pool and before the second, whose constants the paper does not give: those of its Caffe port
+`googlenet_paper` is the paper's: biases and no batch norm, true 5x5 kernels, and local response normalization after the
+first pool and before the second. The paper does not give its constants, so they are those of the Caffe port
 (`bvlc_googlenet/train_val.prototxt`).
 
-Two auxiliary heads (section 5) answer in training only, on the outputs of inception 4a and 4d; the paper multiplies
-their losses by 0.3.
+Two auxiliary heads (section 5) run in training only, on the outputs of inception 4a and 4d; the paper multiplies their
+losses by 0.3.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
-from models.classifier import Classifier
-from models.layers import Conv, ConvNorm, Dropout, Layer, Linear, Sequential, flatten, relu
+from models.classifier import Classifier, HeadedLayer
+from models.layers import (
+    Conv,
+    ConvNorm,
+    Dropout,
+    Layer,
+    Linear,
+    Mode,
+    Sequential,
+    Stage,
+    flatten,
+    relu,
+)
+from models.model_info import Paper, Reported
 from models.normalization import imagenet_to_half
-from models.registry import Paper, Reported, register
+from models.registry import register
 from models.windows import (
     AdaptiveAveragePool,
     AveragePool,
@@ -45,24 +62,42 @@ class ConvRelu(Layer):
     """A convolution with its bias, and ReLU."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, *, strides=1, padding=0, dtype, rngs: nnx.Rngs
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        strides: int = 1,
+        padding: int = 0,
+        dtype: DTypeLike | None,
+        rngs: nnx.Rngs,
     ):
         self.conv = Conv(
             inputs, outputs, kernel, strides=strides, padding=padding, dtype=dtype, rngs=rngs
         )
 
-    def __call__(self, x, mode):
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         return relu(self.conv(x))
+
+
+_Convolution = type[ConvRelu] | type[ConvNorm]
 
 
 class Inception(Layer):
     """Four branches on one input, their channels concatenated (figure 2b); `five` is the third one's kernel."""
 
     def __init__(
-        self, convolution, inputs: int, channels: tuple[int, ...], five: int, *, dtype, rngs
+        self,
+        convolution: _Convolution,
+        inputs: int,
+        channels: tuple[int, ...],
+        five: int,
+        *,
+        dtype: DTypeLike | None,
+        rngs: nnx.Rngs,
     ):
         outputs1, reduce3, outputs3, reduce5, outputs5, pooled = channels
-        make = {"dtype": dtype, "rngs": rngs}
+        make: dict[str, Any] = {"dtype": dtype, "rngs": rngs}
         self.branch1 = convolution(inputs, outputs1, 1, **make)
         self.branch2 = Sequential(
             convolution(inputs, reduce3, 1, **make),
@@ -74,18 +109,26 @@ class Inception(Layer):
         )
         self.branch4 = Sequential(MaxPool(3, 1, padding=1), convolution(inputs, pooled, 1, **make))
 
-    def __call__(self, x, mode):
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         branches = (self.branch1, self.branch2, self.branch3, self.branch4)
         return jnp.concatenate([branch(x, mode) for branch in branches], axis=-1)
 
 
-class AuxiliaryHead(Layer):
+class AuxiliaryHead(HeadedLayer):
     """Average pooling to 4x4, a 1x1 convolution and two dense layers (section 5)."""
 
     head = "fc2"
 
     def __init__(
-        self, convolution, pool, inputs: int, num_classes: int, *, dropout: float, dtype, rngs
+        self,
+        convolution: _Convolution,
+        pool: Callable[[jax.Array], jax.Array],
+        inputs: int,
+        num_classes: int,
+        *,
+        dropout: float,
+        dtype: DTypeLike | None,
+        rngs: nnx.Rngs,
     ):
         self.pool = pool
         self.conv = convolution(inputs, 128, 1, dtype=dtype, rngs=rngs)
@@ -93,12 +136,12 @@ class AuxiliaryHead(Layer):
         self.dropout = Dropout(dropout)
         self.fc2 = Linear(1024, num_classes, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x, mode):
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         x = flatten(self.conv(self.pool(x), mode))
         return self.fc2(self.dropout(relu(self.fc1(x)), mode))
 
 
-def _pool_5x5_to_4x4(x):
+def _pool_5x5_to_4x4(x: jax.Array) -> jax.Array:
     """Pools 14x14 to 4x4 over 5x5 windows of stride 3, as the paper does, and other sizes over adaptive bins."""
     windows = AveragePool(5, 3)
     fits = all(windows.output_size(size) == 4 for size in x.shape[1:3])
@@ -120,11 +163,11 @@ class GoogLeNet(Classifier):
         transform_input: bool = False,
         dropout: float,
         auxiliary_dropout: float,
-        dtype,
+        dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
-        make = {"dtype": dtype, "rngs": rngs}
-        convolution = ConvRelu if as_paper else ConvNorm
+        make: dict[str, Any] = {"dtype": dtype, "rngs": rngs}
+        convolution: _Convolution = ConvRelu if as_paper else ConvNorm
         pool = _pool_5x5_to_4x4 if as_paper else AdaptiveAveragePool(4)
         self.transform_input = transform_input
         self.conv1 = convolution(3, 64, 7, strides=2, padding=3, **make)
@@ -150,10 +193,10 @@ class GoogLeNet(Classifier):
         self.dropout = Dropout(dropout)
         self.fc = Linear(inputs, num_classes, **make)
 
-    def stages(self):
+    def stages(self) -> Mapping[str, Stage]:
         return {"stem": self._stem} | {name: self._module(name) for name in _MODULES}
 
-    def _stem(self, x, mode):
+    def _stem(self, x: jax.Array, mode: Mode) -> jax.Array:
         if self.transform_input:
             x = imagenet_to_half(x)
         x = self.maxpool1(self.conv1(x, mode))
@@ -162,24 +205,25 @@ class GoogLeNet(Classifier):
         x = x if self.norm is None else self.norm(x)
         return self.maxpool2(x)
 
-    def _module(self, name):
+    def _module(self, name: str) -> Stage:
         module = getattr(self, name)
         if name not in _POOL_BEFORE:
             return module
         pool = getattr(self, _POOL_BEFORE[name])
         return lambda x, mode: module(pool(x), mode)
 
-    def auxiliary_heads(self):
+    def auxiliary_heads(self) -> Mapping[str, HeadedLayer]:
         if not self.auxiliary:
             return {}
         return {stage: getattr(self, head) for stage, head in _HEAD_AFTER.items()}
 
-    def classify(self, features, mode):
+    def classify(self, features: jax.Array, mode: Mode) -> jax.Array:
         return self.fc(self.dropout(global_average_pool(features), mode))
 
 
 @register(
     "googlenet",
+    family="googlenet",
     paper=_PAPER,
     min_size=15,
     reported=Reported(0.69778, 0.89530, "torchvision IMAGENET1K_V1"),
@@ -187,13 +231,14 @@ class GoogLeNet(Classifier):
 )
 def googlenet(
     num_classes: int,
-    dtype,
+    dtype: DTypeLike | None,
     rngs: nnx.Rngs,
     auxiliary: bool = True,
     transform_input: bool = False,
     dropout: float = 0.2,
     auxiliary_dropout: float = 0.7,
 ) -> GoogLeNet:
+    """Returns torchvision's GoogLeNet; `transform_input` is for its weights (`normalization.imagenet_to_half`)."""
     return GoogLeNet(
         num_classes,
         as_paper=False,
@@ -208,18 +253,20 @@ def googlenet(
 
 @register(
     "googlenet_paper",
+    family="googlenet",
     paper=_PAPER,
     min_size=31,
     reported=Reported(0.687, 0.889, "BVLC GoogLeNet (Caffe), centre crop"),
 )
 def googlenet_paper(
     num_classes: int,
-    dtype,
+    dtype: DTypeLike | None,
     rngs: nnx.Rngs,
     auxiliary: bool = True,
     dropout: float = 0.4,
     auxiliary_dropout: float = 0.7,
 ) -> GoogLeNet:
+    """Returns the paper's GoogLeNet."""
     return GoogLeNet(
         num_classes,
         as_paper=True,

@@ -2,19 +2,23 @@
 
 As torchvision has it, after the authors' TensorFlow code: the stem of table 1, three modules of figure 5 at 35x35, four
 of figure 6 at 17x17 with 7x1 and 1x7 kernels, and two of figure 7 at 8x8, with the grid reductions of figure 10 between
-them; batch norm after each convolution. The auxiliary head of figure 8 answers in training only, at 17x17.
+them; batch norm after each convolution. The auxiliary head of figure 8 runs in training only, at 17x17.
 """
 
-import functools
+from collections.abc import Mapping
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
-from models.classifier import Classifier
+from models.classifier import Classifier, HeadedLayer
 from models.initializers import normal
-from models.layers import ConvNorm, Dropout, Layer, Linear
+from models.layers import ConvNorm, Dropout, Layer, Linear, Mode, Stage
+from models.model_info import Paper, Reported
 from models.normalization import imagenet_to_half
-from models.registry import Paper, Reported, register
+from models.registry import register
 from models.windows import AdaptiveAveragePool, AveragePool, MaxPool, global_average_pool
 
 _AVERAGE = AveragePool(3, 1, padding=1)
@@ -25,16 +29,19 @@ class Module(Layer):
     """Branches on one input, their channels concatenated. Each line of `branches` names a branch's convolutions."""
 
     branches: tuple[tuple[str | tuple[str, str], ...], ...]
+    branch_pool: ConvNorm
 
-    def __call__(self, x, mode):
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         outputs = [self._branch(x, names, mode) for names in self.branches]
         return jnp.concatenate([*outputs, self.pool(x, mode)], axis=-1)
 
-    def pool(self, x, mode):
-        """The last branch: averages, projected by a 1x1 convolution."""
+    def pool(self, x: jax.Array, mode: Mode) -> jax.Array:
+        """Returns the last branch: averages, projected by a 1x1 convolution."""
         return self.branch_pool(_AVERAGE(x), mode)
 
-    def _branch(self, x, names, mode):
+    def _branch(
+        self, x: jax.Array, names: tuple[str | tuple[str, str], ...], mode: Mode
+    ) -> jax.Array:
         for name in names:
             if isinstance(name, tuple):
                 x = jnp.concatenate([getattr(self, each)(x, mode) for each in name], axis=-1)
@@ -52,7 +59,7 @@ class ModuleA(Module):
         ("branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3"),
     )
 
-    def __init__(self, inputs: int, pooled: int, **make):
+    def __init__(self, inputs: int, pooled: int, **make: Any):
         self.branch1x1 = ConvNorm(inputs, 64, 1, **make)
         self.branch5x5_1 = ConvNorm(inputs, 48, 1, **make)
         self.branch5x5_2 = ConvNorm(48, 64, 5, padding=2, **make)
@@ -65,7 +72,7 @@ class ModuleA(Module):
 class Reduction(Module):
     """A module that halves the grid (figure 10): its last branch is max pooling."""
 
-    def pool(self, x, mode):
+    def pool(self, x: jax.Array, mode: Mode) -> jax.Array:
         return _HALVE(x)
 
 
@@ -74,7 +81,7 @@ class ModuleB(Reduction):
 
     branches = (("branch3x3",), ("branch3x3dbl_1", "branch3x3dbl_2", "branch3x3dbl_3"))
 
-    def __init__(self, inputs: int, **make):
+    def __init__(self, inputs: int, **make: Any):
         self.branch3x3 = ConvNorm(inputs, 384, 3, strides=2, **make)
         self.branch3x3dbl_1 = ConvNorm(inputs, 64, 1, **make)
         self.branch3x3dbl_2 = ConvNorm(64, 96, 3, padding=1, **make)
@@ -90,9 +97,13 @@ class ModuleC(Module):
         ("branch7x7dbl_1", "branch7x7dbl_2", "branch7x7dbl_3", "branch7x7dbl_4", "branch7x7dbl_5"),
     )
 
-    def __init__(self, inputs: int, channels: int, **make):
-        row = functools.partial(ConvNorm, kernel=(1, 7), padding=(0, 3), **make)
-        column = functools.partial(ConvNorm, kernel=(7, 1), padding=(3, 0), **make)
+    def __init__(self, inputs: int, channels: int, **make: Any):
+        def row(inputs: int, outputs: int) -> ConvNorm:
+            return ConvNorm(inputs, outputs, (1, 7), padding=(0, 3), **make)
+
+        def column(inputs: int, outputs: int) -> ConvNorm:
+            return ConvNorm(inputs, outputs, (7, 1), padding=(3, 0), **make)
+
         self.branch1x1 = ConvNorm(inputs, 192, 1, **make)
         self.branch7x7_1 = ConvNorm(inputs, channels, 1, **make)
         self.branch7x7_2 = row(channels, channels)
@@ -113,7 +124,7 @@ class ModuleD(Reduction):
         ("branch7x7x3_1", "branch7x7x3_2", "branch7x7x3_3", "branch7x7x3_4"),
     )
 
-    def __init__(self, inputs: int, **make):
+    def __init__(self, inputs: int, **make: Any):
         self.branch3x3_1 = ConvNorm(inputs, 192, 1, **make)
         self.branch3x3_2 = ConvNorm(192, 320, 3, strides=2, **make)
         self.branch7x7x3_1 = ConvNorm(inputs, 192, 1, **make)
@@ -131,7 +142,7 @@ class ModuleE(Module):
         ("branch3x3dbl_1", "branch3x3dbl_2", ("branch3x3dbl_3a", "branch3x3dbl_3b")),
     )
 
-    def __init__(self, inputs: int, **make):
+    def __init__(self, inputs: int, **make: Any):
         self.branch1x1 = ConvNorm(inputs, 320, 1, **make)
         self.branch3x3_1 = ConvNorm(inputs, 384, 1, **make)
         self.branch3x3_2a = ConvNorm(384, 384, (1, 3), padding=(0, 1), **make)
@@ -143,22 +154,22 @@ class ModuleE(Module):
         self.branch_pool = ConvNorm(inputs, 192, 1, **make)
 
 
-class AuxiliaryHead(Layer):
+class AuxiliaryHead(HeadedLayer):
     """5x5 average pooling of stride 3, a 1x1 and a 5x5 convolution, and one dense layer (figure 8).
 
-    17x17 pools to 5x5, and larger sizes to more. A smaller one pools to 5x5 over adaptive bins; torchvision has no
-    answer there.
+    17x17 features are pooled to 5x5, larger ones to more. Smaller ones are pooled to 5x5 over adaptive bins, where
+    torchvision fails.
     """
 
     head = "fc"
 
-    def __init__(self, inputs: int, num_classes: int, *, dtype, rngs: nnx.Rngs):
-        make = {"dtype": dtype, "rngs": rngs}
+    def __init__(self, inputs: int, num_classes: int, *, dtype: DTypeLike | None, rngs: nnx.Rngs):
+        make: dict[str, Any] = {"dtype": dtype, "rngs": rngs}
         self.conv0 = ConvNorm(inputs, 128, 1, **make)
         self.conv1 = ConvNorm(128, 768, 5, kernel_init=normal(0.01), **make)
         self.fc = Linear(768, num_classes, kernel_init=normal(0.001), **make)
 
-    def __call__(self, x, mode):
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         windows = AveragePool(5, 3)
         fits = all(windows.output_size(size) >= 5 for size in x.shape[1:3])
         x = windows(x) if fits else AdaptiveAveragePool(5)(x)
@@ -180,10 +191,10 @@ class InceptionV3(Classifier):
         auxiliary: bool,
         transform_input: bool,
         dropout: float,
-        dtype,
+        dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
-        make = {"dtype": dtype, "rngs": rngs}
+        make: dict[str, Any] = {"dtype": dtype, "rngs": rngs}
         self.transform_input = transform_input
         self.auxiliary = auxiliary
         self.Conv2d_1a_3x3 = ConvNorm(3, 32, 3, strides=2, **make)
@@ -209,11 +220,11 @@ class InceptionV3(Classifier):
         self.dropout = Dropout(dropout)
         self.fc = Linear(2048, num_classes, **make)
 
-    def stages(self):
+    def stages(self) -> Mapping[str, Stage]:
         names = ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c")
         return {"stem": self._stem} | {f"Mixed_{n}": getattr(self, f"Mixed_{n}") for n in names}
 
-    def _stem(self, x, mode):
+    def _stem(self, x: jax.Array, mode: Mode) -> jax.Array:
         if self.transform_input:
             x = imagenet_to_half(x)
         x = self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x, mode), mode)
@@ -221,15 +232,16 @@ class InceptionV3(Classifier):
         x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x, mode), mode)
         return self.maxpool2(x)
 
-    def auxiliary_heads(self):
+    def auxiliary_heads(self) -> Mapping[str, HeadedLayer]:
         return {"Mixed_6e": self.AuxLogits} if self.auxiliary else {}
 
-    def classify(self, features, mode):
+    def classify(self, features: jax.Array, mode: Mode) -> jax.Array:
         return self.fc(self.dropout(global_average_pool(features), mode))
 
 
 @register(
     "inception_v3",
+    family="inception_v3",
     paper=Paper("Rethinking the Inception Architecture for Computer Vision", "1512.00567", 2015),
     min_size=75,
     input_size=299,
@@ -239,12 +251,13 @@ class InceptionV3(Classifier):
 )
 def inception_v3(
     num_classes: int,
-    dtype,
+    dtype: DTypeLike | None,
     rngs: nnx.Rngs,
     auxiliary: bool = True,
     transform_input: bool = False,
     dropout: float = 0.5,
 ) -> InceptionV3:
+    """Returns Inception v3; `transform_input` is for torchvision's weights (`normalization.imagenet_to_half`)."""
     return InceptionV3(
         num_classes,
         auxiliary=auxiliary,

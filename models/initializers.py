@@ -1,7 +1,7 @@
-"""How parameters begin: functions of (key, shape, dtype) for kernels [..., inputs, outputs], biases and scales.
+"""Initial values of parameters: functions of (key, shape, dtype) for kernels [..., inputs, outputs], biases, scales.
 
-Values are drawn by NumPy, seeded by the JAX key: nothing is compiled for each shape, and large tensors are drawn in
-parallel, in blocks that each have their own seed, so that the number of threads does not change them.
+NumPy draws the values, seeded by the JAX key, so nothing is compiled for each shape. Large tensors are drawn in
+parallel, in blocks that each have their own seed, so the number of threads does not change them.
 """
 
 import concurrent.futures
@@ -10,11 +10,14 @@ import contextvars
 import math
 import os
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
+Shape = tuple[int, ...]
 Initializer = Callable[..., jax.Array]
 
 _BLOCK = 2**21
@@ -24,7 +27,7 @@ _shapes_only = contextvars.ContextVar("shapes_only", default=False)
 
 @contextlib.contextmanager
 def shapes_only() -> Iterator[None]:
-    """Within it, initialisers return `jax.ShapeDtypeStruct`s and draw nothing."""
+    """Makes initializers return `jax.ShapeDtypeStruct`s, and draw nothing, while it lasts."""
     token = _shapes_only.set(True)
     try:
         yield
@@ -32,31 +35,31 @@ def shapes_only() -> Iterator[None]:
         _shapes_only.reset(token)
 
 
-def zeros(key, shape, dtype=jnp.float32) -> jax.Array:
-    """Fills with 0."""
+def zeros(key: jax.Array, shape: Shape, dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """Returns zeros."""
     return constant(0.0)(key, shape, dtype)
 
 
-def ones(key, shape, dtype=jnp.float32) -> jax.Array:
-    """Fills with 1."""
+def ones(key: jax.Array, shape: Shape, dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """Returns ones."""
     return constant(1.0)(key, shape, dtype)
 
 
 def constant(value: float) -> Initializer:
-    """Returns an initialiser that fills with `value`."""
+    """Returns an initializer that fills with `value`."""
 
-    def initialise(key, shape, dtype=jnp.float32):
+    def initialize(key: jax.Array, shape: Shape, dtype: DTypeLike = jnp.float32) -> jax.Array:
         if _shapes_only.get():
-            return jax.ShapeDtypeStruct(shape, dtype)
+            return cast(jax.Array, jax.ShapeDtypeStruct(shape, dtype))
         if isinstance(key, jax.core.Tracer):
             return jnp.full(shape, value, dtype)
         return jnp.asarray(np.full(shape, value, dtype))
 
-    return initialise
+    return initialize
 
 
 def normal(stddev: float) -> Initializer:
-    """Returns an initialiser drawing from N(0, stddev^2)."""
+    """Returns an initializer drawing from N(0, stddev^2)."""
 
     def fill(generator: np.random.Generator, block: np.ndarray) -> None:
         generator.standard_normal(dtype=np.float32, out=block)
@@ -66,7 +69,7 @@ def normal(stddev: float) -> Initializer:
 
 
 def uniform(limit: float) -> Initializer:
-    """Returns an initialiser drawing from U(-limit, limit)."""
+    """Returns an initializer drawing from U(-limit, limit)."""
 
     def fill(generator: np.random.Generator, block: np.ndarray) -> None:
         generator.random(dtype=np.float32, out=block)
@@ -76,39 +79,41 @@ def uniform(limit: float) -> Initializer:
     return _drawing(fill)
 
 
-def he_normal(key, shape, dtype=jnp.float32) -> jax.Array:
-    """Draws from N(0, 2 / fan_in) (He et al. 2015, arXiv:1502.01852, equation 10)."""
+def he_normal(key: jax.Array, shape: Shape, dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """Returns values from N(0, 2 / fan_in) (He et al. 2015, arXiv:1502.01852, equation 10)."""
     return normal(math.sqrt(2 / math.prod(shape[:-1])))(key, shape, dtype)
 
 
-def he_normal_fan_out(key, shape, dtype=jnp.float32) -> jax.Array:
-    """Draws from N(0, 2 / fan_out), torchvision's choice for convolutions (same paper, section 2.2)."""
+def he_normal_fan_out(key: jax.Array, shape: Shape, dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """Returns values from N(0, 2 / fan_out), torchvision's choice for convolutions (same paper, section 2.2)."""
     return normal(math.sqrt(2 / math.prod((*shape[:-2], shape[-1]))))(key, shape, dtype)
 
 
-def xavier_uniform(key, shape, dtype=jnp.float32) -> jax.Array:
-    """Draws from U(-a, a), a = sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010, equation 16)."""
+def xavier_uniform(key: jax.Array, shape: Shape, dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """Returns values from U(-a, a), a = sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010, equation 16)."""
     area = math.prod(shape[:-2])
     return uniform(math.sqrt(6 / (area * (shape[-2] + shape[-1]))))(key, shape, dtype)
 
 
 def _drawing(fill: Callable[[np.random.Generator, np.ndarray], None]) -> Initializer:
-    def initialise(key, shape, dtype=jnp.float32):
-        def on_host(key_data) -> np.ndarray:
+    def initialize(key: jax.Array, shape: Shape, dtype: DTypeLike = jnp.float32) -> jax.Array:
+        def on_host(key_data: jax.Array) -> np.ndarray:
             seed = int.from_bytes(np.asarray(key_data, np.uint32).tobytes()[:16], "little")
             return _draw(seed, math.prod(shape), fill).reshape(shape).astype(dtype, copy=False)
 
         if _shapes_only.get():
-            return jax.ShapeDtypeStruct(shape, dtype)
+            return cast(jax.Array, jax.ShapeDtypeStruct(shape, dtype))
         if isinstance(key, jax.core.Tracer):
             shape_and_dtype = jax.ShapeDtypeStruct(shape, dtype)
             return jax.pure_callback(on_host, shape_and_dtype, jax.random.key_data(key))
         return jnp.asarray(on_host(jax.random.key_data(key)))
 
-    return initialise
+    return initialize
 
 
-def _draw(seed: int, size: int, fill: Callable[[np.random.Generator, np.ndarray], None]):
+def _draw(
+    seed: int, size: int, fill: Callable[[np.random.Generator, np.ndarray], None]
+) -> np.ndarray:
     values = np.empty(size, np.float32)
 
     def fill_block(index: int) -> None:

@@ -1,17 +1,19 @@
 """The few layers that families share.
 
-Each is called as `layer(x, mode)`, x being [batch, height, width, channels] or [batch, features]. The `Mode` says
-whether the network trains, so that nothing depends on a hidden switch.
+Each is called as `layer(x, mode)`, where x is [batch, height, width, channels] or [batch, features]. The `Mode` says
+whether the network is being trained, so that nothing depends on a hidden switch.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
+from jax.typing import DTypeLike
 
 from models.convolution import conv_general_dilated
 from models.initializers import Initializer, he_normal, ones, zeros
@@ -31,6 +33,10 @@ class Mode:
     rngs: nnx.Rngs | None = None
 
 
+# What turns (x, mode) into the next x: a `Layer`, or a method of a network.
+Stage = Callable[[jax.Array, Mode], jax.Array]
+
+
 class Layer(nnx.Module):
     """A module that is called with (x, mode)."""
 
@@ -41,7 +47,7 @@ class Sequential(Layer):
     An entry is a `Layer` or a function of x alone.
     """
 
-    def __init__(self, *layers: Callable, **named: Callable):
+    def __init__(self, *layers: Callable[..., jax.Array], **named: Callable[..., jax.Array]):
         entries = {str(index): layer for index, layer in enumerate(layers)} | named
         self.names = tuple(entries)
         for name, layer in entries.items():
@@ -50,10 +56,8 @@ class Sequential(Layer):
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         return self.run(0, None, x, mode)
 
-    def parts(
-        self, names: Sequence[str], ends: Sequence[int]
-    ) -> dict[str, Callable[[jax.Array, Mode], jax.Array]]:
-        """Returns the stack cut before each index of `ends`, as functions of (x, mode) by the names given."""
+    def parts(self, names: Sequence[str], ends: Sequence[int]) -> dict[str, Stage]:
+        """Returns the stack in parts that end before each index of `ends`: functions of (x, mode), by `names`."""
         starts = (0, *ends[:-1])
         return {
             name: functools.partial(self.run, start, end)
@@ -69,7 +73,7 @@ class Sequential(Layer):
 
 
 class Conv(nnx.Conv, Layer):
-    """`nnx.Conv` with symmetric padding in pixels (an int or a pair), as PyTorch's Conv2d."""
+    """`nnx.Conv` with symmetric padding in pixels (an int or a pair), like PyTorch's Conv2d."""
 
     def __init__(
         self,
@@ -83,7 +87,7 @@ class Conv(nnx.Conv, Layer):
         use_bias: bool = True,
         kernel_init: Initializer | None = None,
         bias_init: Initializer | None = None,
-        dtype=None,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ):
         height, width = _pair(padding)
@@ -107,14 +111,15 @@ class Conv(nnx.Conv, Layer):
         return super().__call__(x)
 
     def resized(self, out_features: int, rngs: nnx.Rngs) -> "Conv":
-        """Returns a new layer like this one, freshly initialised, with other output channels."""
+        """Returns a new layer like this one, freshly initialized, with other output channels."""
         kernel_init, bias_init = self.initializers
-        (height, _), (width, _) = self.padding
+        # `nnx.Conv` declares wider types than those that `__init__` gives it.
+        (height, _), (width, _) = cast(tuple[tuple[int, int], tuple[int, int]], self.padding)
         return Conv(
             self.in_features,
             out_features,
-            self.kernel_size,
-            strides=self.strides,
+            cast(tuple[int, int], self.kernel_size),
+            strides=cast(tuple[int, int], self.strides),
             padding=(height, width),
             groups=self.feature_group_count,
             use_bias=self.use_bias,
@@ -135,7 +140,7 @@ class Linear(nnx.Linear, Layer):
         *,
         kernel_init: Initializer | None = None,
         bias_init: Initializer | None = None,
-        dtype=None,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ):
         super().__init__(
@@ -154,14 +159,15 @@ class Linear(nnx.Linear, Layer):
     def on_repeated(self, x: jax.Array, repeats: int) -> jax.Array:
         """Returns self(jnp.repeat(x, repeats, axis=-1)) for x [batch, in_features / repeats].
 
-        On the CPU by adding up the kernel's rows that meet the same feature, so that neither the product nor the
-        gradient of the whole kernel is ever made: half of a training step of VGG at 32x32 pixels.
+        On the CPU the rows of the kernel that meet the same feature are added up first, so neither the product with the
+        whole kernel nor its gradient is computed: they would be half of a training step of VGG at 32x32 pixels.
         """
+        assert self.bias is not None
 
-        def repeated(x, kernel):
+        def repeated(x: jax.Array, kernel: jax.Array) -> jax.Array:
             return jnp.repeat(x, repeats, axis=-1) @ kernel
 
-        def folded(x, kernel):
+        def folded(x: jax.Array, kernel: jax.Array) -> jax.Array:
             return x @ kernel.reshape(x.shape[-1], repeats, -1).sum(1)
 
         x, kernel, bias = self.promote_dtype(
@@ -170,7 +176,7 @@ class Linear(nnx.Linear, Layer):
         return lax.platform_dependent(x, kernel, cpu=folded, default=repeated) + bias
 
     def resized(self, out_features: int, rngs: nnx.Rngs) -> "Linear":
-        """Returns a new layer like this one, freshly initialised, with other outputs."""
+        """Returns a new layer like this one, freshly initialized, with other outputs."""
         kernel_init, bias_init = self.initializers
         return Linear(
             self.in_features,
@@ -183,7 +189,7 @@ class Linear(nnx.Linear, Layer):
 
 
 class BatchNorm(Layer):
-    """Batch normalisation over all axes but the last (Ioffe and Szegedy 2015, algorithm 1).
+    """Batch normalization over all axes but the last (Ioffe and Szegedy 2015, algorithm 1).
 
     Unlike `nnx.BatchNorm` it keeps the statistics and the affine map in float32 whatever the compute dtype is, and
     applies them as one multiply-add. Under `jax.jit` the statistics are those of the global batch. As in Flax, the
@@ -197,7 +203,7 @@ class BatchNorm(Layer):
         epsilon: float = 1e-5,
         momentum: float = 0.9,
         scale_init: Initializer | None = None,
-        dtype=None,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ):
         key = rngs.params()
@@ -216,7 +222,7 @@ class BatchNorm(Layer):
             mean = jnp.mean(wide, axes)
             # E[x^2] - E[x]^2 takes one pass over x; rounding may bring it below 0.
             var = jnp.maximum(0.0, jnp.mean(lax.square(wide), axes) - lax.square(mean))
-            # `self.mean[...] = ...` asks a tracer for its sharding, which takes time with the square of the depth.
+            # `self.mean[...] = ...` asks a tracer for its sharding, in time quadratic in the depth.
             self.mean.set_value(self._running(self.mean[...], mean))
             self.var.set_value(self._running(self.var[...], var))
         else:
@@ -230,7 +236,7 @@ class BatchNorm(Layer):
 
 
 class ConvNorm(Layer):
-    """A convolution without bias, batch norm and ReLU: `conv` and `bn`, as torchvision's two Inceptions have them."""
+    """A convolution without bias, then batch norm and ReLU: `conv` and `bn` of torchvision's two Inceptions."""
 
     def __init__(
         self,
@@ -241,7 +247,7 @@ class ConvNorm(Layer):
         strides: int = 1,
         padding: int | tuple[int, int] = 0,
         kernel_init: Initializer | None = None,
-        dtype=None,
+        dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ):
         self.conv = Conv(
@@ -277,17 +283,22 @@ class Dropout(Layer):
 
 
 def relu(x: jax.Array) -> jax.Array:
+    """Returns max(x, 0)."""
     return jax.nn.relu(x)
 
 
 def relu6(x: jax.Array) -> jax.Array:
+    """Returns x clipped to 0..6."""
     return jax.nn.relu6(x)
 
 
 def flatten(x: jax.Array) -> jax.Array:
-    """Returns [batch, channels * height * width] in PyTorch's order (channels first), so that its dense weights fit."""
+    """Returns [batch, channels * height * width] in PyTorch's order, channels first, which its dense weights expect."""
     return jnp.transpose(x, (0, 3, 1, 2)).reshape(x.shape[0], -1)
 
 
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)
+    if isinstance(value, int):
+        return value, value
+    height, width = value
+    return height, width

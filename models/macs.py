@@ -1,11 +1,12 @@
-"""Multiply-accumulates of a forward pass, counted from its jaxpr.
+"""Multiply-accumulates (MACs) of a forward pass, counted from its jaxpr.
 
-One MAC is one multiply-add of a convolution or a matrix product; additions of biases, normalisation, activations and
-pooling are not counted. A convolution counts every tap, those that meet padding included, as the literature does.
+One MAC is one multiply-add of a convolution or a matrix product; biases, normalization, activations and pooling are not
+counted. Of a convolution every tap counts, even where it meets padding, as in the literature.
 """
 
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -22,29 +23,29 @@ def count_macs(
     *,
     num_classes: int = 1000,
     train: bool = False,
-    **options,
+    **options: Any,
 ) -> int:
-    """Returns the MACs of one image's forward pass; auxiliary heads run in training only, and count there.
+    """Returns the MACs of one image's forward pass, with auxiliary heads in training, where they run.
 
     Nothing is allocated or compiled.
 
     Args:
-      model: a registered name with its options, or a model already made (of real or of abstract values).
-      image_size: the image's side in pixels, or its height and width; the model's own if `model` is a name and this is
-        not given.
+      model: a registered name with its options, or a model (of real or of abstract values).
+      image_size: the image's side in pixels, or its height and width. For a name the default is the model's own.
       num_classes: the number of logits, if `model` is a name.
-      train: count the pass in training mode.
+      train: whether to count the pass in training mode.
       **options: the model's options, if `model` is a name.
 
     Raises:
       ModelError: an unknown model or option, or images too small for it.
     """
     if isinstance(model, str):
-        image_size = image_size or info(model).input_size
+        if image_size is None:
+            image_size = info(model).input_size
         check_image_size(model, min(_sides(image_size)))
         model = create_abstract(model, num_classes, **options)
     if image_size is None:
-        raise TypeError("a model that is not given by its name needs an image_size")
+        raise TypeError("the MACs of a model that is not given by its name need an image_size")
     equations = walk(trace(model, image_size, train=train).jaxpr)
     return sum(times * equation_macs(equation) for equation, times in equations)
 
@@ -58,15 +59,15 @@ def count_train_macs(
 ) -> int:
     """Returns the MACs of training with one image: forward, and backward where gradients are needed.
 
-    A layer whose kernel is trained counts three times (forward, the gradient of its input, that of its kernel), whether
-    or not something below it wants the gradient of its input, as is the custom. One whose kernel is not trained counts
-    twice if something below it is, and otherwise once.
+    A layer whose kernel is trained counts three times (forward, the gradient of its input, that of its kernel), as is
+    customary even for the first layer, which needs no gradient of its input. A layer whose kernel is not trained counts
+    twice if something below it is trained, otherwise once.
 
     Args:
       model: of real or of abstract values.
       image_size: the image's side in pixels.
       frozen: the names of stages that run as in inference.
-      is_trained: of the attribute path of a parameter.
+      is_trained: whether the parameter at an attribute path is trained.
     """
     jaxpr = trace(model, image_size, train=True, frozen=frozen).jaxpr
     trained = [is_trained(path) for path in variable_paths(model)] + [False]
@@ -74,22 +75,23 @@ def count_train_macs(
 
 
 def _train_macs(jaxpr: core.Jaxpr, trained: Sequence[bool]) -> tuple[int, list[bool]]:
-    """Returns (MACs of training, whether each output depends on what is trained).
+    """Returns (MACs of training, whether each output depends on a trained parameter).
 
     Args:
-      trained: whether each input depends on what is trained.
+      jaxpr: of the forward pass, or of a part of it.
+      trained: whether each input is, or depends on, a trained parameter.
     """
     depends = {each for each, yes in zip(jaxpr.invars, trained, strict=True) if yes}
 
-    def marked(variable) -> bool:
+    def is_dependent(variable: core.Var | core.Literal) -> bool:
         return not isinstance(variable, core.Literal) and variable in depends
 
     total = 0
     for equation in jaxpr.eqns:
-        inputs = [marked(each) for each in equation.invars]
+        inputs = [is_dependent(each) for each in equation.invars]
         outputs = [any(inputs)] * len(equation.outvars)
         for body, repeats in inner(equation):
-            # A choice has its index before what its branches take.
+            # The first operand of a choice is its index, which its branches do not take.
             macs, outputs = _train_macs(body, inputs[len(inputs) - len(body.invars) :])
             total += repeats * macs
         macs = equation_macs(equation)
@@ -97,14 +99,14 @@ def _train_macs(jaxpr: core.Jaxpr, trained: Sequence[bool]) -> tuple[int, list[b
             below, kernel = inputs[:2]
             total += macs * (3 if kernel else 2 if below else 1)
         depends.update(each for each, yes in zip(equation.outvars, outputs, strict=True) if yes)
-    return total, [marked(each) for each in jaxpr.outvars]
+    return total, [is_dependent(each) for each in jaxpr.outvars]
 
 
 def count_activations(model: Classifier, image_size: int | tuple[int, int]) -> int:
-    """Returns how many numbers convolutions and matrix products put out in one image's forward pass, for inference.
+    """Returns how many values convolutions and matrix products output in one image's forward pass, in inference.
 
-    Radosavovic et al. 2020, arXiv:2003.13678, section 3.1, with the dense layers, which they leave out. What it tells
-    is how much memory is written, which bounds the speed of accelerators more than MACs do.
+    Radosavovic et al. 2020, arXiv:2003.13678, section 3.1, but with the dense layers, which they leave out. It measures
+    how much memory is written, which limits accelerators more than MACs do.
     """
     equations = walk(trace(model, image_size).jaxpr)
     return sum(
@@ -119,15 +121,15 @@ def trace(
     train: bool = False,
     frozen: Collection[str] = (),
 ) -> core.ClosedJaxpr:
-    """Returns the jaxpr of (state, images [1, height, width, 3]) -> logits, in training auxiliary logits too.
+    """Returns the jaxpr of (state, images [1, height, width, 3]) -> logits; with auxiliary logits in training.
 
-    Its inputs are the state's leaves, whose paths `variable_paths` tells, and then the images.
+    Its inputs are the state's leaves, in the order of `variable_paths`, and then the images.
     """
     graph, state = nnx.split(model)
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
     images = jax.ShapeDtypeStruct((1, *_sides(image_size), 3), jnp.float32)
 
-    def forward(state, images):
+    def forward(state: Any, images: jax.Array) -> Any:
         model = nnx.merge(graph, state, copy=True)
         if not train:
             return model(images)
@@ -139,7 +141,7 @@ def trace(
 
 
 def variable_paths(model: Classifier) -> list[tuple[str, ...]]:
-    """Returns the attribute paths of a model's variables, in the order that `trace` takes their values in."""
+    """Returns the attribute paths of a model's variables, in the order of the inputs of `trace`'s jaxpr."""
     leaves = jax.tree_util.tree_leaves_with_path(nnx.split(model)[1])
     return [
         tuple(str(key.key) for key in keys if isinstance(key, jax.tree_util.DictKey))
@@ -148,7 +150,7 @@ def variable_paths(model: Classifier) -> list[tuple[str, ...]]:
 
 
 def walk(jaxpr: core.Jaxpr, times: int = 1) -> Iterator[tuple[core.JaxprEqn, int]]:
-    """Yields every equation that holds no other, with how often it runs."""
+    """Yields (equation, how often it runs) for every equation that contains no other."""
     for equation in jaxpr.eqns:
         bodies = inner(equation)
         if not bodies:
@@ -158,10 +160,10 @@ def walk(jaxpr: core.Jaxpr, times: int = 1) -> Iterator[tuple[core.JaxprEqn, int
 
 
 def inner(equation: core.JaxprEqn) -> list[tuple[core.Jaxpr, int]]:
-    """Returns the jaxprs that an equation runs, each with how often.
+    """Returns (jaxpr, how often it runs) for the jaxprs inside an equation.
 
-    Of a choice by platform it is the default's, which accelerators take: other branches are the same sum, written
-    differently. Of any other choice it is the dearest branch.
+    Of a choice by platform this is the default branch, which accelerators take; the others are the same sum in another
+    form. Of any other choice it is the branch with the most MACs.
 
     Raises:
       NotImplementedError: a loop whose length is known only when it runs.
@@ -190,18 +192,23 @@ def equation_macs(equation: core.JaxprEqn) -> int:
     outputs = _outputs(equation)
     match equation.primitive.name:
         case "conv_general_dilated":
-            kernel = equation.invars[1].aval.shape
+            kernel = shape_of(equation.invars[1])
             features = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
             return outputs * math.prod(kernel) // features
         case "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]
-            shape = equation.invars[0].aval.shape
+            shape = shape_of(equation.invars[0])
             return outputs * math.prod(shape[axis] for axis in contracted)
     return 0
 
 
+def shape_of(atom: core.Var | core.Literal) -> tuple[int, ...]:
+    """Returns the shape of a jaxpr's array."""
+    return cast(jax.core.ShapedArray, atom.aval).shape
+
+
 def _outputs(equation: core.JaxprEqn) -> int:
-    return math.prod(equation.outvars[0].aval.shape) if equation.outvars else 0
+    return math.prod(shape_of(equation.outvars[0])) if equation.outvars else 0
 
 
 def _jaxpr_macs(jaxpr: core.Jaxpr) -> int:
@@ -209,4 +216,4 @@ def _jaxpr_macs(jaxpr: core.Jaxpr) -> int:
 
 
 def _sides(image_size: int | tuple[int, int]) -> tuple[int, int]:
-    return (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    return (image_size, image_size) if isinstance(image_size, int) else image_size

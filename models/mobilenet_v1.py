@@ -2,22 +2,27 @@
 2017, arXiv:1704.04861.
 
 Table 1: a 3x3 convolution, then thirteen depthwise separable ones (a depthwise 3x3 and a pointwise 1x1, each followed
-by batch norm and ReLU), global average pooling and one dense layer. The width multiplier (section 3.3) thins every
-layer alike; `depthwise=false` has a standard 3x3 convolution for each separable one (table 4). As in the authors' code,
+by batch norm and ReLU), global average pooling and one dense layer. The width multiplier (section 3.3) thins all layers
+alike; `depthwise=false` replaces each separable convolution by a standard 3x3 one (table 4). As in the authors' code,
 the activation is ReLU6 and a thinned layer has int(width * channels) channels, at least 8. Attribute names are timm's
 (`mobilenetv1_100`).
 """
 
+from collections.abc import Mapping
+
+import jax
 from flax import nnx
+from jax.typing import DTypeLike
 
 from models.classifier import Classifier
 from models.initializers import he_normal_fan_out, normal
-from models.layers import BatchNorm, Conv, Dropout, Layer, Linear, Sequential, relu6
-from models.registry import Paper, Reported, register
+from models.layers import BatchNorm, Conv, Dropout, Layer, Linear, Mode, Sequential, Stage, relu6
+from models.model_info import Paper, Reported
+from models.registry import register
 from models.widths import check_width
 from models.windows import global_average_pool
 
-# Channels of each depthwise separable convolution; where a stage but the first begins, its first one has stride 2.
+# Channels of each depthwise separable convolution. The first one of each stage has stride 2, except in the first stage.
 _STAGES = ((64,), (128, 128), (256, 256), (512,) * 6, (1024, 1024))
 _MIN_CHANNELS = 8
 
@@ -29,7 +34,9 @@ def _thinned(channels: int, width: float) -> int:
 class SeparableConv(Layer):
     """A depthwise 3x3 and a pointwise 1x1 convolution (figure 3, right)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, *, dtype, rngs: nnx.Rngs):
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, *, dtype: DTypeLike | None, rngs: nnx.Rngs
+    ):
         self.conv_dw = Conv(
             inputs,
             inputs,
@@ -53,15 +60,17 @@ class SeparableConv(Layer):
         )
         self.bn2 = BatchNorm(outputs, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x, mode):
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         x = relu6(self.bn1(self.conv_dw(x), mode))
         return relu6(self.bn2(self.conv_pw(x), mode))
 
 
 class StandardConv(Layer):
-    """The 3x3 convolution that a depthwise separable one stands for (figure 3, left)."""
+    """The 3x3 convolution that a depthwise separable one replaces (figure 3, left)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, *, dtype, rngs: nnx.Rngs):
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, *, dtype: DTypeLike | None, rngs: nnx.Rngs
+    ):
         self.conv = Conv(
             inputs,
             outputs,
@@ -75,7 +84,7 @@ class StandardConv(Layer):
         )
         self.bn1 = BatchNorm(outputs, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x, mode):
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         return relu6(self.bn1(self.conv(x), mode))
 
 
@@ -91,7 +100,7 @@ class MobileNetV1(Classifier):
         *,
         depthwise: bool,
         dropout: float,
-        dtype,
+        dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
         check_width(width)
@@ -124,19 +133,20 @@ class MobileNetV1(Classifier):
             inputs, num_classes, kernel_init=normal(0.01), dtype=dtype, rngs=rngs
         )
 
-    def stages(self):
+    def stages(self) -> Mapping[str, Stage]:
         names = [f"blocks{index}" for index in range(len(_STAGES))]
         return {"stem": self._stem} | self.blocks.parts(names, range(1, len(_STAGES) + 1))
 
-    def _stem(self, x, mode):
+    def _stem(self, x: jax.Array, mode: Mode) -> jax.Array:
         return relu6(self.bn1(self.conv_stem(x), mode))
 
-    def classify(self, features, mode):
+    def classify(self, features: jax.Array, mode: Mode) -> jax.Array:
         return self.classifier(self.dropout(global_average_pool(features), mode))
 
 
 @register(
     "mobilenet_v1",
+    family="mobilenet_v1",
     paper=Paper(
         "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
         "1704.04861",
@@ -150,12 +160,13 @@ class MobileNetV1(Classifier):
 )
 def mobilenet_v1(
     num_classes: int,
-    dtype,
+    dtype: DTypeLike | None,
     rngs: nnx.Rngs,
     width: float = 1.0,
     depthwise: bool = True,
     dropout: float = 0.001,
 ) -> MobileNetV1:
+    """Returns MobileNet v1 thinned to `width`; with `depthwise=false`, of standard convolutions."""
     return MobileNetV1(
         width, num_classes, depthwise=depthwise, dropout=dropout, dtype=dtype, rngs=rngs
     )

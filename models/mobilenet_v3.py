@@ -2,31 +2,30 @@
 
 Tables 1 (large) and 2 (small), as torchvision has them: a 3x3 convolution, inverted residuals with ReLU or h-swish,
 some with squeeze-and-excite (section 5.3: hard sigmoid, a quarter of the expanded channels), a 1x1 convolution, global
-average pooling and two dense layers. The width multiplier thins every layer, the hidden dense one too; channels are
-rounded to multiples of 8. Batch norm has momentum 0.99 and the authors' epsilon, 0.001 (timm's weights want 1e-5).
+average pooling and two dense layers. The width multiplier scales all layers, the hidden dense one included; channels
+are rounded to multiples of 8. Batch norm has momentum 0.99 and the authors' epsilon, 0.001 (1e-5 for timm's weights).
 """
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 from flax import nnx
+from jax.typing import DTypeLike
 
 from models.classifier import Classifier
 from models.initializers import he_normal, he_normal_fan_out, normal
-from models.layers import (
-    BatchNorm,
-    Conv,
-    Dropout,
-    Layer,
-    Linear,
-    Sequential,
-    relu,
-)
-from models.registry import Paper, Reported, register
+from models.layers import BatchNorm, Conv, Dropout, Layer, Linear, Mode, Sequential, Stage, relu
+from models.model_info import Paper, Reported
+from models.registry import register
 from models.widths import check_width, make_divisible
 from models.windows import global_average_pool
 
+_Activation = Callable[[jax.Array], jax.Array]
 _RE, _HS = relu, jax.nn.hard_swish
 # Kernel, expanded channels, output channels, squeeze-and-excite, activation and stride of each inverted residual.
-_LARGE = (
+_Row = tuple[int, int, int, bool, _Activation, int]
+_LARGE: tuple[_Row, ...] = (
     (3, 16, 16, False, _RE, 1),
     (3, 64, 24, False, _RE, 2),
     (3, 72, 24, False, _RE, 1),
@@ -43,7 +42,7 @@ _LARGE = (
     (5, 960, 160, True, _HS, 1),
     (5, 960, 160, True, _HS, 1),
 )
-_SMALL = (
+_SMALL: tuple[_Row, ...] = (
     (3, 16, 16, True, _RE, 2),
     (3, 72, 24, False, _RE, 2),
     (3, 88, 24, False, _RE, 1),
@@ -62,13 +61,13 @@ def _conv_norm(
     inputs: int,
     outputs: int,
     kernel: int,
-    activation,
+    activation: _Activation | None,
     *,
-    stride=1,
-    depthwise=False,
-    epsilon,
-    dtype,
-    rngs,
+    stride: int = 1,
+    depthwise: bool = False,
+    epsilon: float,
+    dtype: DTypeLike | None,
+    rngs: nnx.Rngs,
 ) -> Sequential:
     layers = [
         Conv(
@@ -91,12 +90,12 @@ def _conv_norm(
 class SqueezeExcite(Layer):
     """Scales each channel by a gate computed from all channels' averages (Hu et al. 2017, arXiv:1709.01507)."""
 
-    def __init__(self, channels: int, *, dtype, rngs: nnx.Rngs):
+    def __init__(self, channels: int, *, dtype: DTypeLike | None, rngs: nnx.Rngs):
         squeezed = make_divisible(channels // 4)
         self.fc1 = Conv(channels, squeezed, 1, dtype=dtype, rngs=rngs)
         self.fc2 = Conv(squeezed, channels, 1, kernel_init=normal(0.01), dtype=dtype, rngs=rngs)
 
-    def __call__(self, x, mode):
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         averages = global_average_pool(x)[:, None, None, :]
         return x * jax.nn.hard_sigmoid(self.fc2(relu(self.fc1(averages))))
 
@@ -111,16 +110,16 @@ class InvertedResidual(Layer):
         expanded: int,
         outputs: int,
         squeezed: bool,
-        activation,
+        activation: _Activation,
         stride: int,
         *,
         epsilon: float,
-        dtype,
+        dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
-        make = {"epsilon": epsilon, "dtype": dtype, "rngs": rngs}
+        make: dict[str, Any] = {"epsilon": epsilon, "dtype": dtype, "rngs": rngs}
         self.residual = stride == 1 and inputs == outputs
-        layers = []
+        layers: list[Layer] = []
         if expanded != inputs:
             layers.append(_conv_norm(inputs, expanded, 1, activation, **make))
         layers.append(
@@ -133,32 +132,32 @@ class InvertedResidual(Layer):
         layers.append(_conv_norm(expanded, outputs, 1, None, **make))
         self.block = Sequential(*layers)
 
-    def __call__(self, x, mode):
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         out = self.block(x, mode)
         return x + out if self.residual else out
 
 
 class MobileNetV3(Classifier):
-    """MobileNet v3 of any width; stages stem, blocks1, ... (one begins with each stride of 2) and last."""
+    """MobileNet v3 of any width; stages stem, blocks1, ... (a new one begins at each stride of 2) and last."""
 
     head = "classifier.3"
 
     def __init__(
         self,
-        rows: tuple,
+        rows: tuple[_Row, ...],
         hidden: int,
         width: float,
         num_classes: int,
         *,
         epsilon: float,
         dropout: float,
-        dtype,
+        dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
         check_width(width)
-        make = {"epsilon": epsilon, "dtype": dtype, "rngs": rngs}
+        make: dict[str, Any] = {"epsilon": epsilon, "dtype": dtype, "rngs": rngs}
         inputs = make_divisible(16 * width)
-        layers = [_conv_norm(3, inputs, 3, _HS, stride=2, **make)]
+        layers: list[Layer] = [_conv_norm(3, inputs, 3, _HS, stride=2, **make)]
         ends = [1]
         for kernel, expanded, channels, squeezed, activation, stride in rows:
             expanded, outputs = make_divisible(expanded * width), make_divisible(channels * width)
@@ -182,18 +181,18 @@ class MobileNetV3(Classifier):
             Linear(hidden, num_classes, kernel_init=normal(0.01), dtype=dtype, rngs=rngs),
         )
 
-    def stages(self):
+    def stages(self) -> Mapping[str, Stage]:
         blocks = (f"blocks{index}" for index in range(1, len(self.stage_ends) - 1))
         return self.features.parts(["stem", *blocks, "last"], self.stage_ends)
 
-    def classify(self, features, mode):
+    def classify(self, features: jax.Array, mode: Mode) -> jax.Array:
         return self.classifier(global_average_pool(features), mode)
 
 
-def _register(name: str, rows: tuple, hidden: int, *reported: Reported) -> None:
+def _register(name: str, rows: tuple[_Row, ...], hidden: int, *reported: Reported) -> None:
     def build(
         num_classes: int,
-        dtype,
+        dtype: DTypeLike | None,
         rngs: nnx.Rngs,
         width: float = 1.0,
         dropout: float = 0.2,
@@ -212,6 +211,7 @@ def _register(name: str, rows: tuple, hidden: int, *reported: Reported) -> None:
 
     register(
         name,
+        family="mobilenet_v3",
         paper=Paper("Searching for MobileNetV3", "1905.02244", 2019),
         min_size=32,
         reported=reported[0],

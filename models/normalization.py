@@ -1,4 +1,4 @@
-"""How images are normalised before a model sees them: (image / 255 - mean) / std, by channel."""
+"""ImageNet's statistics, by which images are normalized before a model sees them: (image / 255 - mean) / std."""
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +8,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def imagenet_to_half(images: jax.Array) -> jax.Array:
-    """Turns images normalised by ImageNet's mean and deviation into images normalised by 0.5 and 0.5.
+    """Returns images that were normalized by ImageNet's mean and standard deviation as normalized by 0.5 and 0.5.
 
-    Weights that torchvision ported from TensorFlow want those: it is the `transform_input` of its GoogLeNet and
-    Inception v3.
+    This is the `transform_input` of torchvision's GoogLeNet and Inception v3, whose weights come from TensorFlow.
     """
     std = jnp.array(IMAGENET_STD, images.dtype)
     mean = jnp.array(IMAGENET_MEAN, images.dtype)

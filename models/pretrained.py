@@ -1,24 +1,26 @@
 """Weights in and out: torchvision's and timm's state dicts to models of this suite, and back.
 
-Attribute names follow torchvision's, so a tensor's name says where it belongs; kernels change their layout (PyTorch's
-[out, in, height, width] and [out, in] against [height, width, in, out] and [in, out] here). Every tensor must be used
+Attributes have torchvision's names, so a tensor's name says where it belongs. Kernels change their layout, from
+PyTorch's [out, in, height, width] and [out, in] to [height, width, in, out] and [in, out]. Every tensor must be used,
 and every parameter filled.
 
     python -m models.pretrained --model=resnet50 --weights=resnet50-0676ba61.pth --out=DIR
 """
 
-import argparse
 import pickle
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from absl import flags
 from flax import nnx
+from jax.typing import DTypeLike
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from isobudget import command, plugins
 from models import torch_files
 from models.classifier import Classifier
 from models.errors import ModelError
@@ -36,19 +38,21 @@ _COUNTER = "num_batches_tracked"
 _TORCH_SUFFIXES = (".pth", ".pt")
 
 
-def load(spec: str, path: str | Path, *, dtype=None, **options) -> Classifier:
-    """Makes a model with the weights of a file, its number of classes being the file's.
+def load(
+    spec: str, path: str | Path, *, dtype: DTypeLike | None = None, **options: Any
+) -> Classifier:
+    """Returns a model with the weights, and the number of classes, of a file.
 
     Args:
       spec: `name` or `name:option=value,...`.
       path: a `.pth` or `.safetensors` file with torchvision's or timm's names.
       dtype: the compute dtype.
-      **options: the model's options, over those in `spec`. Those given nowhere are what the file says it was saved
-        with; a file that says nothing is taken for torchvision's or timm's, and gets the options their weights want.
+      **options: the model's options, over those in `spec`. Any others are those the file says it was saved with. A file
+        that does not say comes from torchvision or timm, and any others are those of its weights there.
 
     Raises:
-      ModelError: an unknown model or option, a file that cannot be read, or one that does not fit: then it says which
-        tensors and parameters are left over.
+      ModelError: an unknown model or option, a file that cannot be read, or one that does not fit; the message lists
+        the tensors and parameters that are left over.
     """
     name, listed = parse(spec)
     tensors, saved = read(path)
@@ -86,10 +90,10 @@ def save(model: Classifier, path: str | Path) -> None:
 
 
 def read(path: str | Path) -> tuple[dict[str, np.ndarray], str | None]:
-    """Returns the tensors of a file by name, and the model it says it was saved from, if it says so.
+    """Returns (tensors by name, the model they were saved from or None if the file does not say).
 
     Raises:
-      ModelError: the file is missing, damaged, of another kind, or wants code to run.
+      ModelError: the file is missing, damaged, of another kind, or would run code.
     """
     path = Path(path)
     try:
@@ -127,10 +131,10 @@ def assign(model: Classifier, tensors: Mapping[str, np.ndarray], source: str = "
     Args:
       model: changed in place; of real or of abstract values.
       tensors: PyTorch's layout; counters of batches are ignored.
-      source: what an error calls them.
+      source: what the message of an error calls the tensors.
 
     Raises:
-      ModelError: a tensor without a parameter, a parameter without a tensor, or shapes that differ; all are listed.
+      ModelError: tensors without a parameter, parameters without a tensor, or shapes that differ; all are listed.
     """
     variables = {_name(path): (path, variable) for path, variable in _variables(model)}
     offered = {name: tensor for name, tensor in tensors.items() if not name.endswith(_COUNTER)}
@@ -151,16 +155,16 @@ def assign(model: Classifier, tensors: Mapping[str, np.ndarray], source: str = "
         raise ModelError(f"{source} does not fit {model.spec}: {listed}.")
     for name, (path, variable) in variables.items():
         value = np.asarray(offered[name]).astype(np.float32, copy=False)
-        # Copied, for JAX may go on using NumPy's memory, and by NumPy, for JAX would compile that for each shape.
+        # Copied, as JAX may go on using NumPy's memory; by NumPy, as JAX would compile a copy for each shape.
         variable.set_value(jnp.asarray(np.array(_from_torch(path, value), order="C")))
 
 
-def _variables(model: nnx.Module) -> list[tuple[tuple[str, ...], nnx.Variable]]:
-    found = []
-    for path, node in nnx.iter_graph(model):
-        if isinstance(node, nnx.Param | nnx.BatchStat):
-            found.append((tuple(map(str, path)), node))
-    return found
+def _variables(model: nnx.Module) -> list[tuple[tuple[str, ...], nnx.Variable[Any]]]:
+    return [
+        (tuple(map(str, path)), node)
+        for path, node in nnx.iter_graph(model)
+        if isinstance(node, nnx.Param | nnx.BatchStat)
+    ]
 
 
 def _name(path: tuple[str, ...]) -> str:
@@ -186,23 +190,32 @@ def _torch_shape(path: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ..
     return (outputs, inputs, *window)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Reads a file of weights, checks it against a model and writes `OUT/weights.safetensors`; returns the status."""
-    parser = argparse.ArgumentParser(prog="python -m models.pretrained", description=main.__doc__)
-    parser.add_argument("--model", required=True, help="NAME[:option=value,...]")
-    parser.add_argument("--weights", required=True, type=Path, help=".pth or .safetensors")
-    parser.add_argument("--out", required=True, type=Path, help="the folder to write into")
-    flags = parser.parse_args(arguments)
+def define_flags() -> None:
+    """Defines the command's flags."""
+    flags.DEFINE_string(
+        "model", None, "The model whose weights these are: NAME[:option=value,...]."
+    )
+    flags.DEFINE_string("weights", None, "A .pth or .safetensors file of torchvision or timm.")
+    flags.DEFINE_string("out", None, "The folder to write weights.safetensors into.")
+    flags.mark_flags_as_required(("model", "weights", "out"))
+    plugins.define_flag()
+
+
+def main() -> None:
+    """Writes the weights of --weights, checked against --model, to `weights.safetensors` in the folder --out.
+
+    Raises:
+      ModelError: an unknown model, weights that cannot be read or do not fit it, or a folder that cannot be written.
+    """
+    model = load(flags.FLAGS.model, flags.FLAGS.weights)
+    path = Path(flags.FLAGS.out) / "weights.safetensors"
     try:
-        model = load(flags.model, flags.weights)
-        flags.out.mkdir(parents=True, exist_ok=True)
-        save(model, flags.out / "weights.safetensors")
-    except ModelError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"wrote {flags.out / 'weights.safetensors'}: {model.spec}")
-    return 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save(model, path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} cannot be written: {error}.") from error
+    print(f"wrote {path}: {model.spec}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main, define_flags)

@@ -1,17 +1,17 @@
-"""What part of the image each value of a forward pass sees, followed through its jaxpr.
+"""Which part of the image each value of a forward pass sees, followed through its jaxpr.
 
 Along one side of the image, element i of an array sees the pixels from `low + i * stride` to `high + i * stride`: a
-`Side`. Convolutions, padding, slices and windows move and widen it, elementwise operations unite those of their
-operands. Padding counts as pixels, as in the literature's receptive fields.
+`Side`. Convolutions, padding, slices and windows move and widen it; an elementwise operation sees what any of its
+operands sees. Padding counts as pixels, as in the literature.
 """
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from jax.extend import core
 
-from models.macs import inner
+from models.macs import inner, shape_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,14 +24,15 @@ class Side:
 
     @property
     def size(self) -> float:
+        """The number of pixels seen."""
         return self.high - self.low + 1
 
     def shifted(self, steps: int) -> "Side":
-        """Element i becomes the one that was i + steps."""
+        """Returns what is seen after element i + steps has become element i."""
         return Side(self.low + steps * self.stride, self.high + steps * self.stride, self.stride)
 
     def windowed(self, window: int, stride: int, padding: int) -> "Side":
-        """What a window of `window` elements sees."""
+        """Returns what a window of `window` elements sees."""
         begin = self.shifted(-padding)
         high = begin.high + (window - 1) * self.stride
         return Side(begin.low, high, self.stride * stride)
@@ -39,7 +40,7 @@ class Side:
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """What an array sees of the image: the `Side` of each array axis that runs along height or width.
+    """What an array sees of the image: a `Side` for each array axis that runs along its height or width.
 
     Attributes:
       sides: (array axis, image axis: 1 for height or 2 for width, its `Side`); an image axis without one is seen whole.
@@ -55,22 +56,22 @@ class Field:
 
     @property
     def strides(self) -> tuple[int, int] | None:
-        """Pixels between neighbouring elements along height and width, if the array has both axes."""
-        found = {image_axis: side.stride for _, image_axis, side in self.sides}
-        return (found[1], found[2]) if len(found) == 2 else None
+        """Pixels between neighboring elements along height and width, if the array has both axes."""
+        strides = {image_axis: side.stride for _, image_axis, side in self.sides}
+        return (strides[1], strides[2]) if len(strides) == 2 else None
 
 
 IMAGE = Field(((1, 1, Side()), (2, 2, Side())))
 WHOLE = Field()
 
-# Of operations whose output has its input's shape, those in which an element sees others.
+# Operations whose output has the shape of their input, but whose elements see more than the element in their place.
 _MIXING = {"cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "dot_general", "fft", "rev", "sort"}  # fmt: skip
 
 
 def follow(
     jaxpr: core.Jaxpr, fields: Sequence[Field | None], times: int = 1
-) -> Iterator[tuple[core.JaxprEqn, int, Field | None]]:
-    """Yields every equation that holds no other, how often it runs, and what its first output sees.
+) -> Generator[tuple[core.JaxprEqn, int, Field | None], None, list[Field | None]]:
+    """Yields (equation, how often it runs, what its first output sees) for every equation that contains no other.
 
     Args:
       jaxpr: the computation.
@@ -78,11 +79,11 @@ def follow(
       times: how often all of it runs.
 
     Returns:
-      What each output sees.
+      What each output of the computation sees.
     """
-    known = dict(zip(jaxpr.invars, fields, strict=True))
+    known: dict[core.Var, Field | None] = dict(zip(jaxpr.invars, fields, strict=True))
 
-    def field_of(atom) -> Field | None:
+    def field_of(atom: core.Var | core.Literal) -> Field | None:
         return None if isinstance(atom, core.Literal) else known.get(atom)
 
     for equation in jaxpr.eqns:
@@ -90,7 +91,7 @@ def follow(
         bodies = inner(equation)
         if bodies:
             body, repeats = bodies[0]
-            # A choice between branches has its index first.
+            # The first operand of a choice is its index, which its branches do not take.
             operands = operands[len(operands) - len(body.invars) :]
             results = yield from follow(body, operands, times * repeats)
         else:
@@ -102,9 +103,9 @@ def follow(
 
 
 def _seen(equation: core.JaxprEqn, operands: list[Field | None]) -> Field | None:
-    """What the outputs of one equation see, given what its operands see."""
+    """Returns what the outputs of one equation see, given what its operands see."""
     dependent = [
-        (atom.aval.shape, field)
+        (shape_of(atom), field)
         for atom, field in zip(equation.invars, operands, strict=True)
         if field is not None
     ]
@@ -145,14 +146,14 @@ def _seen(equation: core.JaxprEqn, operands: list[Field | None]) -> Field | None
             )
     if name.startswith(("reduce_", "arg")) and "axes" in params:
         return _without(field, params["axes"], len(shape))
-    out_shape = equation.outvars[0].aval.shape
+    out_shape = shape_of(equation.outvars[0])
     if name in _MIXING or not all(_aligned(shape, field, out_shape) for shape, field in dependent):
         return WHOLE
     return _union([field for _, field in dependent])
 
 
 def _aligned(shape: Sequence[int], field: Field, out_shape: Sequence[int]) -> bool:
-    """Whether an operand's axes along the image are also the output's; others may be broadcast."""
+    """Returns whether an operand's axes along the image are also the output's; others may be broadcast."""
     return not field.sides or (
         len(shape) == len(out_shape)
         and all(shape[axis] == out_shape[axis] for axis, _, _ in field.sides)
@@ -160,7 +161,7 @@ def _aligned(shape: Sequence[int], field: Field, out_shape: Sequence[int]) -> bo
 
 
 def _convolved(equation: core.JaxprEqn, field: Field) -> Field:
-    params, kernel = equation.params, equation.invars[1].aval.shape
+    params, kernel = equation.params, shape_of(equation.invars[1])
     numbers = params["dimension_numbers"]
     if any(dilation != 1 for dilation in params["lhs_dilation"]):
         return WHOLE
@@ -182,7 +183,7 @@ def _padded(field: Field, config: Sequence[tuple[int, int, int]]) -> Field:
     return _mapped(field, lambda axis, side: side.shifted(-config[axis][0]))
 
 
-def _mapped(field: Field, change) -> Field:
+def _mapped(field: Field, change: Callable[[int, Side], Side]) -> Field:
     return Field(tuple((axis, image, change(axis, side)) for axis, image, side in field.sides))
 
 
@@ -203,17 +204,17 @@ def _without_axis(field: Field, axis: int) -> Field:
 
 
 def _union(fields: list[Field]) -> Field:
-    """What is seen by an element that sees all that the elements of the same place in `fields` see."""
+    """Returns what an element sees that depends on the elements in its place in each of several arrays."""
     entries: dict[tuple[int, int], list[Side]] = {}
     for field in fields:
         for axis, image, side in field.sides:
             entries.setdefault((axis, image), []).append(side)
     sides = []
-    for (axis, image), found in entries.items():
-        if len({side.stride for side in found}) > 1:
+    for (axis, image), seen in entries.items():
+        if len({side.stride for side in seen}) > 1:
             continue
-        low, high = min(side.low for side in found), max(side.high for side in found)
-        if len(found) < len(fields):
+        low, high = min(side.low for side in seen), max(side.high for side in seen)
+        if len(seen) < len(fields):
             low, high = -math.inf, math.inf
-        sides.append((axis, image, Side(low, high, found[0].stride)))
+        sides.append((axis, image, Side(low, high, seen[0].stride)))
     return Field(tuple(sorted(sides, key=lambda entry: entry[1])))

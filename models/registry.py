@@ -1,105 +1,53 @@
-"""Every architecture by name: what it is, how it is fed, what was reported of it, and how to make one.
+"""Every architecture by name: what is known of it, and how to make one.
 
-A model is written `name` or `name:option=value,...`, as in `mobilenet_v1:width=0.5`. A family registers its models in
-its own file with `@register(...)`; nothing else lists them.
+A model is written `name` or `name:option=value,...`, as in `mobilenet_v1:width=0.5`. `@register(...)` adds one where it
+is defined: in the file of its family here, or in a module of your own, which `--plugins` imports.
 """
 
-import dataclasses
 import difflib
-import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from flax import nnx
+from jax.typing import DTypeLike
 
 from models.classifier import Classifier, check_num_classes, too_small
 from models.errors import ModelError
 from models.initializers import shapes_only
-from models.normalization import IMAGENET_MEAN, IMAGENET_STD
+from models.model_info import ModelInfo, Paper, describe
 
-
-@dataclasses.dataclass(frozen=True)
-class Paper:
-    """Where an architecture was published."""
-
-    title: str
-    arxiv: str | None
-    year: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Reported:
-    """ImageNet validation accuracy as fractions, and who reported it.
-
-    Attributes:
-      source: who reported it, of which weights.
-      resize_size: the shorter side that those weights want, if it is not the model's.
-    """
-
-    top1: float
-    top5: float | None
-    source: str
-    resize_size: int | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelInfo:
-    """What is known of a registered model before it is made.
-
-    Attributes:
-      name: the name it is created by.
-      build: makes the module from (num_classes, dtype, rngs, **options).
-      paper: where it was published.
-      min_size: the smallest image side, in pixels, that it accepts.
-      input_size: the image side its authors evaluate at.
-      resize_size: the shorter side to resize to before the central crop of `input_size`.
-      interpolation: of that resizing.
-      mean: subtracted from each channel of an image scaled to 0..1.
-      std: divided by after that.
-      reported: published accuracy of the default options, if there is one.
-      also_reported: of other weights of the same architecture.
-      published_options: what torchvision sets when it loads its weights.
-      options: the default of each option.
-    """
-
-    name: str
-    build: Callable[..., Classifier]
-    paper: Paper
-    min_size: int
-    input_size: int = 224
-    resize_size: int = 256
-    interpolation: str = "bilinear"
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
-    reported: Reported | None = None
-    also_reported: tuple[Reported, ...] = ()
-    published_options: dict[str, Any] = dataclasses.field(default_factory=dict)
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-    @property
-    def crop_fraction(self) -> float:
-        return self.input_size / self.resize_size
-
+_Build = TypeVar("_Build", bound=Callable[..., Classifier])
 
 _MODELS: dict[str, ModelInfo] = {}
 
 
-def register(name: str, **facts) -> Callable:
+def register(
+    name: str, *, family: str, paper: Paper, min_size: int, **facts: Any
+) -> Callable[[_Build], _Build]:
     """Returns a decorator that registers `build(num_classes, dtype, rngs, **options)` under `name`.
 
-    The builder's further keyword parameters are the model's options and their defaults; `facts` are `ModelInfo`'s
-    fields.
+    The parameters of `build` beyond these three are the model's options; each has a default, which gives its type.
+
+    Args:
+      name: the name the model is created by.
+      family: the architecture it is a variant of, such as "resnet"; training recipes are written for families.
+      paper: where it was published.
+      min_size: the smallest image side, in pixels, that it accepts.
+      **facts: the other fields of `ModelInfo`, such as `input_size`.
+
+    Raises:
+      ModelError: a name that is taken, or a name, an option or a fact that no model can have.
     """
 
-    def decorate(build: Callable[..., Classifier]) -> Callable[..., Classifier]:
+    def decorate(build: _Build) -> _Build:
+        required = {"family": family, "paper": paper, "min_size": min_size}
+        described = describe(name, build, required | facts)
         if name in _MODELS:
-            raise KeyError(f"two models are registered as {name!r}")
-        options = {
-            parameter.name: parameter.default
-            for parameter in inspect.signature(build).parameters.values()
-            if parameter.name not in ("num_classes", "dtype", "rngs")
-        }
-        _MODELS[name] = ModelInfo(name=name, build=build, options=options, **facts)
+            raise ModelError(
+                f"there is a model {name!r} already, which {_MODELS[name].build.__module__} registers:"
+                f" {build.__module__} must give its own another name."
+            )
+        _MODELS[name] = described
         return build
 
     return decorate
@@ -114,7 +62,7 @@ def info(spec: str) -> ModelInfo:
     """Returns what is known of the model that `spec` names.
 
     Raises:
-      ModelError: no model of this name, or no such option.
+      ModelError: no model of this name, no such option, or a value of another type.
     """
     return _MODELS[parse(spec)[0]]
 
@@ -146,7 +94,7 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
 
 
 def label(name: str, options: dict[str, Any]) -> str:
-    """Returns the spec `name:option=value,...`, its options sorted, without those that are at their default."""
+    """Returns the spec `name:option=value,...` with the options that differ from their defaults, sorted."""
     defaults = _MODELS[name].options
     changed = sorted((key, value) for key, value in options.items() if value != defaults[key])
     listed = ",".join(f"{key}={_text(value)}" for key, value in changed)
@@ -158,20 +106,20 @@ def create(
     num_classes: int = 1000,
     *,
     rngs: nnx.Rngs | None = None,
-    dtype=None,
-    **options,
+    dtype: DTypeLike | None = None,
+    **options: Any,
 ) -> Classifier:
-    """Makes a model with freshly initialised parameters; no forward pass is run.
+    """Returns a model with freshly initialized parameters; no forward pass is run.
 
     Args:
       spec: `name` or `name:option=value,...`.
       num_classes: the number of logits.
-      rngs: the randomness of initialisation, stream `params`; seed 0 if not given.
-      dtype: the compute dtype (`jnp.bfloat16`); parameters, batch statistics and logits stay float32.
+      rngs: the randomness of initialization, stream `params`; that of seed 0 if not given.
+      dtype: the compute dtype, such as `jnp.bfloat16`; parameters, batch statistics and logits stay float32.
       **options: the model's options, over those in `spec`.
 
     Raises:
-      ModelError: an unknown model or option, or a value it cannot take.
+      ModelError: an unknown model or option, or a value that the model cannot take.
     """
     name, listed = parse(spec)
     chosen = listed | options
@@ -182,6 +130,10 @@ def create(
     model = _MODELS[name].build(
         num_classes=num_classes, dtype=dtype, rngs=rngs or nnx.Rngs(params=0), **chosen
     )
+    if not isinstance(model, Classifier):
+        raise ModelError(
+            f"model {name!r} is a {type(model).__name__}, which is not a models.Classifier."
+        )
     model.dtype = dtype
     model.num_classes = num_classes
     model.spec = label(name, chosen)
@@ -189,8 +141,10 @@ def create(
     return model
 
 
-def create_abstract(spec: str, num_classes: int = 1000, *, dtype=None, **options) -> Classifier:
-    """Makes a model whose variables have shapes and no values: for counting, and as a target to restore into."""
+def create_abstract(
+    spec: str, num_classes: int = 1000, *, dtype: DTypeLike | None = None, **options: Any
+) -> Classifier:
+    """Returns a model whose variables have shapes but no values: to count with, or to restore weights into."""
     with shapes_only():
         return create(spec, num_classes, dtype=dtype, **options)
 

@@ -3,23 +3,37 @@
 Table 1: a 7x7 convolution of stride 2 and 3x3 pooling, four stages of residual blocks (basic for 18 and 34 layers,
 bottleneck from 50), global average pooling and one dense layer; projections where shapes change (option B).
 
-`resnet50` and deeper have a bottleneck's stride on its 3x3 convolution ("v1.5", torchvision's); `resnet50_v1` and
-deeper on its first 1x1, as the paper. `plain18` and `plain34` are the networks without shortcuts of figure 4, left.
+`resnet50` and deeper have a bottleneck's stride on its 3x3 convolution ("v1.5", torchvision's), `resnet50_v1` and
+deeper on its first 1x1, as in the paper. `plain18` and `plain34` are the networks without shortcuts (figure 4, left).
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+import jax
 from flax import nnx
+from jax.typing import DTypeLike
 
 from models.classifier import Classifier
 from models.initializers import he_normal_fan_out, uniform
-from models.layers import BatchNorm, Conv, Layer, Linear, Sequential, relu
-from models.registry import Paper, Reported, register
+from models.layers import BatchNorm, Conv, Layer, Linear, Mode, Sequential, Stage, relu
+from models.model_info import Paper, Reported
+from models.registry import register
 from models.windows import MaxPool, global_average_pool
 
 _PAPER = Paper("Deep Residual Learning for Image Recognition", "1512.03385", 2015)
 _CHANNELS = (64, 128, 256, 512)
 
 
-def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, *, dtype, rngs) -> Conv:
+def _conv(
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    stride: int = 1,
+    *,
+    dtype: DTypeLike | None,
+    rngs: nnx.Rngs,
+) -> Conv:
     return Conv(
         inputs,
         outputs,
@@ -33,7 +47,9 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, *, dtype, rng
     )
 
 
-def _projection(inputs: int, outputs: int, stride: int, *, dtype, rngs) -> Sequential | None:
+def _projection(
+    inputs: int, outputs: int, stride: int, *, dtype: DTypeLike | None, rngs: nnx.Rngs
+) -> Sequential | None:
     if stride == 1 and inputs == outputs:
         return None
     return Sequential(
@@ -43,39 +59,43 @@ def _projection(inputs: int, outputs: int, stride: int, *, dtype, rngs) -> Seque
 
 
 class BasicBlock(Layer):
-    """Two 3x3 convolutions around which the input is added (figure 5, left)."""
+    """Two 3x3 convolutions, to whose output the input is added (figure 5, left)."""
 
     expansion = 1
     shortcut = True
 
-    def __init__(self, inputs: int, channels: int, stride: int, *, dtype, rngs: nnx.Rngs):
-        make = {"dtype": dtype, "rngs": rngs}
+    def __init__(
+        self, inputs: int, channels: int, stride: int, *, dtype: DTypeLike | None, rngs: nnx.Rngs
+    ):
+        make: dict[str, Any] = {"dtype": dtype, "rngs": rngs}
         self.conv1 = _conv(inputs, channels, 3, stride, **make)
         self.bn1 = BatchNorm(channels, **make)
         self.conv2 = _conv(channels, channels, 3, **make)
         self.bn2 = BatchNorm(channels, **make)
         self.downsample = _projection(inputs, channels, stride, **make) if self.shortcut else None
 
-    def __call__(self, x, mode):
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         out = relu(self.bn1(self.conv1(x), mode))
         out = self.bn2(self.conv2(out), mode)
         return relu(_add_shortcut(self, out, x, mode) if self.shortcut else out)
 
 
 class PlainBlock(BasicBlock):
-    """Two 3x3 convolutions and nothing around them (section 4.1, "plain networks")."""
+    """Two 3x3 convolutions without a shortcut (section 4.1, "plain networks")."""
 
     shortcut = False
 
 
 class Bottleneck(Layer):
-    """1x1, 3x3 and 1x1 convolutions around which the input is added (figure 5, right); the 3x3 has the stride."""
+    """1x1, 3x3 and 1x1 convolutions, to whose output the input is added (figure 5, right); the 3x3 has the stride."""
 
     expansion = 4
     strided = 2
 
-    def __init__(self, inputs: int, channels: int, stride: int, *, dtype, rngs: nnx.Rngs):
-        make = {"dtype": dtype, "rngs": rngs}
+    def __init__(
+        self, inputs: int, channels: int, stride: int, *, dtype: DTypeLike | None, rngs: nnx.Rngs
+    ):
+        make: dict[str, Any] = {"dtype": dtype, "rngs": rngs}
         outputs = channels * self.expansion
         strides = {self.strided: stride}
         self.conv1 = _conv(inputs, channels, 1, strides.get(1, 1), **make)
@@ -86,7 +106,7 @@ class Bottleneck(Layer):
         self.bn3 = BatchNorm(outputs, **make)
         self.downsample = _projection(inputs, outputs, stride, **make)
 
-    def __call__(self, x, mode):
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         out = relu(self.bn1(self.conv1(x), mode))
         out = relu(self.bn2(self.conv2(out), mode))
         out = self.bn3(self.conv3(out), mode)
@@ -99,7 +119,9 @@ class BottleneckV1(Bottleneck):
     strided = 1
 
 
-def _add_shortcut(block: BasicBlock | Bottleneck, out, x, mode):
+def _add_shortcut(
+    block: BasicBlock | Bottleneck, out: jax.Array, x: jax.Array, mode: Mode
+) -> jax.Array:
     return out + (x if block.downsample is None else block.downsample(x, mode))
 
 
@@ -114,7 +136,7 @@ class ResNet(Classifier):
         depths: tuple[int, int, int, int],
         num_classes: int,
         *,
-        dtype,
+        dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
         self.conv1 = _conv(3, 64, 7, 2, dtype=dtype, rngs=rngs)
@@ -139,28 +161,29 @@ class ResNet(Classifier):
             rngs=rngs,
         )
 
-    def stages(self):
-        return {
-            "stem": self._stem,
-            "layer1": self.layer1,
-            "layer2": self.layer2,
-            "layer3": self.layer3,
-            "layer4": self.layer4,
-        }
+    def stages(self) -> Mapping[str, Stage]:
+        names = [f"layer{index + 1}" for index in range(len(_CHANNELS))]
+        return {"stem": self._stem} | {name: getattr(self, name) for name in names}
 
-    def _stem(self, x, mode):
+    def _stem(self, x: jax.Array, mode: Mode) -> jax.Array:
         return self.maxpool(relu(self.bn1(self.conv1(x), mode)))
 
-    def classify(self, features, mode):
+    def classify(self, features: jax.Array, mode: Mode) -> jax.Array:
         return self.fc(global_average_pool(features))
 
 
-def _register(name: str, block, depths: tuple[int, int, int, int], *reported: Reported) -> None:
-    def build(num_classes: int, dtype, rngs: nnx.Rngs) -> ResNet:
+def _register(
+    name: str,
+    block: type[BasicBlock | Bottleneck],
+    depths: tuple[int, int, int, int],
+    *reported: Reported,
+) -> None:
+    def build(num_classes: int, dtype: DTypeLike | None, rngs: nnx.Rngs) -> ResNet:
         return ResNet(block, depths, num_classes, dtype=dtype, rngs=rngs)
 
     register(
         name,
+        family="resnet",
         paper=_PAPER,
         min_size=32,
         reported=reported[0] if reported else None,

@@ -4,17 +4,22 @@
 Table 1 (version 1.0) and the authors' later release 1.1, which has a smaller first convolution and pools earlier: fire
 modules (a 1x1 squeeze, then 1x1 and 3x3 expansions side by side), then a 1x1 convolution to the classes, its ReLU, and
 global average pooling. With simple bypass (section 6, figure 2, middle) the input of fire 3, 5, 7 and 9 is added to its
-output. `final_relu=false` leaves out the ReLU after the logits: with it, no sigmoid of them (tasks `binary` and
-`multi_label`) is below a half.
+output. `final_relu=false` leaves out the ReLU after the logits, for tasks that take their sigmoid (`binary` and
+`multi_label`): after a ReLU none is below a half.
 """
 
+from collections.abc import Callable, Mapping
+
+import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from models.classifier import Classifier
 from models.initializers import constant
-from models.layers import Conv, Dropout, Layer, Sequential, relu
-from models.registry import Paper, Reported, register
+from models.layers import Conv, Dropout, Layer, Mode, Sequential, Stage, relu
+from models.model_info import Paper, Reported
+from models.registry import register
 from models.windows import MaxPool, global_average_pool
 
 _PAPER = Paper(
@@ -24,7 +29,7 @@ _PAPER = Paper(
 )
 _POOL = "pool"
 # Squeeze channels and expansion channels (of each kind) of the fire modules 2 to 9, with the pools between them.
-_FIRES = {
+_FIRES: dict[str, tuple[tuple[int, int] | str, ...]] = {
     "1_0": ((16, 64), (16, 64), (32, 128), _POOL, (32, 128), (48, 192), (48, 192), (64, 256), _POOL, (64, 256)),
     "1_1": ((16, 64), (16, 64), _POOL, (32, 128), (32, 128), _POOL, (48, 192), (48, 192), (64, 256), (64, 256)),
 }  # fmt: skip
@@ -35,14 +40,21 @@ class Fire(Layer):
     """A 1x1 squeeze, then 1x1 and 3x3 expansions whose channels are concatenated (figure 1)."""
 
     def __init__(
-        self, inputs: int, squeezed: int, expanded: int, *, bypass: bool, dtype, rngs: nnx.Rngs
+        self,
+        inputs: int,
+        squeezed: int,
+        expanded: int,
+        *,
+        bypass: bool,
+        dtype: DTypeLike | None,
+        rngs: nnx.Rngs,
     ):
         self.bypass = bypass
         self.squeeze = Conv(inputs, squeezed, 1, dtype=dtype, rngs=rngs)
         self.expand1x1 = Conv(squeezed, expanded, 1, dtype=dtype, rngs=rngs)
         self.expand3x3 = Conv(squeezed, expanded, 3, padding=1, dtype=dtype, rngs=rngs)
 
-    def __call__(self, x, mode):
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         squeezed = relu(self.squeeze(x))
         expanded = [relu(self.expand1x1(squeezed)), relu(self.expand3x3(squeezed))]
         out = jnp.concatenate(expanded, axis=-1)
@@ -62,15 +74,19 @@ class SqueezeNet(Classifier):
         bypass: bool,
         dropout: float,
         final_relu: bool,
-        dtype,
+        dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
         kernel, channels = _STEMS[version]
         pool = MaxPool(3, 2, ceil_mode=True)
-        layers = [Conv(3, channels, kernel, strides=2, dtype=dtype, rngs=rngs), relu, pool]
+        layers: list[Callable[..., jax.Array]] = [
+            Conv(3, channels, kernel, strides=2, dtype=dtype, rngs=rngs),
+            relu,
+            pool,
+        ]
         ends = [len(layers)]
         for entry in _FIRES[version]:
-            if entry == _POOL:
+            if isinstance(entry, str):
                 layers.append(pool)
                 ends[-1] = len(layers)
                 continue
@@ -82,8 +98,8 @@ class SqueezeNet(Classifier):
             channels = 2 * expanded
         self.features = Sequential(*layers)
         self.stage_ends = tuple(ends)
-        # A ReLU follows the logits: a class that starts below 0 gets no gradient and may never be learned, as happens
-        # within a few hundred steps from the authors' N(0, 0.01) and bias 0.
+        # A ReLU follows the logits, so a class whose logits are below 0 gets no gradient and may never be learned. With
+        # the authors' N(0, 0.01) and bias 0 that happens within a few hundred steps.
         bias = constant(1.0 if final_relu else 0.0)
         logits = Conv(channels, num_classes, 1, bias_init=bias, dtype=dtype, rngs=rngs)
         self.classifier = Sequential(
@@ -93,17 +109,21 @@ class SqueezeNet(Classifier):
             global_average_pool,
         )
 
-    def stages(self):
+    def stages(self) -> Mapping[str, Stage]:
         names = ["conv1", *(f"fire{index}" for index in range(2, 10))]
         return self.features.parts(names, self.stage_ends)
 
-    def classify(self, features, mode):
+    def classify(self, features: jax.Array, mode: Mode) -> jax.Array:
         return self.classifier(features, mode)
 
 
 def _register(name: str, version: str, bypass: bool, min_size: int, reported: Reported) -> None:
     def build(
-        num_classes: int, dtype, rngs: nnx.Rngs, dropout: float = 0.5, final_relu: bool = True
+        num_classes: int,
+        dtype: DTypeLike | None,
+        rngs: nnx.Rngs,
+        dropout: float = 0.5,
+        final_relu: bool = True,
     ) -> SqueezeNet:
         return SqueezeNet(
             version,
@@ -115,7 +135,7 @@ def _register(name: str, version: str, bypass: bool, min_size: int, reported: Re
             rngs=rngs,
         )
 
-    register(name, paper=_PAPER, min_size=min_size, reported=reported)(build)
+    register(name, family="squeezenet", paper=_PAPER, min_size=min_size, reported=reported)(build)
 
 
 _SOURCE = "torchvision IMAGENET1K_V1"

@@ -1,4 +1,4 @@
-"""Which parameters and batch statistics belong to which stage of a model, found by tracing it."""
+"""Which parameters and batch statistics belong to which stage of a model, read from its jaxpr."""
 
 from collections.abc import Mapping
 
@@ -15,25 +15,26 @@ _MARK = "stage:"
 
 
 def stage_variables(model: Classifier) -> Mapping[str, frozenset[Path]]:
-    """Returns the paths of the variables that each stage's output depends on directly, by the stage's name, in order.
+    """Returns the paths of the variables in each stage, by the stage's name, in order.
 
-    What comes after the last stage, and auxiliary heads, are in no stage. Nothing is allocated or compiled.
+    The classifier after the last stage and auxiliary heads are in no stage. Nothing is allocated or compiled.
 
     Args:
       model: of real or of abstract values.
     """
     jaxpr = trace(model, model.min_size).jaxpr
     path_of = dict(zip(jaxpr.invars[:-1], variable_paths(model), strict=True))
-    found, inside = {}, set()
-    # Every stage names its output (models/classifier.py), and equations are in the order they were traced in.
+    stages: dict[str, frozenset[Path]] = {}
+    inside: set[Path] = set()
+    # `Classifier` names the output of every stage, and equations are in the order in which they were traced.
     for equation in jaxpr.eqns:
         inputs = (each for each in equation.invars if not isinstance(each, core.Literal))
         inside.update(path_of[each] for each in inputs if each in path_of)
         name = equation.params.get("name", "")
         if equation.primitive.name == "name" and name.startswith(_MARK):
-            found[name.removeprefix(_MARK)] = frozenset(inside)
+            stages[name.removeprefix(_MARK)] = frozenset(inside)
             inside = set()
-    return found
+    return stages
 
 
 def head_path(model: Classifier) -> Path:

@@ -1,31 +1,33 @@
 """What a model is made of: its layers, their output shapes, parameters, MACs and receptive fields, and its stages.
 
-All is read from the model's abstract values and the jaxpr of its forward pass in evaluation mode. Nothing is allocated
-or compiled, and a new model needs nothing but to be a `Classifier`.
+All of this is read from the jaxpr of the model's forward pass in evaluation mode; nothing is allocated or compiled. Any
+`Classifier` can be summarized. Layers of models/layers.py and models/windows.py are listed; totals include all others.
 
     python -m models.summary resnet50
     python -m models.summary mobilenet_v1:width=0.5 --image_size=160 --num_classes=10
 """
 
-import argparse
 import dataclasses
 import math
-import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
+from absl import flags
 from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
 from jax.extend import core
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
+from isobudget import command, plugins
 from models.classifier import count_auxiliary_parameters, count_parameters
 from models.errors import ModelError
 from models.layers import BatchNorm, Conv, Layer, Linear, Mode
-from models.macs import equation_macs, trace
-from models.receptive_field import IMAGE, follow
+from models.macs import equation_macs, shape_of, trace
+from models.receptive_field import IMAGE, WHOLE, Field, follow
 from models.registry import check_image_size, create_abstract, info
+from models.tables import print_table
 from models.windows import AdaptiveAveragePool, AveragePool, LocalResponseNorm, MaxPool
 
 _LAYERS = (Conv, Linear, BatchNorm, MaxPool, AveragePool, AdaptiveAveragePool, LocalResponseNorm)
@@ -40,9 +42,9 @@ class LayerSummary:
       name: its path in the model, as in torchvision's state dict.
       kind: its class.
       output_shape: of one image, without the batch axis.
-      parameters: trainable ones; 0 where the same layer runs a second time.
+      parameters: the number of trainable ones; 0 where the same layer runs a second time.
       macs: multiply-accumulates for one image.
-      receptive_field: height and width of what an output element sees, in pixels; infinite if all.
+      receptive_field: height and width of what an output element sees, in pixels; infinite if it sees the whole image.
     """
 
     name: str
@@ -59,20 +61,32 @@ class StageSummary:
 
     Attributes:
       name: its key in `Classifier.stages`.
-      output_shape: [height, width, channels].
-      stride: pixels of the image between neighbouring outputs, along height and width.
-      receptive_field: height and width of what an output element sees, in pixels; infinite if all.
+      output_shape: of one image, [height, width, channels].
+      stride: pixels of the image between neighboring outputs, along height and width; None if the output has no such
+        axes.
+      receptive_field: height and width of what an output element sees, in pixels; infinite if it sees the whole image.
     """
 
     name: str
     output_shape: tuple[int, ...]
-    stride: tuple[int, int]
+    stride: tuple[int, int] | None
     receptive_field: tuple[float, float]
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelSummary:
-    """A model at one image size; `macs` and `layers` are those of evaluation, `parameters` are all."""
+    """A model at one image size, in evaluation mode.
+
+    Attributes:
+      spec: the model's name and options.
+      image_size: the image's side in pixels.
+      num_classes: the number of logits.
+      layers: in the order in which they run.
+      stages: from the first to the last.
+      parameters: the number of trainable ones, auxiliary heads included.
+      auxiliary_parameters: those of auxiliary heads, which run in training only.
+      macs: multiply-accumulates for one image.
+    """
 
     spec: str
     image_size: int
@@ -85,7 +99,7 @@ class ModelSummary:
 
 
 def summarize(
-    spec: str, image_size: int | None = None, num_classes: int = 1000, **options
+    spec: str, image_size: int | None = None, num_classes: int = 1000, **options: Any
 ) -> ModelSummary:
     """Returns the layers and stages of the model that `spec` names.
 
@@ -98,7 +112,8 @@ def summarize(
     Raises:
       ModelError: an unknown model or option, or images too small for it.
     """
-    image_size = image_size or info(spec).input_size
+    if image_size is None:
+        image_size = info(spec).input_size
     check_image_size(spec, image_size)
     model = create_abstract(spec, num_classes, **options)
     parameters, auxiliary = count_parameters(model), count_auxiliary_parameters(model)
@@ -116,15 +131,10 @@ def summarize(
     )
 
 
-def stage_strides(spec: str, **options) -> dict[str, tuple[int, int]]:
-    """Returns, by stage, how many pixels lie between neighbouring features along height and width."""
-    return {stage.name: stage.stride for stage in summarize(spec, **options).stages}
-
-
 class _Marked(Layer):
-    """A layer that names the begin and the end of its run in the jaxpr."""
+    """A layer whose input and output have names in the jaxpr, which tell its kind and path."""
 
-    def __init__(self, layer: Callable, path: str):
+    def __init__(self, layer: Any, path: str):
         self.layer = layer
         self.path = f"{type(layer).__name__}:{path}"
 
@@ -146,8 +156,7 @@ def _mark_layers(module: nnx.Module, prefix: str) -> dict[str, int]:
     for name, child in list(vars(module).items()):
         path = prefix + name
         if isinstance(child, _LAYERS):
-            is_module = isinstance(child, nnx.Module)
-            parameters[path] = count_parameters(child) if is_module else 0
+            parameters[path] = count_parameters(child) if isinstance(child, nnx.Module) else 0
             setattr(module, name, nnx.data(_Marked(child, path)))
         elif isinstance(child, Layer):
             parameters |= _mark_layers(child, f"{path}.")
@@ -157,10 +166,17 @@ def _mark_layers(module: nnx.Module, prefix: str) -> dict[str, int]:
 def _read(
     jaxpr: core.Jaxpr, parameters: dict[str, int]
 ) -> tuple[tuple[LayerSummary, ...], tuple[StageSummary, ...], int]:
-    """Returns the layers and the stages that a marked model's jaxpr names, and all its MACs."""
-    layers, stages, total, macs = [], [], 0, 0
+    """Returns (layers, stages, MACs) of a marked model's jaxpr.
+
+    Args:
+      jaxpr: of a forward pass of the model.
+      parameters: the number of parameters of each marked layer by its path.
+    """
+    layers: list[LayerSummary] = []
+    stages: list[StageSummary] = []
+    total = macs = 0
     remaining = dict(parameters)
-    fields = [None] * (len(jaxpr.invars) - 1) + [IMAGE]
+    fields: list[Field | None] = [None] * (len(jaxpr.invars) - 1) + [IMAGE]
     for equation, times, field in follow(jaxpr, fields):
         counted = times * equation_macs(equation)
         total += counted
@@ -168,7 +184,8 @@ def _read(
         if equation.primitive.name != "name":
             continue
         event, _, name = equation.params["name"].partition(":")
-        shape = equation.outvars[0].aval.shape[1:]
+        shape = shape_of(equation.outvars[0])[1:]
+        field = field or WHOLE  # if it does not depend on the image
         if event == _STAGE:
             stages.append(StageSummary(name, shape, field.strides, field.size))
         elif event == _BEGIN:
@@ -180,52 +197,97 @@ def _read(
     return tuple(layers), tuple(stages), total
 
 
-def _table(summary: ModelSummary) -> Table:
+def print_summary(summary: ModelSummary, console: Console | None = None) -> None:
+    """Prints a model's layers and stages on `console`, which is standard output if it is not given."""
+    console = console or Console()
     size, classes = summary.image_size, summary.num_classes
-    table = Table(title=f"{summary.spec} at {size}x{size}, {classes} classes")
-    for heading in ("layer", "kind"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("output", "parameters", "MACs", "receptive field"):
-        table.add_column(heading, justify="right", overflow="fold")
-    for layer in summary.layers:
-        table.add_row(
+    _print_line(console, f"{summary.spec} at {size}x{size}, {classes} classes")
+    print_table(
+        console,
+        text=("layer", "kind"),
+        numbers=("output", "parameters", "MACs", "receptive\nfield"),
+        rows=_layer_rows(summary),
+        totals=_total_rows(summary),
+    )
+    _print_line(console, "")
+    print_table(
+        console,
+        text=("stage",),
+        numbers=("output", "stride", "receptive\nfield"),
+        rows=_stage_rows(summary),
+    )
+
+
+def _layer_rows(summary: ModelSummary) -> list[tuple[str, ...]]:
+    return [
+        (
             layer.name,
             layer.kind,
             _by(layer.output_shape),
             f"{layer.parameters:,}" if layer.parameters else "",
             f"{layer.macs:,}" if layer.macs else "",
-            "all" if math.inf in layer.receptive_field else _by(layer.receptive_field),
+            _field(layer.receptive_field),
         )
-    table.add_section()
-    if summary.auxiliary_parameters:
-        table.add_row("auxiliary heads", "training", "", f"{summary.auxiliary_parameters:,}")
-    table.add_row("total", "", "", f"{summary.parameters:,}", f"{summary.macs:,}")
-    return table
+        for layer in summary.layers
+    ]
+
+
+def _total_rows(summary: ModelSummary) -> list[tuple[str, ...]]:
+    auxiliary, total = summary.auxiliary_parameters, summary.parameters
+    rows: list[tuple[str, ...]] = [("total", "", "", f"{total:,}", f"{summary.macs:,}", "")]
+    if auxiliary:
+        rows.insert(0, ("auxiliary heads", "in training", "", f"{auxiliary:,}", "", ""))
+    return rows
+
+
+def _stage_rows(summary: ModelSummary) -> list[tuple[str, ...]]:
+    return [
+        (
+            stage.name,
+            _by(stage.output_shape),
+            _by(stage.stride or ()),
+            _field(stage.receptive_field),
+        )
+        for stage in summary.stages
+    ]
+
+
+def _field(sizes: tuple[float, float]) -> str:
+    return "all" if math.inf in sizes else _by(sizes)
 
 
 def _by(sizes: Sequence[float]) -> str:
     return "x".join(f"{size:.0f}" for size in sizes)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints the table of the model that the command line names; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m models.summary", description=__doc__.split("\n")[0]
+def _print_line(console: Console, line: str) -> None:
+    console.print(Text(line), soft_wrap=True)
+
+
+def define_flags() -> None:
+    """Defines the command's flags."""
+    flags.DEFINE_integer(
+        "image_size",
+        None,
+        "Side of the images in pixels. Without it, the one at which the model's authors evaluate it.",
     )
-    parser.add_argument("model", help="NAME[:option=value,...]")
-    parser.add_argument("--image_size", type=int, help="side in pixels; the model's own if absent")
-    parser.add_argument("--num_classes", type=int, default=1000)
-    flags = parser.parse_args(arguments)
-    try:
-        summary = summarize(flags.model, flags.image_size, flags.num_classes)
-    except ModelError as error:
-        print(error, file=sys.stderr)
-        return 2
-    # A pipe has no width: let no column be cut.
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(_table(summary))
-    return 0
+    flags.DEFINE_integer("num_classes", 1000, "Number of classes.")
+    plugins.define_flag()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Prints the summary of the model that `arguments` name, at the flags' size and number of classes.
+
+    Raises:
+      ModelError: not one model, one that is unknown, or images too small for it.
+    """
+    if len(arguments) != 1:
+        raise ModelError(
+            f"a summary is of one model, such as resnet50, not of {len(arguments)}; see --help."
+        )
+    summary = summarize(arguments[0], flags.FLAGS.image_size, flags.FLAGS.num_classes)
+    print_summary(summary)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main, define_flags, takes_arguments=True)

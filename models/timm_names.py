@@ -1,6 +1,6 @@
-"""timm's state dicts, renamed to torchvision's where the two libraries name the same network's tensors differently.
+"""timm's state dicts under torchvision's names, where the two libraries name the same network's tensors differently.
 
-timm's ResNets, Inception v3 and MobileNet v1 (which torchvision lacks) have the names that are used here already.
+timm's ResNets, Inception v3 and MobileNet v1 (which torchvision lacks) have the names used here already.
 """
 
 import re
@@ -13,8 +13,8 @@ _VGG = {"pre_logits.fc1": "classifier.0", "pre_logits.fc2": "classifier.3", "hea
 _STEM = {"conv_stem": "features.0.0", "bn1": "features.0.1"}
 _BLOCK = re.compile(r"blocks\.(\d+)\.(\d+)\.(.+)")
 
-# Of a block with an expansion, and of one without: its parts in order, each a convolution and its batch norm. Squeeze
-# and excite comes before the last.
+# The parts of a block with an expansion and of one without, in order, each a convolution and its batch norm.
+# Squeeze-and-excite comes before the last.
 _EXPANDED = (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))
 _UNEXPANDED = (("conv_dw", "bn1"), ("conv_pw", "bn2"))
 
@@ -22,21 +22,22 @@ _UNEXPANDED = (("conv_dw", "bn1"), ("conv_pw", "bn2"))
 def to_torchvision(
     model: str, tensors: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Returns tensors by torchvision's names, and the options of the model that timm's weights want.
+    """Returns tensors by torchvision's names, and the options of the model that timm trained them with.
 
     Args:
       model: a registered name, without options.
       tensors: a state dict of either library; torchvision's comes back as it is.
     """
+    options: dict[str, Any] = {}
     if model.startswith("vgg") and "pre_logits.fc1.weight" in tensors:
-        names, options = {name: _renamed(name, _VGG) for name in tensors}, {}
+        names = {name: _renamed(name, _VGG) for name in tensors}
     elif model == "mobilenet_v2" and "conv_stem.weight" in tensors:
-        names, options = _mobilenet_v2(tensors), {}
+        names = _mobilenet_v2(tensors)
     elif model.startswith("mobilenet_v3") and "conv_stem.weight" in tensors:
-        # timm trained its own at PyTorch's default, torchvision at the authors'.
+        # timm trained with PyTorch's default, torchvision with the authors' value.
         names, options = _mobilenet_v3(tensors), {"epsilon": 1e-5}
     else:
-        return dict(tensors), {}
+        return dict(tensors), options
     return {names[name]: _dense(names[name], tensor) for name, tensor in tensors.items()}, options
 
 
@@ -72,13 +73,13 @@ def _mobilenet_v3(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
 
 
 def _blocks(tensors: Mapping[str, np.ndarray]) -> dict[str, set[str]]:
-    """Returns, by block in order, the first names of what it holds."""
-    found: dict[tuple[int, int], set[str]] = {}
+    """Returns the names of each block's attributes, by the block's path, in order."""
+    attributes: dict[tuple[int, int], set[str]] = {}
     for name in tensors:
         if match := _BLOCK.match(name):
             place = int(match[1]), int(match[2])
-            found.setdefault(place, set()).add(match[3].split(".")[0])
-    return {f"blocks.{stage}.{index}": found[stage, index] for stage, index in sorted(found)}
+            attributes.setdefault(place, set()).add(match[3].split(".")[0])
+    return {f"blocks.{stage}.{i}": attributes[stage, i] for stage, i in sorted(attributes)}
 
 
 def _renamed(name: str, parts: Mapping[str, str]) -> str:
@@ -87,7 +88,7 @@ def _renamed(name: str, parts: Mapping[str, str]) -> str:
 
 
 def _dense(name: str, tensor: np.ndarray) -> np.ndarray:
-    """timm writes some dense layers as convolutions over all there is: flattened, they are PyTorch's dense layers."""
+    """Returns a dense layer's weights as a matrix: timm has some as convolutions over the whole feature map."""
     if name.startswith("classifier.") and tensor.ndim == 4:
         return tensor.reshape(tensor.shape[0], -1)
     return tensor

@@ -1,8 +1,7 @@
 """PyTorch's files of tensors (`.pth`) read and written without PyTorch.
 
-A file is a zip (since PyTorch 1.6) or a sequence of pickles (before). Either holds one pickle, of which only what a
-state dict needs is accepted: dicts, numbers, strings, tensors. Any other global is refused, so that no file can run
-code.
+A file is a zip archive (since PyTorch 1.6) or a sequence of pickles (before). Of its pickles only what a state dict
+needs is accepted: dicts, numbers, strings and tensors. Any other global is refused, so that no file can run code.
 """
 
 import collections
@@ -13,7 +12,7 @@ import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import ml_dtypes
 import numpy as np
@@ -31,12 +30,13 @@ _DTYPES = {
     "BoolStorage": np.dtype(np.bool_),
 }
 _STORAGES = {dtype: name for name, dtype in _DTYPES.items()}
+_ByteOrder = Literal["<", ">"]
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 
 @dataclasses.dataclass
 class _Storage:
-    """A storage that a pickle refers to; `values` comes later in a file of the older kind."""
+    """A storage that a pickle refers to; in a file of the older kind its `values` come later."""
 
     dtype: np.dtype
     key: str
@@ -52,7 +52,14 @@ class _Tensor:
     strides: tuple[int, ...]
 
     def array(self) -> np.ndarray:
+        """Returns a copy of the tensor's values.
+
+        Raises:
+          pickle.UnpicklingError: they are not all in the file.
+        """
         values = self.storage.values
+        if values is None:
+            raise pickle.UnpicklingError(f"storage {self.storage.key} has no values")
         reach = self.offset + sum(
             (size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True)
         )
@@ -68,10 +75,10 @@ class _Tensor:
 def read(path: str | Path) -> dict[str, np.ndarray]:
     """Returns the tensors of a state dict by name.
 
-    A checkpoint that holds the state dict under `state_dict` or `model`, as training scripts write, gives that.
+    A checkpoint of a training script may hold the state dict under `state_dict` or `model`.
 
     Raises:
-      pickle.UnpicklingError: not such a file, a damaged one, or one that wants code to run.
+      pickle.UnpicklingError: another kind of file, a damaged one, or one that would run code.
     """
     with open(path, "rb") as file:
         try:
@@ -85,7 +92,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
         raise pickle.UnpicklingError("it holds no state dict")
     tensors = {name: value for name, value in content.items() if isinstance(value, _Tensor)}
     if not tensors or len(tensors) < len(content):
-        raise pickle.UnpicklingError("it holds something else than tensors by name")
+        raise pickle.UnpicklingError("it holds something other than tensors by name")
     return {name: tensor.array() for name, tensor in tensors.items()}
 
 
@@ -116,18 +123,26 @@ class _Unpickler(pickle.Unpickler):
             return _DTYPES[name]
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which a state dict never needs")
 
-    def persistent_load(self, reference: tuple) -> _Storage:
+    def persistent_load(self, reference: tuple[Any, ...]) -> _Storage:
         kind, dtype, key, _, size = reference[:5]
         if kind != "storage" or not isinstance(dtype, np.dtype):
             raise pickle.UnpicklingError("it refers to something that is no storage")
         return self._storage(_Storage(dtype, key, size))
 
 
-def _rebuild_tensor(storage, offset, shape, strides, requires_grad=False, hooks=None, *_):
+def _rebuild_tensor(
+    storage: _Storage,
+    offset: int,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    requires_grad: bool = False,
+    hooks: Any = None,
+    *_: Any,
+) -> _Tensor:
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
-def _rebuild_parameter(tensor, requires_grad=False, hooks=None):
+def _rebuild_parameter(tensor: _Tensor, requires_grad: bool = False, hooks: Any = None) -> _Tensor:
     return tensor
 
 
@@ -135,7 +150,7 @@ def _read_zip(file: BinaryIO) -> Any:
     with zipfile.ZipFile(file) as archive:
         (pickled,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         root = pickled.removesuffix("data.pkl")
-        order = "<"
+        order: _ByteOrder = "<"
         if f"{root}byteorder" in archive.namelist():
             order = ">" if archive.read(f"{root}byteorder").strip() == b"big" else "<"
         known: dict[str, _Storage] = {}
@@ -164,7 +179,7 @@ def _read_legacy(file: BinaryIO) -> Any:
         raise pickle.UnpicklingError("it is no PyTorch file")
     load()  # the protocol's version
     system = load()
-    order = "<" if system.get("little_endian", True) else ">"
+    order: _ByteOrder = "<" if system.get("little_endian", True) else ">"
     content = load()
     for key in load():
         (size,) = struct.unpack("<q", file.read(8))
@@ -174,13 +189,13 @@ def _read_legacy(file: BinaryIO) -> Any:
     return content
 
 
-def _values(raw: bytes, dtype: np.dtype, order: str) -> np.ndarray:
+def _values(raw: bytes, dtype: np.dtype, order: _ByteOrder) -> np.ndarray:
     stored = dtype if dtype.itemsize == 1 or order == "<" else dtype.newbyteorder(order)
     return np.frombuffer(raw, stored).astype(dtype, copy=False)
 
 
 def _pickle(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The pickle of a dict of tensors, whose classes need not be importable here."""
+    """Returns the pickle of a dict of tensors, whose classes need not be importable here."""
     out = io.BytesIO()
     out.write(pickle.PROTO + b"\x02" + pickle.EMPTY_DICT)
     for index, (name, array) in enumerate(arrays.items()):

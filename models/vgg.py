@@ -6,11 +6,16 @@ by 2x2 pooling, then dense layers of 4096, 4096 and `num_classes` over 7x7 featu
 convolution, as in torchvision.
 """
 
+from collections.abc import Callable, Mapping
+
+import jax
 from flax import nnx
+from jax.typing import DTypeLike
 
 from models.classifier import Classifier
-from models.layers import BatchNorm, Conv, Dropout, Linear, Sequential, flatten, relu
-from models.registry import Paper, Reported, register
+from models.layers import BatchNorm, Conv, Dropout, Linear, Mode, Sequential, Stage, flatten, relu
+from models.model_info import Paper, Reported
+from models.registry import register
 from models.windows import AdaptiveAveragePool, MaxPool
 
 # The side of the features that the first dense layer reads.
@@ -35,10 +40,11 @@ class VGG(Classifier):
         *,
         batch_norm: bool,
         dropout: float,
-        dtype,
+        dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
-        layers, ends, channels = [], [], 3
+        layers: list[Callable[..., jax.Array]] = []
+        ends, channels = [], 3
         for features, repeats in zip(_CHANNELS, _DEPTHS[depth], strict=True):
             for _ in range(repeats):
                 layers.append(Conv(channels, features, 3, padding=1, dtype=dtype, rngs=rngs))
@@ -61,27 +67,29 @@ class VGG(Classifier):
             Linear(4096, num_classes, dtype=dtype, rngs=rngs),
         )
 
-    def stages(self):
+    def stages(self) -> Mapping[str, Stage]:
         names = [f"block{index + 1}" for index in range(len(self.stage_ends))]
         return self.features.parts(names, self.stage_ends)
 
-    def classify(self, features, mode):
+    def classify(self, features: jax.Array, mode: Mode) -> jax.Array:
         if features.shape[1:3] != (1, 1):
             return self.classifier(flatten(self.avgpool(features)), mode)
-        # At 32x32 pixels one pixel is left, which the pool would only repeat.
+        # Of 32x32 pixels one is left here, which the pool would only repeat.
         first = getattr(self.classifier, "0")
         hidden = first.on_repeated(features[:, 0, 0], repeats=_POOLED**2)
         return self.classifier.run(1, None, hidden, mode)
 
 
 def _register(depth: int, batch_norm: bool, reported: Reported) -> None:
-    def build(num_classes: int, dtype, rngs: nnx.Rngs, dropout: float = 0.5) -> VGG:
+    def build(
+        num_classes: int, dtype: DTypeLike | None, rngs: nnx.Rngs, dropout: float = 0.5
+    ) -> VGG:
         return VGG(
             depth, num_classes, batch_norm=batch_norm, dropout=dropout, dtype=dtype, rngs=rngs
         )
 
     name = f"vgg{depth}_bn" if batch_norm else f"vgg{depth}"
-    register(name, paper=_PAPER, min_size=32, reported=reported)(build)
+    register(name, family="vgg", paper=_PAPER, min_size=32, reported=reported)(build)
 
 
 _SOURCE = "torchvision IMAGENET1K_V1"

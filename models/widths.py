@@ -1,4 +1,4 @@
-"""Width multipliers: how MobileNets are thinned."""
+"""Width multipliers, which thin MobileNets."""
 
 import math
 
@@ -8,7 +8,8 @@ from models.errors import ModelError
 def make_divisible(channels: float, divisor: int = 8) -> int:
     """Returns the multiple of `divisor` nearest to `channels`, not below it nor below 90% of `channels`.
 
-    MobileNet v2 (arXiv:1801.04381) and v3 round a thinned layer's channels so, in the authors' code as in torchvision.
+    The authors' code and torchvision round the channels of thinned layers like this in MobileNet v2 (arXiv:1801.04381)
+    and v3.
     """
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded

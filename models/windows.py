@@ -1,7 +1,7 @@
-"""Layers without parameters that look at a window: pooling and local response normalisation.
+"""Layers without parameters that look at a window: pooling and local response normalization.
 
-All are slices and elementwise sums or maxima, of x [batch, height, width, channels]: XLA's gradient of a windowed
-reduction is a serial scatter on the CPU, and a matrix product would be counted among a model's MACs.
+All are made of slices and elementwise sums or maxima of x [batch, height, width, channels]. On the CPU, XLA's gradient
+of a windowed reduction is a serial scatter; and a matrix product would be counted among a model's MACs.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ class MaxPool:
 
 @dataclasses.dataclass(frozen=True)
 class AveragePool:
-    """Average pooling over windows of `window` pixels, in float32; padding counts as zeros, as PyTorch's default."""
+    """Average pooling over windows of `window` pixels, in float32; padding counts as zeros, PyTorch's default."""
 
     window: int
     stride: int
@@ -66,7 +67,7 @@ class AveragePool:
 
 @dataclasses.dataclass(frozen=True)
 class AdaptiveAveragePool:
-    """Averages to `size` x `size` whatever the input's size, with PyTorch's bins: [floor(i*n/s), ceil((i+1)*n/s))."""
+    """Averages over `size` x `size` bins whatever the input's size: PyTorch's, [floor(i*n/s), ceil((i+1)*n/s))."""
 
     size: int
 
@@ -95,7 +96,7 @@ class AdaptiveAveragePool:
 
 @dataclasses.dataclass(frozen=True)
 class LocalResponseNorm:
-    """x / (k + alpha * sum of x^2 over `size` neighbouring channels)^beta, in float32.
+    """x / (k + alpha * sum of x^2 over `size` neighboring channels)^beta, in float32.
 
     AlexNet (Krizhevsky et al. 2012, section 3.3), where the sum is not divided by its length. Caffe and PyTorch divide
     it: their alpha is `size` times this one.
@@ -114,8 +115,8 @@ class LocalResponseNorm:
         return (wide * (self.k + self.alpha * total) ** -self.beta).astype(x.dtype)
 
 
-def widened(dtype) -> jnp.dtype:
-    """Returns the dtype to add many values up in: float32, or `dtype` if that is wider."""
+def widened(dtype: DTypeLike) -> jnp.dtype:
+    """Returns the dtype in which to add up many values: float32, or `dtype` if that is wider."""
     return jnp.promote_types(dtype, jnp.float32)
 
 
@@ -132,7 +133,13 @@ def _pad(x: jax.Array, axis: int, low: int, high: int, value: float) -> jax.Arra
     return lax.pad(x, jnp.array(value, x.dtype), pads)
 
 
-def _slide(x: jax.Array, axis: int, window: int, stride: int, combine: Callable) -> jax.Array:
+def _slide(
+    x: jax.Array,
+    axis: int,
+    window: int,
+    stride: int,
+    combine: Callable[[jax.Array, jax.Array], jax.Array],
+) -> jax.Array:
     out = (x.shape[axis] - window) // stride + 1
     stop = (out - 1) * stride + 1
     shifted = (lax.slice_in_dim(x, offset, offset + stop, stride, axis) for offset in range(window))

@@ -1,4 +1,4 @@
-"""What the tests of models share: seeded weights and images, and a quick compilation of a model's forward pass."""
+"""What the tests of models share: seeded weights and images, and a forward pass that compiles quickly."""
 
 import functools
 import types
@@ -21,7 +21,7 @@ _POOL = np.random.Generator(np.random.SFC64(0)).standard_normal(2**20, np.float3
 
 
 def seeded_tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns values for a tensor of a torchvision state dict that depend on its name and shape only.
+    """Returns values for a tensor of a torchvision state dict, which depend on its name and shape alone.
 
     They are cut from one pool of random numbers, so that the largest model takes a blink. Batch statistics are away
     from 0 and 1, and kernels keep activations near their size.
@@ -44,13 +44,13 @@ def seeded_tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def seeded_images(batch: int, size: int) -> np.ndarray:
-    """Returns images [batch, size, size, 3] of about zero mean and unit deviation."""
+    """Returns images [batch, size, size, 3] with a mean of about 0 and a deviation of about 1."""
     generator = np.random.Generator(np.random.SFC64([batch, size]))
     return generator.standard_normal((batch, size, size, 3), np.float32)
 
 
 def seeded_model(spec: str, num_classes: int = 1000, **options) -> models.Classifier:
-    """Makes a model whose parameters and batch statistics are seeded tensors."""
+    """Returns a model whose parameters and batch statistics are seeded tensors."""
     model = models.create_abstract(spec, num_classes, **options)
     tensors = {name: seeded_tensor(name, shape) for name, shape in pretrained.shapes(model).items()}
     pretrained.assign(model, tensors)
@@ -68,14 +68,20 @@ def run(model: models.Classifier, function, *arguments):
 
 
 @pytest.fixture(scope="session")
+def data_dir(tmp_path_factory) -> str:
+    """Where `command_here` has commands look for datasets; those of models read none."""
+    return str(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
 def abstract():
-    """`create_abstract` with 7 classes, once for all tests that change nothing in it."""
+    """`create_abstract` with 7 classes, cached for the tests that change nothing in the model."""
     return functools.cache(lambda name: models.create_abstract(name, 7))
 
 
 @pytest.fixture(scope="session")
 def summary_of():
-    """`summarize`, which traces each model once for all tests."""
+    """`summarize`, cached so that each model is traced once."""
     return functools.cache(summarize)
 
 

@@ -9,7 +9,7 @@ import pytest
 import models
 
 GOLDEN = json.loads(Path(__file__).with_name("golden_logits.json").read_text())
-# Of a kind that another one here is of, too; all are compared with PyTorch itself by the parity tests.
+# Others here are of the same kind; the parity tests compare every model with PyTorch itself.
 _SLOW = {
     *("resnet34", "resnet101", "resnet152", "vgg11", "vgg13", "vgg19"),
     *("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn", "mobilenet_v3_small", "resnet18"),
@@ -27,5 +27,5 @@ def test_logits_are_those_recorded_from_torchvision(name, seeded):
     images = seeded.images(1, recorded["image_size"])
     logits = np.asarray(seeded.run(model, lambda model, images: model(images), images))
     expected = np.array(list(recorded["logits"].values()))
-    found = logits[0, list(map(int, recorded["logits"]))]
-    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+    ours = logits[0, list(map(int, recorded["logits"]))]
+    assert np.abs(ours - expected).max() <= 1e-4 * np.abs(expected).max()

@@ -69,7 +69,7 @@ def test_adaptive_pooling_has_pytorchs_bins(size):
             np.testing.assert_allclose(out[:, row, column], expected, atol=1e-6)
 
 
-def test_local_response_normalisation_is_the_papers_formula():
+def test_local_response_normalization_is_the_papers_formula():
     x = np.random.default_rng(1).standard_normal((1, 2, 2, 9)).astype(np.float32) * 30
     out = np.asarray(LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=2.0)(jnp.asarray(x)))
     for channel in range(9):
@@ -78,7 +78,7 @@ def test_local_response_normalisation_is_the_papers_formula():
         np.testing.assert_allclose(out[..., channel], expected, rtol=1e-5)
 
 
-def test_batch_norm_normalises_a_batch_and_remembers_a_tenth_of_it():
+def test_batch_norm_normalizes_a_batch_and_remembers_a_tenth_of_it():
     norm = BatchNorm(3, rngs=RNGS)
     x = jnp.asarray(IMAGES * 3 + 5)
     out = norm(x, Mode(train=True))
@@ -124,10 +124,10 @@ def test_channels_are_rounded_to_eights_but_never_by_more_than_a_tenth_down():
     ]
 
 
-def test_images_normalised_by_imagenet_become_normalised_by_a_half():
+def test_images_normalized_by_imagenet_become_normalized_by_a_half():
     raw = np.random.default_rng(2).random((1, 2, 2, 3)).astype(np.float32)
-    normalised = (raw - IMAGENET_MEAN) / IMAGENET_STD
-    np.testing.assert_allclose(imagenet_to_half(jnp.asarray(normalised)), raw * 2 - 1, atol=1e-6)
+    normalized = (raw - IMAGENET_MEAN) / IMAGENET_STD
+    np.testing.assert_allclose(imagenet_to_half(jnp.asarray(normalized)), raw * 2 - 1, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_images_normalised_by_imagenet_become_normalised_by_a_half():
         (initializers.normal(0.3), (100, 100), 0.3),
     ],
 )
-def test_initialisers_have_the_published_deviation(initializer, shape, stddev):
+def test_initializers_have_the_published_deviation(initializer, shape, stddev):
     values = np.asarray(initializer(jax.random.key(0), shape))
     assert values.std() == pytest.approx(stddev, rel=0.03)
     assert abs(values.mean()) < 0.05 * stddev
@@ -154,7 +154,7 @@ def test_large_tensors_do_not_depend_on_the_number_of_threads(monkeypatch):
     assert abs(np.corrcoef(blocks[: 2**20], blocks[2**21 :])[0, 1]) < 0.01
 
 
-def test_initialisers_under_tracing_give_the_same_values():
+def test_initializers_under_tracing_give_the_same_values():
     key = jax.random.key(5)
     traced = jax.jit(lambda key: initializers.he_normal(key, (3, 4)))(key)
     np.testing.assert_array_equal(traced, initializers.he_normal(key, (3, 4)))

@@ -75,8 +75,8 @@ def test_mobilenet_v1_has_the_papers_numbers_for_every_width_and_resolution(widt
     parameters, mmacs = MOBILENET_V1[width]
     model = models.create_abstract("mobilenet_v1", width=width)
     assert models.count_parameters(model) == parameters
-    found = [models.count_macs(model, size) / 1e6 for size in (224, 192, 160, 128)]
-    assert found == pytest.approx(mmacs, abs=0.55)
+    counts = [models.count_macs(model, size) / 1e6 for size in (224, 192, 160, 128)]
+    assert counts == pytest.approx(mmacs, abs=0.55)
 
 
 def test_mobilenet_v1_at_full_width_has_568_740_352_macs(summary_of):

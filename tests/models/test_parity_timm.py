@@ -67,14 +67,14 @@ def test_files_that_pytorch_writes_are_read_and_ours_are_read_by_it(legacy, torc
     }
     path = tmp_path / "tensors.pth"
     torch.save(written, path, _use_new_zipfile_serialization=not legacy)
-    found = pretrained.read(path)[0]
-    assert list(found) == list(written)
+    tensors = pretrained.read(path)[0]
+    assert list(tensors) == list(written)
     for key, tensor in written.items():
         np.testing.assert_array_equal(
-            found[key].astype(np.float32), tensor.detach().float().numpy()
+            tensors[key].astype(np.float32), tensor.detach().float().numpy()
         )
 
-    pretrained.torch_files.write(found, tmp_path / "again.pth")
+    pretrained.torch_files.write(tensors, tmp_path / "again.pth")
     again = torch.load(tmp_path / "again.pth", weights_only=True)
     for key, tensor in written.items():
         assert again[key].dtype == tensor.dtype

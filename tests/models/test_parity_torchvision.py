@@ -67,7 +67,7 @@ def report(name: str, what: str, value: float) -> None:
 
 
 def relative(ours, theirs, floor: float = 0.0) -> float:
-    """The largest difference, relative to the largest value."""
+    """Returns the largest difference, relative to the largest value."""
     ours, theirs = np.asarray(ours), np.asarray(theirs)
     assert ours.shape == theirs.shape
     return float(np.abs(ours - theirs).max() / max(np.abs(theirs).max(), floor))
@@ -115,7 +115,7 @@ def test_logits_in_evaluation_are_torchvisions(pair, size_of, seeded, torch):
 
 
 def test_logits_in_training_are_as_exact_as_torchvisions(pair, seeded, torch):
-    """Against float64: batch statistics over few values amplify rounding, PyTorch's own (ResNet-152: 4e-4) as ours."""
+    """Compared with float64, as batch statistics of few values amplify rounding, in PyTorch (ResNet-152: 4e-4) too."""
     name, ours, theirs = pair
     images, labels = seeded.images(4, odd_size(name)), np.arange(4)
     weight = ours.auxiliary_weight
@@ -137,8 +137,8 @@ def test_logits_in_training_are_as_exact_as_torchvisions(pair, seeded, torch):
 
 @pytest.mark.parametrize("train", [False, True], ids=["evaluation", "training"])
 def test_gradients_and_batch_statistics_are_torchvisions(pair, train, seeded, torch):
-    """In float64: in float32 a rounding error that turns a ReLU or a maximum changes a deep net's gradients by 1e-2,
-    PyTorch's against its own float64 as much as ours."""
+    """In float64: in float32 a rounding error that flips a ReLU or a maximum changes a deep net's gradients by 1e-2,
+    PyTorch's as much as ours."""
     name, ours, theirs = pair
     mode = "training" if train else "evaluation"
     images, labels = seeded.images(4, odd_size(name)).astype(np.float64), np.arange(4)
@@ -168,7 +168,7 @@ def test_gradients_and_batch_statistics_are_torchvisions(pair, train, seeded, to
 
 
 def torch_step(torch, model, images, labels, auxiliary_weight, train) -> dict:
-    """torchvision's logits, gradients and, in training, batch statistics with the biased variance."""
+    """Returns torchvision's logits, gradients and, in training, batch statistics with the biased variance."""
     counts = {}
 
     def count(name):
@@ -203,7 +203,7 @@ def torch_step(torch, model, images, labels, auxiliary_weight, train) -> dict:
 
 
 def our_step(seeded, model, images, labels, train) -> tuple:
-    """Our logits, and by torchvision's names the gradients and the batch statistics after the step, in float64."""
+    """Returns our logits and, by torchvision's names, the gradients and new batch statistics, in float64."""
 
     def step(model, images):
         graph, parameters, rest = nnx.split(model, nnx.Param, ...)

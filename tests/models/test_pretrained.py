@@ -3,6 +3,7 @@
 import collections
 import io
 import pickle
+import re
 import struct
 import zipfile
 
@@ -13,7 +14,6 @@ from safetensors.numpy import save_file
 
 import models
 from models import pretrained, torch_files
-from models.pretrained import main
 from models.timm_names import to_torchvision
 
 SPEC, CLASSES = "mobilenet_v3_small", 4
@@ -223,16 +223,18 @@ def test_a_checkpoint_with_the_state_dict_inside_is_read(tensors, tmp_path):
         + pickle.SETITEMS + pickle.STOP
     )  # fmt: skip
     (tmp_path / "checkpoint.pth").write_bytes(archive(wrapped, data__0=data))
-    found = torch_files.read(tmp_path / "checkpoint.pth")
-    np.testing.assert_array_equal(found["w"], inside["w"])
+    read = torch_files.read(tmp_path / "checkpoint.pth")
+    np.testing.assert_array_equal(read["w"], inside["w"])
 
 
-def test_the_command_writes_weights_that_load(model, tmp_path, capsys):
+def test_the_command_writes_weights_that_load(model, command_here, tmp_path):
     pretrained.save(model, tmp_path / "in.pth")
     out = tmp_path / "new" / "folder"
-    arguments = [f"--model={SPEC}", f"--weights={tmp_path / 'in.pth'}", f"--out={out}"]
-    assert main(arguments) == 0
-    assert "weights.safetensors" in capsys.readouterr().out
+    done = command_here(
+        "models.pretrained", f"--model={SPEC}", f"--weights={tmp_path / 'in.pth'}", f"--out={out}"
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"wrote {out / 'weights.safetensors'}: {SPEC}" in done.stdout
     assert pretrained.read(out / "weights.safetensors")[1] == SPEC
 
 
@@ -242,12 +244,29 @@ def test_the_command_writes_weights_that_load(model, tmp_path, capsys):
         (["--model=mobilenet_v3_small", "--weights=none.pth"], "there is no file none.pth."),
         (["--model=mobilenet_v4", "--weights=none.pth"], "there is no model 'mobilenet_v4'"),
         (["--model=resnet18", "--weights=none.zip"], "weights are .pth or .safetensors files"),
+        (["--model=resnet18"], "flag --weights=None: Flag --weights must have a value"),
+        (["--model=resnet18", "--weights=none.pth", "--plugins=no_such_module"], "there is no module"),
     ],
-)
-def test_a_mistake_is_one_sentence_and_status_2(arguments, message, tmp_path, capsys):
-    assert main([*arguments, f"--out={tmp_path / 'out'}"]) == 2
-    assert capsys.readouterr().err.startswith(message)
+)  # fmt: skip
+def test_a_mistake_is_one_sentence_and_status_2(arguments, message, command_here, tmp_path):
+    done = command_here("models.pretrained", *arguments, f"--out={tmp_path / 'out'}")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_one_sentence(model, command_here, tmp_path):
+    pretrained.save(model, tmp_path / "in.pth")
+    (tmp_path / "file").write_text("")
+    done = command_here(
+        "models.pretrained",
+        f"--model={SPEC}",
+        f"--weights={tmp_path / 'in.pth'}",
+        f"--out={tmp_path / 'file'}",
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: .*weights\.safetensors cannot be written: .*\n", done.stderr)
 
 
 def test_only_known_suffixes_are_written(model, tmp_path):

@@ -1,4 +1,4 @@
-"""Whatever is registered keeps the promises that all models make. A new model is tested by being registered."""
+"""Whatever is registered keeps the promises that all models make; registering a model is enough to have it tested."""
 
 import dataclasses
 import functools
@@ -60,7 +60,7 @@ def traced(name: str, train: bool) -> Traced:
 
 
 def reaching(jaxpr: core.Jaxpr, outputs: list[int]) -> set[int]:
-    """The inputs on which the given outputs depend."""
+    """Returns the inputs on which the given outputs depend."""
     wanted = {jaxpr.outvars[index] for index in outputs}
     wanted = {atom for atom in wanted if not isinstance(atom, core.Literal)}
     for equation in reversed(jaxpr.eqns):

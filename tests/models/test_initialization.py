@@ -1,4 +1,4 @@
-"""A freshly made model can learn: at initialisation nothing is NaN, dies or explodes, and every gradient is alive.
+"""A freshly made model can learn: at initialization nothing is NaN, dies or explodes, and every gradient is alive.
 
 In bfloat16, in training mode and at a small size. A few models always, all by
 
@@ -36,14 +36,14 @@ ALWAYS = [
 def test_activations_neither_die_nor_explode_with_depth(name, seeded):
     def spread(model, images):
         mode = Mode(train=True, rngs=nnx.Rngs(dropout=0))
-        x, found = images.astype(jnp.bfloat16), {}
+        x, spreads = images.astype(jnp.bfloat16), {}
         for stage, function in model.stages().items():
             x = function(x, mode)
-            found[stage] = jnp.std(x.astype(jnp.float32)), jnp.mean(x != 0)
-        return found, model.classify(x, mode).astype(jnp.float32)
+            spreads[stage] = jnp.std(x.astype(jnp.float32)), jnp.mean(x != 0)
+        return spreads, model.classify(x, mode).astype(jnp.float32)
 
-    found, logits = seeded.run(fresh(name), spread, seeded.images(BATCH, image_size(name)))
-    for stage, (deviation, alive) in found.items():
+    spreads, logits = seeded.run(fresh(name), spread, seeded.images(BATCH, image_size(name)))
+    for stage, (deviation, alive) in spreads.items():
         assert 1e-3 < deviation < 1e3, stage
         assert alive > 0.05, stage
     assert np.isfinite(logits).all()
