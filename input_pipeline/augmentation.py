@@ -1,11 +1,10 @@
 """What the host does by chance to each training picture: which part is taken, and how it is changed; uint8 throughout.
 
-A crop is a function of the picture's size to a part of it, entered in `CROPS`; a change is a function of a square to a
-square, entered in `CHANGES`. Either takes its options as keywords with defaults, under the names configurations use.
+A crop chooses a part of a picture by the picture's size; a change turns a square into another. Each is registered under
+the name that configurations use, in `CROPS` or `CHANGES`, and takes its options as keywords with defaults.
 """
 
 import functools
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ import numpy as np
 
 from input_pipeline.auto_augment import rand_augment, trivial_augment
 from input_pipeline.color import color_jitter, pca_color
-from input_pipeline.errors import DataError, unknown_name
+from input_pipeline.errors import AugmentationError, DataError, unknown_name
+from input_pipeline.registries import CHANGES, CROPS, options, register_change, register_crop
 from input_pipeline.resizing import Box, evaluation_boxes
 
 # (rows, columns, image_size, generator) to the part that is taken.
@@ -27,13 +27,18 @@ Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 # The side of the crops that papers give their numbers of pixels for.
 _PAPER_SIZE = 224
 
+# How far a part may reach beyond the picture, in pixels, because its sides were computed in floating point.
+_ROUNDING = 1e-6
 
+
+@register_crop("centre")
 def centre(rows: int, columns: int, image_size: int, rng: np.random.Generator) -> Box:
     """Returns the centre square, whole: nothing is left to chance."""
     del rng
     return evaluation_boxes(rows, columns, image_size, 1.0, 1)[0]
 
 
+@register_crop("random_resized")
 def random_resized(
     rows: int,
     columns: int,
@@ -65,6 +70,7 @@ def random_resized(
     return Box((rows - height) // 2, (columns - width) // 2, height, width)
 
 
+@register_crop("random_side")
 def random_side(
     rows: int,
     columns: int,
@@ -83,6 +89,7 @@ def random_side(
     return _anywhere(rows, columns, image_size / side, rng)
 
 
+@register_crop("random_position")
 def random_position(
     rows: int,
     columns: int,
@@ -109,12 +116,14 @@ def _anywhere(rows: int, columns: int, fraction: float, rng: np.random.Generator
     return Box(rng.uniform(0, rows - side), rng.uniform(0, columns - side), side, side)
 
 
+@register_change("flip")
 def flip(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Returns the picture, mirrored left to right every other time."""
     # A NumPy view backwards costs ten times this when it is copied into the batch.
     return cv2.flip(picture, 1) if rng.random() < 0.5 else picture
 
 
+@register_change("shift")
 def shift(
     picture: np.ndarray,
     rng: np.random.Generator,
@@ -147,6 +156,7 @@ def shift(
     )
 
 
+@register_change("pad_and_crop")
 def pad_and_crop(
     picture: np.ndarray, rng: np.random.Generator, *, fraction: float = 0.125
 ) -> np.ndarray:
@@ -161,22 +171,8 @@ def pad_and_crop(
     return padded[top : top + size, left : left + size]
 
 
-CROPS: dict[str, Callable[..., Box]] = {
-    "centre": centre,
-    "random_resized": random_resized,
-    "random_side": random_side,
-    "random_position": random_position,
-}
-
-CHANGES: dict[str, Callable[..., np.ndarray]] = {
-    "flip": flip,
-    "shift": shift,
-    "pad_and_crop": pad_and_crop,
-    "color_jitter": color_jitter,
-    "pca_color": pca_color,
-    "rand_augment": rand_augment,
-    "trivial_augment": trivial_augment,
-}
+for _change in (color_jitter, pca_color, rand_augment, trivial_augment):
+    register_change(_change.__name__)(_change)
 
 
 @dataclass(frozen=True)
@@ -194,12 +190,44 @@ class Augmentation:
     changes: tuple[Change, ...] = ()
     repeats: int = 1
 
+    def choose(self, rows: int, columns: int, image_size: int, rng: np.random.Generator) -> Box:
+        """Returns the part of a picture that is taken.
+
+        Raises:
+            AugmentationError: The crop's answer is not a part of the picture.
+        """
+        box = self.crop(rows, columns, image_size, rng)
+        if not (isinstance(box, Box) and _is_inside(box, rows, columns)):
+            raise AugmentationError(
+                f"the crop {_name(self.crop, CROPS)!r} has to return a Box inside the picture of"
+                f" {rows} x {columns} pixels, not {box}"
+            )
+        return box
+
+    def apply_changes(self, square: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Returns a square, uint8 [image_size, image_size, 3], after all changes in order.
+
+        Raises:
+            AugmentationError: A change returns another shape or dtype.
+        """
+        for change in self.changes:
+            changed = change(square, rng)
+            if not isinstance(changed, np.ndarray) or (
+                (changed.shape, changed.dtype) != (square.shape, square.dtype)
+            ):
+                raise AugmentationError(
+                    f"the change {_name(change, CHANGES)!r} has to return a picture like the one it"
+                    f" is given, {_describe(square)}, not {_describe(changed)}"
+                )
+            square = changed
+        return square
+
 
 def defaults() -> dict[str, Any]:
     """Returns what a configuration may set: `crop`, `changes`, `repeats`, and under each name its options."""
-    options = {name: _options(function) for name, function in (CROPS | CHANGES).items()}
-    chosen = {"crop": "centre", "changes": (), "repeats": 1}
-    return chosen | {name: listed for name, listed in options.items() if listed}
+    chosen: dict[str, Any] = {"crop": "centre", "changes": (), "repeats": 1}
+    by_name = {name: options(function) for name, function in (CROPS | CHANGES).items()}
+    return chosen | {name: listed for name, listed in by_name.items() if listed}
 
 
 def create(chosen: Mapping[str, Any]) -> Augmentation:
@@ -224,21 +252,40 @@ def create(chosen: Mapping[str, Any]) -> Augmentation:
     )
 
 
-def _named(kind: str, name: str, registry: Mapping[str, Callable], chosen: Mapping) -> Callable:
+def _named(
+    kind: str, name: str, registry: Mapping[str, Callable[..., Any]], chosen: Mapping[str, Any]
+) -> Callable[..., Any]:
     if name not in registry:
         raise unknown_name(kind, name, registry)
-    options = dict(chosen.get(name, {}))
-    known = _options(registry[name])
-    for option in options:
+    values = dict(chosen.get(name, {}))
+    known = options(registry[name])
+    for option in values:
         if option not in known:
             raise unknown_name(f"option of {kind} {name!r}", option, known)
-    return functools.partial(registry[name], **options) if options else registry[name]
+    return functools.partial(registry[name], **values) if values else registry[name]
 
 
 def _names(changes: str | Sequence[str]) -> tuple[str, ...]:
     return (changes,) if isinstance(changes, str) else tuple(changes)
 
 
-def _options(function: Callable) -> dict[str, Any]:
-    parameters = inspect.signature(function).parameters.values()
-    return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+def _is_inside(box: Box, rows: int, columns: int) -> bool:
+    return (
+        box.top >= 0
+        and box.left >= 0
+        and 0 < box.height <= rows - box.top + _ROUNDING
+        and 0 < box.width <= columns - box.left + _ROUNDING
+    )
+
+
+def _name(function: Callable[..., Any], registry: Mapping[str, Callable[..., Any]]) -> str:
+    """Returns the name that a crop or change is registered by, or its own if it is not."""
+    function = getattr(function, "func", function)  # of functools.partial
+    names = [name for name, registered in registry.items() if registered is function]
+    return names[0] if names else getattr(function, "__qualname__", repr(function))
+
+
+def _describe(picture: Any) -> str:
+    if isinstance(picture, np.ndarray):
+        return f"{picture.dtype} {list(picture.shape)}"
+    return f"a {type(picture).__name__}"

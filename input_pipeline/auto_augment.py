@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from input_pipeline.color import adjust_brightness, adjust_contrast
-from input_pipeline.errors import DataError
+from input_pipeline.errors import AugmentationError
 
 # A policy's magnitudes are evenly spaced in so many bins.
 BINS = 31
@@ -54,12 +54,12 @@ def rand_augment(
         magnitude: The bin of their magnitudes, 0 to 30; M in the paper.
 
     Raises:
-        DataError: No such bin, or a negative number of operations.
+        AugmentationError: No such bin, or a negative number of operations.
     """
     if layers < 0:
-        raise DataError(f"rand_augment.layers is a whole number from 0, not {layers}")
+        raise AugmentationError(f"rand_augment.layers is a whole number from 0, not {layers}")
     if magnitude not in range(BINS):
-        raise DataError(
+        raise AugmentationError(
             f"rand_augment.magnitude is a whole number from 0 to {BINS - 1}, not {magnitude}"
         )
     space = rand_augment_space(*picture.shape[:2])

@@ -15,7 +15,7 @@ import numpy as np
 
 from input_pipeline import decoding, resizing
 from input_pipeline.augmentation import Augmentation
-from input_pipeline.errors import DataError
+from input_pipeline.errors import AugmentationError, DataError
 from input_pipeline.splits import Source
 
 Batch = dict[str, np.ndarray]
@@ -77,6 +77,8 @@ class TrainBatches:
             try:
                 example = self.source[candidate]
                 return see(example["image"]), example["label"]
+            except AugmentationError:
+                raise
             except DataError:
                 unreadable.append(candidate)
         raise DataError(
@@ -132,16 +134,14 @@ def training_picture(
 
     Raises:
         DataError: It cannot be decoded; the message says what `describe` returns.
+        AugmentationError: A crop or change fails.
     """
 
     def choose(rows: int, columns: int) -> resizing.Box:
-        return augmentation.crop(rows, columns, image_size, rng)
+        return augmentation.choose(rows, columns, image_size, rng)
 
     picture, box = decoding.decode_part(data, choose, image_size, describe)
-    square = resizing.resize_fast(picture, box, image_size)
-    for change in augmentation.changes:
-        square = change(square, rng)
-    return square
+    return augmentation.apply_changes(resizing.resize_fast(picture, box, image_size), rng)
 
 
 def derive_seed(seed: int, purpose: str) -> int:

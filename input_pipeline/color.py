@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from input_pipeline.errors import DataError
+from input_pipeline.errors import AugmentationError
 
 _LEVELS = np.arange(256)
 
@@ -45,14 +45,14 @@ def color_jitter(
         hue: A turn from [-hue, hue], 0 to 0.5; a full circle is 1.
 
     Raises:
-        DataError: A strength out of range.
+        AugmentationError: A strength out of range.
     """
     strengths = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
     for name, strength in strengths.items():
         if strength < 0:
-            raise DataError(f"color_jitter.{name} is a number from 0, not {strength}")
+            raise AugmentationError(f"color_jitter.{name} is a number from 0, not {strength}")
     if not 0 <= hue <= 0.5:
-        raise DataError(f"color_jitter.hue is a number from 0 to 0.5, not {hue}")
+        raise AugmentationError(f"color_jitter.hue is a number from 0 to 0.5, not {hue}")
     order = rng.permutation(4)
     factors = [rng.uniform(max(0.0, 1 - each), 1 + each) for each in strengths.values()]
     steps = (

@@ -1,4 +1,4 @@
-"""Datasets by name: the embedded ones, whatever TFDS has prepared, folders, synthetic data."""
+"""Datasets by name: registered ones, whatever TFDS has prepared, folders, synthetic data."""
 
 import functools
 import os
@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from input_pipeline import embedded, one_against_rest, prepared, splits
+from input_pipeline import builders, one_against_rest, prepared, splits
 from input_pipeline.errors import unknown_name
 from input_pipeline.splits import Source
 
-OWN_NAMES = (*embedded.NAMES, "synthetic")
 _FOLDER = "folder:"
 
 
@@ -79,14 +78,19 @@ def needs_no_preparation(name: str) -> bool:
     return name == "synthetic" or name.startswith(_FOLDER)
 
 
+def own_names() -> tuple[str, ...]:
+    """Returns the names that are known without TFDS's catalog."""
+    return (*builders.names(), "synthetic")
+
+
 def load(name: str, data_dir: str | None = None, positive_class: str = "") -> Dataset:
     """Returns the dataset called `name`.
 
     Args:
         name: `digits`, or its classes 0 to 4 (`digits_low`) or 5 to 9 (`digits_high`);
-            `digits_multilabel`; `synthetic`; `folder:PATH` (pictures at PATH/SPLIT/CLASS/*, or
-            named with their labels in PATH/SPLIT/labels.csv); or any TFDS dataset prepared as
-            ArrayRecord, as `NAME[/CONFIG][:VERSION]`.
+            `digits_multilabel`; one that a plug-in registers; `synthetic`; `folder:PATH` (pictures
+            at PATH/SPLIT/CLASS/*, or named with their labels in PATH/SPLIT/labels.csv); or any TFDS
+            dataset prepared as ArrayRecord, as `NAME[/CONFIG][:VERSION]`.
         data_dir: Where prepared datasets lie; TFDS's own directory unless given.
         positive_class: Makes a dataset of two classes of it: this one, by its name, is label 1
             and every other one 0.
@@ -94,8 +98,25 @@ def load(name: str, data_dir: str | None = None, positive_class: str = "") -> Da
     Raises:
         DataError: There is no such dataset or class, it is not prepared, or it cannot be read.
     """
-    found = _load(name, data_dir)
-    return _against_rest(found, positive_class) if positive_class else found
+    dataset = _load(name, data_dir)
+    return _against_rest(dataset, positive_class) if positive_class else dataset
+
+
+def find_prepared(name: str, data_dir: Path) -> Path:
+    """Returns the directory of a prepared dataset; a registered one is prepared first if it has to be.
+
+    Raises:
+        DataError: It is not prepared, or cannot be.
+    """
+    request = prepared.parse(name)
+    registered = builders.prepare(request.name, data_dir)
+    if registered is not None and str(request) == request.name:
+        # The registered version, even if a newer one lies beside it.
+        return registered
+    directory = prepared.find_directory(request, data_dir)
+    if directory is None:
+        raise prepared.not_prepared(request, data_dir, own_names())
+    return directory
 
 
 def _load(name: str, data_dir: str | None) -> Dataset:
@@ -134,12 +155,7 @@ def _load_folder(name: str) -> Dataset:
 
 
 def _load_prepared(name: str, data_dir: Path) -> Dataset:
-    request = prepared.parse(name)
-    embedded.prepare(request.name, data_dir)
-    found = prepared.find_directory(request, data_dir)
-    if found is None:
-        raise prepared.not_prepared(request, data_dir, OWN_NAMES)
-    builder = prepared.read_builder(found)
+    builder = prepared.read_builder(find_prepared(name, data_dir))
     supervision = prepared.supervision(builder)
     return Dataset(
         name=name,

@@ -14,11 +14,14 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from input_pipeline.builders import register_dataset
+
 VERSION = "1.0.0"
 SPLIT_SIZES = {"test": 360, "validation": 180, "train": 1257}
 _GREY_LEVELS = 16  # the scans count the ink dots in blocks of 4x4, so levels run from 0 to 16
 
 
+@register_dataset("digits")
 class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Handwritten digits, 8x8 grey PNG, cut by class into train, validation and test."""
 
@@ -56,12 +59,14 @@ class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             )
 
 
+@register_dataset("digits_low")
 class DigitsLow(Digits, skip_registration=True):
     """The digits 0 to 4: half of the classes, to learn features from."""
 
     DIGITS = range(5)
 
 
+@register_dataset("digits_high")
 class DigitsHigh(Digits, skip_registration=True):
     """The digits 5 to 9: the other half, to use those features for."""
 

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from input_pipeline import digits
+from input_pipeline.builders import register_dataset
 
 VERSION = "1.0.0"
 SPLIT_SIZES = {"test": 1000, "validation": 500, "train": 4000}
@@ -28,6 +29,7 @@ class Composition(NamedTuple):
     places: tuple[int, ...]
 
 
+@register_dataset("digits_multilabel")
 class DigitsMultilabel(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """One to four handwritten digits in each picture, 16x16 grey PNG."""
 
@@ -55,8 +57,8 @@ class DigitsMultilabel(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
         _, labels = digits.scans()
         for number, composition in enumerate(compositions(split)):
-            found = sorted({int(labels[scan]) for scan in composition.scans})
-            yield number, {"image": digits.png(compose(composition)), "labels": found}
+            classes = sorted({int(labels[scan]) for scan in composition.scans})
+            yield number, {"image": digits.png(compose(composition)), "labels": classes}
 
 
 def compositions(split: str) -> list[Composition]:

@@ -10,6 +10,10 @@ class DataError(UserError):
     """Data that cannot be had as asked; its message is one sentence fit to show a user."""
 
 
+class AugmentationError(DataError):
+    """A crop or change that cannot do what it was told, or returns what it may not: no fault of the picture's."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], *, known_label: str = "") -> DataError:
     """Returns the error for `name`, saying which names are known and which come close."""
     known = sorted(known)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags, logging
 
-from input_pipeline import commands, datasets, embedded, prepared
+from input_pipeline import builders, commands, datasets, prepared
 from input_pipeline.errors import DataError, unknown_name
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ def prepare(
 
 
 def _prepare_original(request: prepared.Request, data_dir: Path, manual_dir: str | None) -> Path:
-    written = embedded.prepare(request.name, data_dir)
-    if written is not None:
-        return written
-    found = prepared.find_directory(request, data_dir)
-    if found is not None:
-        prepared.read_builder(found)
-        return found
+    registered = builders.prepare(request.name, data_dir)
+    if registered is not None:
+        return registered
+    directory = prepared.find_directory(request, data_dir)
+    if directory is not None:
+        prepared.read_builder(directory)
+        return directory
     return run_builder(_builder(request, data_dir), data_dir, manual_dir)
 
 
@@ -95,7 +95,7 @@ def _builder(request: prepared.Request, data_dir: Path) -> "tfds.core.DatasetBui
 
     name = str(request)
     if request.name not in tfds.list_builders(with_community_datasets=False):
-        raise prepared.not_prepared(request, data_dir, datasets.OWN_NAMES)
+        raise prepared.not_prepared(request, data_dir, datasets.own_names())
     if importlib.util.find_spec("tensorflow") is None:
         raise DataError(
             f"TFDS needs TensorFlow to prepare {name!r}; run pip install 'isobudget[prepare]'"

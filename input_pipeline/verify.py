@@ -3,10 +3,9 @@
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from input_pipeline import datasets, embedded, passes, prepared
+from input_pipeline import datasets, passes, prepared
 from input_pipeline.decoding import decode
 from input_pipeline.errors import DataError
 
@@ -71,7 +70,9 @@ def verify(dataset: str, data_dir: str | None = None) -> Report:
         expected = dict(loaded.split_sizes)
         records = _records_of_folder(loaded)
     else:
-        builder = prepared.read_builder(_find(dataset, datasets.directory(data_dir)))
+        builder = prepared.read_builder(
+            datasets.find_prepared(dataset, datasets.directory(data_dir))
+        )
         expected = {split: info.num_examples for split, info in builder.info.splits.items()}
         records = _records_of_builder(builder, bad)
     decoded = dict.fromkeys(expected, 0)
@@ -85,15 +86,6 @@ def verify(dataset: str, data_dir: str | None = None) -> Report:
     order = list(expected)
     bad.sort(key=lambda record: (order.index(record.split), record.index))
     return Report(expected, decoded, tuple(bad))
-
-
-def _find(dataset: str, data_dir: Path) -> Path:
-    request = prepared.parse(dataset)
-    embedded.prepare(request.name, data_dir)
-    found = prepared.find_directory(request, data_dir)
-    if found is None:
-        raise prepared.not_prepared(request, data_dir, datasets.OWN_NAMES)
-    return found
 
 
 def _records_of_folder(loaded: datasets.Dataset) -> Iterator[_Record]:
