@@ -6,8 +6,8 @@
     python -m input_pipeline.prepare --dataset=imagenet2012 --verify --data_dir=DIR
 
 TFDS needs TensorFlow to prepare (`pip install 'isobudget[prepare]'`); smaller copies, checks and
-reading need none. A command that was killed is given again: it clears away or takes up what is
-left. docs/data.md has more.
+reading need none. Run a command that was killed again: it clears away what was left, or goes on from
+there. docs/data.md has more.
 """
 
 import contextlib
@@ -21,10 +21,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from absl import flags, logging
+from absl import flags
 
-from input_pipeline import builders, commands, datasets, prepared
+from input_pipeline import builders, datasets, prepared
 from input_pipeline.errors import DataError, unknown_name
+from isobudget import command, plugins
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -36,7 +37,7 @@ def prepare(
     manual_dir: str | None = None,
     shorter_side: int | None = None,
 ) -> Path:
-    """Returns the directory of the dataset, prepared now unless it already was.
+    """Returns the directory of the prepared dataset, and prepares it first if it has to be.
 
     Args:
         dataset: `NAME[/CONFIG][:VERSION]` in TFDS's catalogue, or `digits`.
@@ -199,23 +200,35 @@ def _say(line: str) -> None:
 
 
 def _define_flags() -> None:
-    flags.DEFINE_string("dataset", None, "NAME[/CONFIG][:VERSION] in TFDS's catalogue, or digits.")
-    flags.DEFINE_string("data_dir", None, "Where prepared datasets lie (TFDS's own directory).")
+    plugins.define_flag()
+    flags.DEFINE_string(
+        "dataset",
+        None,
+        "Names the dataset: NAME[/CONFIG][:VERSION] in TFDS's catalog, or one that a plug-in registers.",
+    )
+    flags.DEFINE_string(
+        "data_dir",
+        None,
+        "Prepared datasets are in this directory; the default is $TFDS_DATA_DIR, or"
+        " ~/tensorflow_datasets.",
+    )
     flags.DEFINE_string(
         "manual_dir",
         None,
-        "Where archives lie that TFDS may not download (downloads/manual in the data directory).",
+        "This directory holds the archives that TFDS may not download; the default is"
+        " downloads/manual in the data directory.",
     )
     flags.DEFINE_integer(
         "shorter_side",
         None,
-        "Also makes a copy NAME_shorterN with pictures of at most N pixels on the shorter side.",
+        "Also makes a copy, NAME_shorterN, whose pictures have at most N pixels on their shorter"
+        " side.",
     )
     flags.DEFINE_bool(
         "verify",
         False,
-        "Decodes every record of what is prepared, or of folder:PATH, and lists the bad ones;"
-        " exit status 1 if there are any.",
+        "Decodes every record of a prepared dataset, or of folder:PATH, and lists the bad ones."
+        " The exit status is 1 if there are any.",
     )
 
 
@@ -230,29 +243,22 @@ def _verify(dataset: str, data_dir: str | None, shorter_side: int | None) -> int
     return 1 if report.bad else 0
 
 
-def main(argv: list[str]) -> None:
-    """Prepares or verifies what the flags say; a mistake is one sentence and exit status 2."""
+def main() -> int:
+    """Prepares or verifies what the flags say and returns the exit status."""
     options = flags.FLAGS
-    logging.set_verbosity(logging.ERROR)
     # TensorFlow only writes files here: no word about processors, and no GPU's memory taken.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    try:
-        if len(argv) > 1 or not options.dataset:
-            raise DataError("say which dataset to prepare: --dataset=NAME, such as cifar10")
-        if options.verify:
-            sys.exit(_verify(options.dataset, options.data_dir, options.shorter_side))
-        found = prepare(options.dataset, options.data_dir, options.manual_dir, options.shorter_side)
-        info = prepared.read_builder(found).info
-    except DataError as error:
-        _say(str(error))
-        sys.exit(2)
-    except KeyboardInterrupt:
-        _say("stopped; the same command prepares it")
-        sys.exit(130)
+    if not options.dataset:
+        raise DataError("say which dataset to prepare: --dataset=NAME, such as cifar10")
+    if options.verify:
+        return _verify(options.dataset, options.data_dir, options.shorter_side)
+    directory = prepare(options.dataset, options.data_dir, options.manual_dir, options.shorter_side)
+    info = prepared.read_builder(directory).info
     sizes = ", ".join(f"{name} {split.num_examples}" for name, split in info.splits.items())
-    print(f"{info.full_name} is prepared in {found} ({sizes})")
+    print(f"{info.full_name} is prepared in {directory} ({sizes})")
+    return 0
 
 
 if __name__ == "__main__":
-    commands.run(main, _define_flags)
+    command.run(main, _define_flags, interrupted="stopped; run the same command to continue")

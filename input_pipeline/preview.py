@@ -5,18 +5,18 @@
 Everything that chance does is in it, on the host and on the device, as in that step of that run.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import flags, logging
-from ml_collections import config_flags
+from absl import flags
+from ml_collections import ConfigDict, config_flags
 from PIL import Image, ImageDraw, ImageFont
 
-from input_pipeline import augmentation, commands, datasets, loader, seeds
+from input_pipeline import augmentation, datasets, loader, seeds
 from input_pipeline.errors import DataError
+from isobudget import command, plugins
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _ON_DEVICE = ("random_erasing", "mixup", "cutmix")
@@ -141,46 +141,64 @@ def _image_size(config: Mapping[str, Any], given: int | None) -> int:
     return int(size) if size.isdigit() else 64
 
 
+def import_plugins(config: ConfigDict) -> None:
+    """Imports the plug-ins that a configuration names, and gives it the options of what they register.
+
+    Raises:
+      UserError: a plug-in cannot be imported, or registers what it may not.
+    """
+    plugins.load(config.get("plugins", ()), "config.plugins")
+    with config.augmentation.unlocked():
+        for name, default in ConfigDict(augmentation.defaults()).items():
+            if name not in config.augmentation:
+                config.augmentation[name] = default
+
+
+def _write(picture: Image.Image, path: Path) -> None:
+    try:
+        picture.save(path)
+    except (OSError, ValueError) as error:  # ValueError: a suffix of no known format
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{str(path)!r} cannot be written ({reason})") from error
+
+
 def _define_flags() -> None:
-    config_flags.DEFINE_config_file("config", None, "The configuration file.")
-    flags.DEFINE_string("out", "preview.png", "The picture to write.")
-    flags.DEFINE_integer("step", 0, "Which step's batch, counted from 0.", lower_bound=0)
-    flags.DEFINE_integer("pictures", 32, "How many to show, at most a batch.", lower_bound=1)
+    plugins.define_flag()
+    config_flags.DEFINE_config_file("config", None, "Names the configuration file.")
+    flags.DEFINE_string("out", "preview.png", "The picture is written to this file.")
+    flags.DEFINE_integer("step", 0, "Shows the batch of this step, counted from 0.", lower_bound=0)
+    flags.DEFINE_integer(
+        "pictures",
+        32,
+        "Shows this many pictures of the batch, or all if it has fewer.",
+        lower_bound=1,
+    )
     flags.DEFINE_integer(
         "image_size",
         None,
-        "Pixels a side; the configuration's, or 64 where it leaves it to models.",
+        "Makes pictures with this many pixels a side; the default is the configuration's size, or 64"
+        " where it leaves the size to each model.",
     )
     flags.mark_flag_as_required("config")
 
 
-def main(argv: list[str]) -> None:
-    """Draws what the flags say; a mistake is one sentence and exit status 2."""
-    del argv
-    logging.set_verbosity(logging.ERROR)
+def main() -> None:
+    """Draws what the flags say."""
     given = flags.FLAGS
-    try:
-        config = given.config
-        config.keys()  # a file that is missing or broken shows only now
-    except (AttributeError, KeyError, TypeError, ValueError, OSError, SyntaxError) as error:
-        print(f"error: --config cannot be read: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    try:
-        dataset = datasets.load(config.dataset, config.data_dir or None, config.positive_class)
-        size = _image_size(config, given.image_size)
-        pictures, targets = training_batch(config, dataset, size, given.step)
-    except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    config = given.config
+    import_plugins(config)
+    dataset = datasets.load(config.dataset, config.data_dir or None, config.positive_class)
+    size = _image_size(config, given.image_size)
+    pictures, targets = training_batch(config, dataset, size, given.step)
     shown = min(given.pictures, len(pictures))
     chosen = config.augmentation
     mixing = [f"{each} {chosen[each]:g}" for each in _ON_DEVICE if chosen[each]]
     changes = ", ".join([chosen.crop, *chosen.changes, *mixing])
     title = f"{dataset.name} {config.train_split}, step {given.step}, {size} px: {changes}"
     labels = captions(targets[:shown], dataset.class_names)
-    grid(pictures[:shown], labels, title).save(Path(given.out))
+    _write(grid(pictures[:shown], labels, title), Path(given.out))
     print(f"wrote {given.out}: {shown} of {len(pictures)} pictures of step {given.step}")
 
 
 if __name__ == "__main__":
-    commands.run(main, _define_flags)
+    command.run(main, _define_flags)

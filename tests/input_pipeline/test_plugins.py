@@ -1,99 +1,57 @@
 """Crops, changes and datasets that somebody else registers."""
 
+import importlib
 import io
-import sys
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
+from tensorflow_datasets.core import registered
 
 import input_pipeline
 from input_pipeline import DataError, augmentation, batches, builders, datasets, loader
 from input_pipeline.resizing import Box
 from isobudget import plugins
 
-PLUGIN = """
-import input_pipeline
-from input_pipeline.resizing import Box
-
-@input_pipeline.register_crop("corner")
-def corner(rows, columns, image_size, rng, *, share=0.5):
-    return Box(0, 0, share * rows, share * columns)
-
-@input_pipeline.register_change("invert")
-def invert(picture, rng, *, probability=1.0, channels=(0, 1, 2)):
-    inverted = picture.copy()
-    inverted[..., list(channels)] = 255 - picture[..., list(channels)]
-    return inverted if rng.random() < probability else picture
-"""
-
-
-@pytest.fixture(autouse=True)
-def registries(monkeypatch):
-    """What a test registers is gone when it ends."""
-    builders.import_built_in()
-    monkeypatch.setattr(builders, "_builders", dict(builders._builders))
-    crops, changes = dict(augmentation.CROPS), dict(augmentation.CHANGES)
-    yield
-    for registry, before in ((augmentation.CROPS, crops), (augmentation.CHANGES, changes)):
-        registry.clear()
-        registry.update(before)
+pytestmark = pytest.mark.usefixtures("registries")
 
 
 @pytest.fixture
-def plugin(tmp_path, monkeypatch):
-    """The name of a module that registers the crop `corner` and the change `invert`."""
-    (tmp_path / "somebodys_augmentation.py").write_text(PLUGIN)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(plugins, "_loaded", {})
-    yield "somebodys_augmentation"
-    sys.modules.pop("somebodys_augmentation", None)
+def plugin(somebodys_plugin):
+    """The name of a plug-in that is loaded."""
+    plugins.load([somebodys_plugin])
+    return somebodys_plugin
 
 
-def png(level, side=4):
+@pytest.fixture
+def shades(plugin):
+    """A builder of two pictures."""
+    return importlib.import_module(plugin).Shades
+
+
+def png(level):
+    """Returns a picture of 4 x 4 pixels of one gray level, encoded."""
     file = io.BytesIO()
-    Image.new("RGB", (side, side), (level, level, level)).save(file, "PNG")
+    Image.new("RGB", (4, 4), (level, level, level)).save(file, "PNG")
     return file.getvalue()
 
 
-def seen(chosen, level=10):
+def seen(chosen):
     """Returns what training sees of a gray picture of 4 x 4 pixels, uint8 [2, 2, 3]."""
     rng = np.random.default_rng(0)
-    return batches.training_picture(png(level), augmentation.create(chosen), 2, rng)
+    return batches.training_picture(png(10), augmentation.create(chosen), 2, rng)
 
 
-class Shades(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Two shades of gray, a picture each."""
-
-    VERSION = tfds.core.Version("1.0.0")
-
-    def _info(self):
-        features = tfds.features.FeaturesDict(
-            {
-                "image": tfds.features.Image(shape=(4, 4, 3), encoding_format="png"),
-                "label": tfds.features.ClassLabel(names=["dark", "light"]),
-            }
-        )
-        return tfds.core.DatasetInfo(builder=self, features=features)
-
-    def _split_generators(self, dl_manager):
-        return {"train": self._generate_examples()}
-
-    def _generate_examples(self):
-        for label, level in enumerate((10, 200)):
-            yield label, {"image": png(level), "label": label}
-
-
-def test_a_plug_ins_options_are_among_the_defaults(plugin):
-    plugins.load([plugin])
+@pytest.mark.usefixtures("plugin")
+def test_a_plug_ins_options_are_among_the_defaults():
     defaults = augmentation.defaults()
     assert defaults["corner"] == {"share": 0.5}
     assert defaults["invert"] == {"probability": 1.0, "channels": (0, 1, 2)}
 
 
-def test_training_applies_a_plug_ins_crop_and_change_with_their_options(plugin):
-    plugins.load([plugin])
+@pytest.mark.usefixtures("plugin")
+def test_training_applies_a_plug_ins_crop_and_change_with_their_options():
     assert (seen({"crop": "corner", "changes": ("invert",)}) == 245).all()
     picture = seen({"changes": ("invert",), "invert": {"channels": (1,)}})
     assert picture[0, 0].tolist() == [10, 245, 10]
@@ -101,9 +59,8 @@ def test_training_applies_a_plug_ins_crop_and_change_with_their_options(plugin):
         augmentation.create({"crop": "corner", "corner": {"shar": 1.0}})
 
 
-def test_worker_processes_apply_them_too(plugin, digits):
-    plugins.load([plugin])
-
+@pytest.mark.usefixtures("plugin")
+def test_worker_processes_apply_them_too(digits):
     def first_batch(changes, num_workers):
         reading = loader.train_batches(
             digits,
@@ -190,7 +147,6 @@ def test_a_name_that_is_taken_is_one_sentence_that_says_by_whom(register, plugin
         register("flip")(mine)
     with pytest.raises(DataError, match=r"input_pipeline\.augmentation has a crop of that name"):
         register("random_side")(mine)
-    plugins.load([plugin])
     with pytest.raises(DataError, match=f"of {__name__} needs another name: {plugin} has a crop"):
         register("corner")(mine)
 
@@ -238,64 +194,86 @@ def test_other_parameters_are_one_sentence(function):
         input_pipeline.register_change("mine")(function)
 
 
+def derived(base, **attributes):
+    return type("Derived", (base,), attributes, skip_registration=True)
+
+
+@pytest.mark.usefixtures("plugin")
 def test_a_registered_dataset_is_written_on_first_use_and_loaded_by_its_name(tmp_path):
-    assert input_pipeline.register_dataset("my_shades")(Shades) is Shades
-    dataset = datasets.load("my_shades", str(tmp_path))
+    dataset = datasets.load("shades", str(tmp_path))
     assert (dataset.version, dataset.class_names) == ("1.0.0", ("dark", "light"))
-    assert list((tmp_path / "my_shades" / "1.0.0").glob("*.array_record*"))
-    source = datasets.load("my_shades", str(tmp_path)).source("train")
-    pictures = {source[i]["label"]: source[i]["image"] for i in range(2)}
-    assert pictures == {0: png(10), 1: png(200)}
-    assert "my_shades" in datasets.own_names()
-    with pytest.raises(DataError, match="did you mean my_shades"):
-        datasets.load("my_shade", str(tmp_path))
+    (records,) = (tmp_path / "shades" / "1.0.0").glob("*.array_record*")
+    written = records.stat()
+    source = datasets.load("shades", str(tmp_path)).source("train")
+    assert {source[i]["label"]: source[i]["image"] for i in range(2)} == {0: png(10), 1: png(200)}
+    assert records.stat() == written
+    with pytest.raises(DataError, match="did you mean shades"):
+        datasets.load("shade", str(tmp_path))
 
 
-def test_the_registered_version_is_read_even_beside_a_newer_one(tmp_path):
-    newer = type("Newer", (Shades,), {"VERSION": tfds.core.Version("1.1.0")})
-    input_pipeline.register_dataset("shades")(newer)
-    assert datasets.load("shades", str(tmp_path)).version == "1.1.0"
-    del builders._builders["shades"]
-    input_pipeline.register_dataset("shades")(Shades)
-    assert datasets.load("shades", str(tmp_path)).version == "1.0.0"
-    assert datasets.load("shades:1.1.0", str(tmp_path)).version == "1.1.0"
+def test_a_dataset_may_have_another_name_than_its_class(shades, tmp_path):
+    assert input_pipeline.register_dataset("Two_tones")(shades) is shades
+    dataset = datasets.load("Two_tones", str(tmp_path))
+    assert (dataset.name, dataset.num_examples("train")) == ("Two_tones", 2)
+    assert dataset.source("train")[0]["image"] in (png(10), png(200))
+
+
+def test_the_registered_version_is_read_even_beside_a_newer_one(shades, tmp_path):
+    newer = derived(shades, VERSION=tfds.core.Version("1.1.0"))
+    input_pipeline.register_dataset("tones")(newer)
+    assert datasets.load("tones", str(tmp_path)).version == "1.1.0"
+    del builders._builders["tones"]
+    input_pipeline.register_dataset("tones")(shades)
+    assert datasets.load("tones", str(tmp_path)).version == "1.0.0"
+    assert datasets.load("tones:1.1.0", str(tmp_path)).version == "1.1.0"
 
 
 @pytest.mark.parametrize(
     ("name", "owner"),
     [
         ("digits", "input_pipeline.digits"),
+        ("shades", "somebodys_plugin"),
         ("synthetic", "input_pipeline.synthetic"),
         ("mnist", "TFDS's catalog"),
     ],
 )
-def test_a_dataset_name_that_is_taken_is_one_sentence_that_says_by_whom(name, owner):
+def test_a_dataset_name_that_is_taken_is_one_sentence_that_says_by_whom(name, owner, shades):
     with pytest.raises(DataError, match=f"another name: {owner} has a dataset of that name"):
-        input_pipeline.register_dataset(name)(Shades)
+        input_pipeline.register_dataset(name)(shades)
 
 
 @pytest.mark.parametrize("name", ["folder:shades", "shades/small", "shades:1.0.0", "_shades", ""])
-def test_a_dataset_name_means_nothing_else(name):
+def test_a_dataset_name_means_nothing_else(name, shades):
     with pytest.raises(DataError, match="cannot be the name of a dataset"):
-        input_pipeline.register_dataset(name)(Shades)
+        input_pipeline.register_dataset(name)(shades)
 
 
-def test_what_is_no_builder_of_one_dataset_is_one_sentence():
-    config = tfds.core.BuilderConfig(name="small")
-    several = type("Several", (Shades,), {"BUILDER_CONFIGS": [config]})
-    unversioned = type("Unversioned", (Shades,), {"VERSION": None})
-    for wrong in (several, unversioned, dict, Shades.__init__):
+def test_a_builder_that_tfds_has_registered_too_is_accepted(monkeypatch):
+    monkeypatch.setattr(registered, "_DATASET_REGISTRY", dict(registered._DATASET_REGISTRY))
+
+    @input_pipeline.register_dataset("two_shades")
+    class TwoShades(tfds.testing.DummyDataset):
+        pass
+
+    assert "two_shades" in tfds.list_builders(with_community_datasets=False)
+    assert "two_shades" in datasets.own_names()
+
+
+def test_what_is_no_builder_of_one_dataset_is_one_sentence(shades):
+    several = derived(shades, BUILDER_CONFIGS=[tfds.core.BuilderConfig(name="small")])
+    for wrong in (several, derived(shades, VERSION=None), dict, len):
         with pytest.raises(DataError, match="with a VERSION and without BUILDER_CONFIGS"):
-            input_pipeline.register_dataset("shades")(wrong)
+            input_pipeline.register_dataset("tones")(wrong)
 
 
-def test_a_builder_that_fails_is_one_sentence_and_leaves_nothing(tmp_path):
-    @input_pipeline.register_dataset("failing")
-    class Failing(Shades, skip_registration=True):
-        def _generate_examples(self):
-            raise KeyError("label")
+def test_a_builder_that_fails_is_one_sentence_and_leaves_nothing(shades, tmp_path):
+    def fail(self):
+        raise KeyError("label")
 
-    sentence = rf"'failing' of {__name__} cannot be written: KeyError: 'label' \(.*test_plugins.py"
+    input_pipeline.register_dataset("tones")(derived(shades, _generate_examples=fail))
+    sentence = (
+        r"dataset 'tones' of .* cannot be written: KeyError: 'label' \(.*test_plugins.py, line"
+    )
     with pytest.raises(DataError, match=sentence):
-        datasets.load("failing", str(tmp_path))
+        datasets.load("tones", str(tmp_path))
     assert [path for path in tmp_path.iterdir() if path.is_dir()] == []

@@ -274,7 +274,22 @@ def test_the_command_ends_a_mistake_with_status_2():
     command = [sys.executable, "-m", "input_pipeline.prepare", "--dataset=synthetic"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.strip().endswith("needs no preparation")
+    assert done.stderr == "error: dataset 'synthetic' is read as it is and needs no preparation\n"
+
+
+def test_the_command_prepares_a_plug_ins_dataset(command_here, somebodys_plugin, tmp_path):
+    done = command_here(
+        "input_pipeline.prepare",
+        f"--plugins={somebodys_plugin}",
+        "--dataset=shades",
+        f"--data_dir={tmp_path}",
+    )
+    assert done.returncode == 0, done.stderr
+    directory = tmp_path / "shades" / "1.0.0"
+    assert done.stdout == f"shades/1.0.0 is prepared in {directory} (train 2)\n"
+    unknown = command_here("input_pipeline.prepare", "--plugins=nobodys", "--dataset=shades")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert unknown.stderr.startswith("error: there is no module nobodys here")
 
 
 def test_reading_never_imports_tensorflow_and_importing_the_package_is_cheap(data_dir, digits):
