@@ -180,10 +180,10 @@ class Augmentation:
     """What is done to each training picture.
 
     Attributes:
-        crop: Chooses the part that is taken.
-        changes: Done to it in order, once it has its size.
-        repeats: How often each example comes in a row, each time augmented anew (Hoffer et al. 2019,
-            arXiv:1901.09335).
+      crop: chooses the part that is taken.
+      changes: done to it in order, once it has its size.
+      repeats: how often each example comes in a row, each time augmented anew (Hoffer et al. 2019,
+        arXiv:1901.09335).
     """
 
     crop: Crop = centre
@@ -194,7 +194,7 @@ class Augmentation:
         """Returns the part of a picture that is taken.
 
         Raises:
-            AugmentationError: The crop's answer is not a part of the picture.
+          AugmentationError: the crop's answer is not a part of the picture.
         """
         box = self.crop(rows, columns, image_size, rng)
         if not (isinstance(box, Box) and _is_inside(box, rows, columns)):
@@ -208,7 +208,7 @@ class Augmentation:
         """Returns a square, uint8 [image_size, image_size, 3], after all changes in order.
 
         Raises:
-            AugmentationError: A change returns another shape or dtype.
+          AugmentationError: a change returns another shape or dtype.
         """
         for change in self.changes:
             changed = change(square, rng)
@@ -234,10 +234,10 @@ def create(chosen: Mapping[str, Any]) -> Augmentation:
     """Returns the augmentation that a configuration describes.
 
     Args:
-        chosen: As `defaults` gives it; what is missing has its default.
+      chosen: as `defaults` gives it; what is missing has its default.
 
     Raises:
-        DataError: A name that is in no registry, or no such option.
+      DataError: a name that is in no registry, or no such option.
     """
     repeats = chosen.get("repeats", 1)
     if repeats < 1:

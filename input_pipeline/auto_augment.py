@@ -22,10 +22,10 @@ class Magnitudes(NamedTuple):
     """The magnitudes that a policy gives an operation.
 
     Attributes:
-        weakest: In bin 0.
-        strongest: In the last bin.
-        signed: Whether either sign is drawn.
-        whole: Whether they are rounded.
+      weakest: in bin 0.
+      strongest: in the last bin.
+      signed: whether either sign is drawn.
+      whole: whether they are rounded.
     """
 
     weakest: float = 0.0
@@ -48,13 +48,13 @@ def rand_augment(
     Cubuk et al. 2019 (arXiv:1909.13719), section 3; torchvision's `RandAugment`.
 
     Args:
-        picture: uint8 [height, width, 3].
-        rng: Draws the operations and the signs of their magnitudes, whatever the picture.
-        layers: How many operations, drawn with replacement; N in the paper.
-        magnitude: The bin of their magnitudes, 0 to 30; M in the paper.
+      picture: uint8 [height, width, 3].
+      rng: draws the operations and the signs of their magnitudes, whatever the picture.
+      layers: how many operations, drawn with replacement; N in the paper.
+      magnitude: the bin of their magnitudes, 0 to 30; M in the paper.
 
     Raises:
-        AugmentationError: No such bin, or a negative number of operations.
+      AugmentationError: no such bin, or a negative number of operations.
     """
     if layers < 0:
         raise AugmentationError(f"rand_augment.layers is a whole number from 0, not {layers}")
@@ -74,8 +74,8 @@ def trivial_augment(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray
     Müller and Hutter 2021 (arXiv:2103.10158), section 3 and the space "Wide"; torchvision's `TrivialAugmentWide`.
 
     Args:
-        picture: uint8 [height, width, 3].
-        rng: Draws the operation, its bin and its sign, whatever the picture.
+      picture: uint8 [height, width, 3].
+      rng: draws the operation, its bin and its sign, whatever the picture.
     """
     return _apply_one(picture, rng, TRIVIAL_AUGMENT_SPACE, int(rng.integers(BINS)))
 

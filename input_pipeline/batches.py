@@ -133,8 +133,8 @@ def training_picture(
     """Returns an encoded picture as training sees it, uint8 [image_size, image_size, 3].
 
     Raises:
-        DataError: It cannot be decoded; the message says what `describe` returns.
-        AugmentationError: A crop or change fails.
+      DataError: it cannot be decoded; the message says what `describe` returns.
+      AugmentationError: a crop or change fails.
     """
 
     def choose(rows: int, columns: int) -> resizing.Box:

@@ -37,15 +37,15 @@ def color_jitter(
     Howard 2013 (arXiv:1312.5402), section 2; torchvision's `ColorJitter`.
 
     Args:
-        picture: uint8 [height, width, 3].
-        rng: Draws the order and the four strengths, whatever the picture.
-        brightness: A factor from [max(0, 1 - brightness), 1 + brightness]; 0 for no change, as for the others.
-        contrast: Likewise.
-        saturation: Likewise.
-        hue: A turn from [-hue, hue], 0 to 0.5; a full circle is 1.
+      picture: uint8 [height, width, 3].
+      rng: draws the order and the four strengths, whatever the picture.
+      brightness: a factor from [max(0, 1 - brightness), 1 + brightness]; 0 for no change, as for the others.
+      contrast: likewise.
+      saturation: likewise.
+      hue: a turn from [-hue, hue], 0 to 0.5; a full circle is 1.
 
     Raises:
-        AugmentationError: A strength out of range.
+      AugmentationError: a strength out of range.
     """
     strengths = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
     for name, strength in strengths.items():
@@ -76,9 +76,9 @@ def pca_color(
     with ("standard color augmentation", section 3.4).
 
     Args:
-        picture: uint8 [height, width, 3].
-        rng: Draws one number a component.
-        deviation: Of these numbers, whose mean is 0.
+      picture: uint8 [height, width, 3].
+      rng: draws one number a component.
+      deviation: of these numbers, whose mean is 0.
     """
     offset = _EIGENVECTORS @ (rng.normal(0, deviation, 3) * _EIGENVALUES)
     return cv2.add(picture, (*np.rint(255 * offset), 0.0))

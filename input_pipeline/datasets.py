@@ -18,12 +18,12 @@ class Dataset:
     """A dataset ready to be read.
 
     Attributes:
-        name: As `load` was asked for it.
-        version: Of the data, such as "1.0.0".
-        class_names: One for each label, in the order of the labels.
-        split_sizes: Number of examples in each whole split.
-        open_split: Returns the source of a whole split.
-        multi_label: Whether a picture has any number of the classes, or one.
+      name: as `load` was asked for it.
+      version: of the data, such as "1.0.0".
+      class_names: one for each label, in the order of the labels.
+      split_sizes: number of examples in each whole split.
+      open_split: returns the source of a whole split.
+      multi_label: whether a picture has any number of the classes, or one.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Dataset:
         """Returns the number of examples in `split`, which may be a slice (`train[:90%]`).
 
         Raises:
-            DataError: The split is unknown or empty.
+          DataError: the split is unknown or empty.
         """
         ranges = splits.resolve(split, self.split_sizes, self.name)
         return sum(part.stop - part.start for part in ranges)
@@ -56,7 +56,7 @@ class Dataset:
         """Returns random access to the encoded examples of `split`, which may be a slice.
 
         Raises:
-            DataError: The split is unknown or empty, or its files are missing.
+          DataError: the split is unknown or empty, or its files are missing.
         """
         ranges = splits.resolve(split, self.split_sizes, self.name)
         whole = {part.split: self.open_split(part.split) for part in ranges}
@@ -87,16 +87,16 @@ def load(name: str, data_dir: str | None = None, positive_class: str = "") -> Da
     """Returns the dataset called `name`.
 
     Args:
-        name: `digits`, or its classes 0 to 4 (`digits_low`) or 5 to 9 (`digits_high`);
-            `digits_multilabel`; one that a plug-in registers; `synthetic`; `folder:PATH` (pictures
-            at PATH/SPLIT/CLASS/*, or named with their labels in PATH/SPLIT/labels.csv); or any TFDS
-            dataset prepared as ArrayRecord, as `NAME[/CONFIG][:VERSION]`.
-        data_dir: Where prepared datasets lie; TFDS's own directory unless given.
-        positive_class: Makes a dataset of two classes of it: this one, by its name, is label 1
-            and every other one 0.
+      name: `digits`, or its classes 0 to 4 (`digits_low`) or 5 to 9 (`digits_high`);
+        `digits_multilabel`; one that a plug-in registers; `synthetic`; `folder:PATH` (pictures
+        at PATH/SPLIT/CLASS/*, or named with their labels in PATH/SPLIT/labels.csv); or any TFDS
+        dataset prepared as ArrayRecord, as `NAME[/CONFIG][:VERSION]`.
+      data_dir: where prepared datasets lie; TFDS's own directory unless given.
+      positive_class: makes a dataset of two classes of it: this one, by its name, is label 1
+        and every other one 0.
 
     Raises:
-        DataError: There is no such dataset or class, it is not prepared, or it cannot be read.
+      DataError: there is no such dataset or class, it is not prepared, or it cannot be read.
     """
     dataset = _load(name, data_dir)
     return _against_rest(dataset, positive_class) if positive_class else dataset
@@ -106,7 +106,7 @@ def find_prepared(name: str, data_dir: Path) -> Path:
     """Returns the directory of a prepared dataset; a registered one is prepared first if it has to be.
 
     Raises:
-        DataError: It is not prepared, or cannot be.
+      DataError: it is not prepared, or cannot be.
     """
     request = prepared.parse(name)
     registered = builders.prepare(request.name, data_dir)

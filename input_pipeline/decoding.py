@@ -24,11 +24,11 @@ def decode(data: bytes, describe: Callable[[], str] = lambda: "picture") -> np.n
     is dropped (as torchvision's loader does) and CMYK is converted as Pillow converts it.
 
     Args:
-        data: The bytes of a file in any format that Pillow reads.
-        describe: Says where the bytes come from; called for an error only.
+      data: the bytes of a file in any format that Pillow reads.
+      describe: says where the bytes come from; called for an error only.
 
     Raises:
-        DataError: The bytes are no whole picture; the message says what `describe` returns.
+      DataError: the bytes are no whole picture; the message says what `describe` returns.
     """
     picture = _decode_fast(data)
     if picture is not None:
@@ -53,13 +53,13 @@ def decode_part(
     is valid until this thread's next call. What accuracy is measured on goes through `decode`.
 
     Args:
-        data: As for `decode`.
-        choose: From the picture's (rows, columns) to a part of it.
-        size: What the part will be resized to, in pixels a side.
-        describe: As for `decode`.
+      data: as for `decode`.
+      choose: from the picture's (rows, columns) to a part of it.
+      size: what the part will be resized to, in pixels a side.
+      describe: as for `decode`.
 
     Raises:
-        DataError: As `decode`.
+      DataError: as `decode`.
     """
     head = jpeg.header(data)
     if head is not None:
@@ -111,7 +111,7 @@ def to_rgb(picture: Image.Image) -> np.ndarray:
     """Returns an image of Pillow's as RGB uint8 [height, width, 3], as `decode` would its file.
 
     Raises:
-        DataError: Its pixels are floating point.
+      DataError: its pixels are floating point.
     """
     if picture.getexif().get(_EXIF_ORIENTATION, 1) != 1:
         picture = ImageOps.exif_transpose(picture)

@@ -20,10 +20,10 @@ class Faults:
     ):
         """
         Args:
-            place: The dataset and split, for messages.
-            num_examples: In the split.
-            reason: Says what is wrong with the example of an index.
-            max_fraction: Of the split's examples; above it, `add` raises.
+          place: the dataset and split, for messages.
+          num_examples: in the split.
+          reason: says what is wrong with the example of an index.
+          max_fraction: of the split's examples; above it, `add` raises.
         """
         self._place = place
         self._num_examples = num_examples
@@ -38,7 +38,7 @@ class Faults:
         """Notes the examples of these indices and tells each new one on standard error.
 
         Raises:
-            DataError: More than the allowed fraction cannot be read.
+          DataError: more than the allowed fraction cannot be read.
         """
         for index in sorted({int(each) for each in indices} - self._indices):
             self._indices.add(index)

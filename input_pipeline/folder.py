@@ -71,8 +71,8 @@ def scan(root: Path) -> Contents:
     `train[:90%]` has something of every class.
 
     Raises:
-        DataError: It is no folder, holds no split, a class or split is empty, or a split has a
-            class that `train` lacks.
+      DataError: it is no folder, holds no split, a class or split is empty, or a split has a
+        class that `train` lacks.
     """
     if not root.is_dir():
         raise DataError(f"{str(root)!r} is not a folder; give one that holds SPLIT/CLASS/pictures")

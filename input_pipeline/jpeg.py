@@ -25,8 +25,8 @@ class Header(NamedTuple):
     """What a JPEG says of itself.
 
     Attributes:
-        rows, columns: Of the picture.
-        frame: Where the frame header begins, if the frame is sequential: its rows come in order.
+      rows, columns: of the picture.
+      frame: where the frame header begins, if the frame is sequential: its rows come in order.
     """
 
     rows: int
@@ -63,7 +63,7 @@ def decode(data: bytes) -> np.ndarray:
     """Returns the picture as RGB uint8 [rows, columns, 3].
 
     Raises:
-        ValueError: It is damaged, however little.
+      ValueError: it is damaged, however little.
     """
     return simplejpeg.decode_jpeg(data, "RGB")
 
@@ -77,13 +77,13 @@ def decode_part(data: bytes, head: Header, box: Box, size: int) -> tuple[np.ndar
     processor's cache.
 
     Args:
-        data: The file.
-        head: Its header.
-        box: The part that is needed.
-        size: What the part will be resized to, in pixels a side.
+      data: the file.
+      head: its header.
+      box: the part that is needed.
+      size: what the part will be resized to, in pixels a side.
 
     Raises:
-        ValueError: It is damaged.
+      ValueError: it is damaged.
     """
     rows = head.rows
     # One unit more than the box: chroma is interpolated between rows.

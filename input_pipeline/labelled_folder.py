@@ -26,7 +26,7 @@ def scan(root: Path) -> Contents:
     """Returns what the tables of the splits say, pictures in the order that `folder.scan` gives.
 
     Raises:
-        DataError: A table is missing, empty or damaged, or two of them have other labels.
+      DataError: a table is missing, empty or damaged, or two of them have other labels.
     """
     tables = {split.name: _read(split / TABLE) for split in folder.subfolders(root)}
     (first, (names, _)), *others = tables.items()

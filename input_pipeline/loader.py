@@ -48,22 +48,22 @@ def train_batches(
     cannot be read is replaced by the next one in the split that can.
 
     Args:
-        dataset: From `datasets.load`.
-        split: Such as `train` or `train[:90%]`.
-        image_size: Height and width of the pictures, in pixels.
-        batch_size: Examples in a step over all shards; a shard gets `batch_size // shard_count`.
-        num_steps: Where training ends.
-        seed: Of the run; order and augmentation each derive their own from it.
-        start_step: Where to resume.
-        augmentation: From `augmentation.create`; the centre square unless given.
-        num_workers: Processes that prepare batches; 0 means threads of this process.
-        shard_index: Which part of each batch this host reads: the parts in order are the batch.
-        shard_count: Number of hosts that share each batch.
-        max_unreadable_fraction: Of the split's examples; more that cannot be read are an error.
+      dataset: from `datasets.load`.
+      split: such as `train` or `train[:90%]`.
+      image_size: height and width of the pictures, in pixels.
+      batch_size: examples in a step over all shards; a shard gets `batch_size // shard_count`.
+      num_steps: where training ends.
+      seed: of the run; order and augmentation each derive their own from it.
+      start_step: where to resume.
+      augmentation: from `augmentation.create`; the centre square unless given.
+      num_workers: processes that prepare batches; 0 means threads of this process.
+      shard_index: which part of each batch this host reads: the parts in order are the batch.
+      shard_count: number of hosts that share each batch.
+      max_unreadable_fraction: of the split's examples; more that cannot be read are an error.
 
     Raises:
-        DataError: The split is unknown, or the numbers do not fit together. While iterating: too
-            many examples cannot be read, or a worker process was killed.
+      DataError: the split is unknown, or the numbers do not fit together. While iterating: too
+        many examples cannot be read, or a worker process was killed.
     """
     _check_shard(batch_size, shard_index, shard_count)
     if batch_size % shard_count:
@@ -110,21 +110,21 @@ def eval_batches(
     example that cannot be read.
 
     Args:
-        dataset: From `datasets.load`.
-        split: Such as `test` or `train[90%:]`.
-        image_size: Height and width of the pictures, in pixels.
-        batch_size: Examples in a batch over all shards.
-        crop_fraction: The part of the shorter side that is seen, see `resizing.evaluation_boxes`.
-        interpolation: Of the resizing, a name in `resizing.INTERPOLATIONS`.
-        crops: 1, or 10 for images [batch, 10, height, width, 3], see `resizing.ten_crops`.
-        num_workers: Processes that prepare batches; 0 means threads of this process.
-        shard_index: Which part of each batch this host reads.
-        shard_count: Number of hosts that share each batch.
-        max_unreadable_fraction: Of the split's examples; more that cannot be read are an error.
+      dataset: from `datasets.load`.
+      split: such as `test` or `train[90%:]`.
+      image_size: height and width of the pictures, in pixels.
+      batch_size: examples in a batch over all shards.
+      crop_fraction: the part of the shorter side that is seen, see `resizing.evaluation_boxes`.
+      interpolation: of the resizing, a name in `resizing.INTERPOLATIONS`.
+      crops: 1, or 10 for images [batch, 10, height, width, 3], see `resizing.ten_crops`.
+      num_workers: processes that prepare batches; 0 means threads of this process.
+      shard_index: which part of each batch this host reads.
+      shard_count: number of hosts that share each batch.
+      max_unreadable_fraction: of the split's examples; more that cannot be read are an error.
 
     Raises:
-        DataError: The split is unknown or empty, or the numbers do not fit together. While
-            iterating: too many examples cannot be read, or a worker process was killed.
+      DataError: the split is unknown or empty, or the numbers do not fit together. While
+        iterating: too many examples cannot be read, or a worker process was killed.
     """
     _check_shard(batch_size, shard_index, shard_count)
     if not 0 < crop_fraction <= 1:
@@ -157,7 +157,7 @@ class Batches(Iterator[Batch]):
     """An iterator over batches, read ahead by threads here or by worker processes, which `close` ends.
 
     Attributes:
-        faults: The examples that could not be read so far.
+      faults: the examples that could not be read so far.
     """
 
     def __init__(

@@ -24,9 +24,9 @@ def random_erasing(images: Array, key: Array, *, probability: float) -> Array:
     algorithm 1; torchvision's `RandomErasing`.
 
     Args:
-        images: [batch, height, width, 3].
-        key: Draws for each image on its own.
-        probability: That an image loses a rectangle, 0 to 1.
+      images: [batch, height, width, 3].
+      key: draws for each image on its own.
+      probability: that an image loses a rectangle, 0 to 1.
     """
     batch, height, width, _ = images.shape
     happens_key, area_key, ratio_key, top_key, left_key = jax.random.split(key, 5)
@@ -56,10 +56,10 @@ def mixup(images: Array, targets: Array, key: Array, *, alpha: float) -> tuple[A
     section 2; torchvision's `MixUp`.
 
     Args:
-        images: [batch, height, width, 3].
-        targets: [batch, num_classes].
-        key: Draws the share.
-        alpha: Above 0; 1 draws all shares alike, less draws them near 0 and 1.
+      images: [batch, height, width, 3].
+      targets: [batch, num_classes].
+      key: draws the share.
+      alpha: above 0; 1 draws all shares alike, less draws them near 0 and 1.
     """
     share = jax.random.beta(key, alpha, alpha, dtype=jnp.float32)
     return _average(images, share), _average(targets, share)
@@ -73,10 +73,10 @@ def cutmix(images: Array, targets: Array, key: Array, *, alpha: float) -> tuple[
     torchvision's `CutMix`.
 
     Args:
-        images: [batch, height, width, 3].
-        targets: [batch, num_classes].
-        key: Draws the box.
-        alpha: Above 0.
+      images: [batch, height, width, 3].
+      targets: [batch, num_classes].
+      key: draws the box.
+      alpha: above 0.
     """
     _, height, width, _ = images.shape
     share_key, row_key, column_key = jax.random.split(key, 3)
@@ -97,11 +97,11 @@ def mix(
     An alpha of 0 leaves its method out; if both are 0, nothing changes. torchvision's reference recipe.
 
     Args:
-        images: [batch, height, width, 3].
-        targets: [batch, num_classes].
-        key: Draws the method and what it needs.
-        mixup_alpha: 0 or above.
-        cutmix_alpha: 0 or above.
+      images: [batch, height, width, 3].
+      targets: [batch, num_classes].
+      key: draws the method and what it needs.
+      mixup_alpha: 0 or above.
+      cutmix_alpha: 0 or above.
     """
     choice_key, key = jax.random.split(key)
 

@@ -47,8 +47,8 @@ def open_shard(shard: Shard) -> Sequence[bytes]:
     """Returns the records of a file, which several threads may read at once.
 
     Raises:
-        DataError: The file is missing or damaged, or holds another number of records than the
-            metadata says.
+      DataError: the file is missing or damaged, or holds another number of records than the
+        metadata says.
     """
     from array_record.python import array_record_data_source
 

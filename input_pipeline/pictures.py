@@ -31,7 +31,7 @@ def find(paths: Sequence[str | os.PathLike]) -> list[Path]:
     """Returns the files named, and for each folder the pictures anywhere below it, sorted; hidden ones are left out.
 
     Raises:
-        DataError: A folder holds no pictures.
+      DataError: a folder holds no pictures.
     """
     found = []
     for path in map(Path, paths):
@@ -56,10 +56,10 @@ def read(picture: Picture) -> np.ndarray:
     """Returns a picture as RGB uint8 [height, width, 3].
 
     Args:
-        picture: A file's path; an image of Pillow's; or an array uint8 [height, width, 3], or [height, width] of grey.
+      picture: a file's path; an image of Pillow's; or an array uint8 [height, width, 3], or [height, width] of grey.
 
     Raises:
-        DataError: It is no picture, or an array of another kind; the message says which.
+      DataError: it is no picture, or an array of another kind; the message says which.
     """
     if isinstance(picture, np.ndarray):
         return _checked(picture)
@@ -100,12 +100,12 @@ def batches(
     """Yields the pictures in order, as `loader.eval_batches` would show them, read ahead by threads.
 
     Args:
-        pictures: As `read` takes them.
-        batch_size: Pictures in a batch; the last one is filled up with black ones.
-        image_size: Height and width, in pixels.
-        crop_fraction: The part of the shorter side that is seen, see `resizing.evaluation_boxes`.
-        interpolation: Of the resizing, a name in `resizing.INTERPOLATIONS`.
-        crops: 1, or 10, see `resizing.ten_crops`.
+      pictures: as `read` takes them.
+      batch_size: pictures in a batch; the last one is filled up with black ones.
+      image_size: height and width, in pixels.
+      crop_fraction: the part of the shorter side that is seen, see `resizing.evaluation_boxes`.
+      interpolation: of the resizing, a name in `resizing.INTERPOLATIONS`.
+      crops: 1, or 10, see `resizing.ten_crops`.
     """
     see = functools.partial(
         resizing.evaluate_picture if crops == 1 else resizing.ten_crops,

@@ -40,15 +40,15 @@ def prepare(
     """Returns the directory of the prepared dataset, and prepares it first if it has to be.
 
     Args:
-        dataset: `NAME[/CONFIG][:VERSION]` in TFDS's catalogue, or `digits`.
-        data_dir: Where prepared datasets lie; TFDS's own directory unless given.
-        manual_dir: Where archives lie that TFDS may not download, such as ImageNet's;
-            `downloads/manual` in the data directory unless given.
-        shorter_side: Makes a copy called `NAME_shorterN` whose pictures' shorter sides are at most
-            that many pixels, and returns its directory.
+      dataset: `NAME[/CONFIG][:VERSION]` in TFDS's catalogue, or `digits`.
+      data_dir: where prepared datasets lie; TFDS's own directory unless given.
+      manual_dir: where archives lie that TFDS may not download, such as ImageNet's;
+        `downloads/manual` in the data directory unless given.
+      shorter_side: makes a copy called `NAME_shorterN` whose pictures' shorter sides are at most
+        that many pixels, and returns its directory.
 
     Raises:
-        DataError: There is no such dataset, TensorFlow is missing, or TFDS cannot prepare it.
+      DataError: there is no such dataset, TensorFlow is missing, or TFDS cannot prepare it.
     """
     if datasets.needs_no_preparation(dataset):
         copies = "" if shorter_side is None else "; smaller copies are made of prepared datasets"
@@ -120,7 +120,7 @@ def run_builder(
     one left is cleared away first.
 
     Raises:
-        DataError: Files that the user has to fetch are missing, or the builder fails.
+      DataError: files that the user has to fetch are missing, or the builder fails.
     """
     import tensorflow_datasets as tfds
 

@@ -33,7 +33,7 @@ def parse(name: str) -> Request:
     """Returns the parts of `NAME[/CONFIG][:VERSION]`.
 
     Raises:
-        DataError: `name` is not of that form.
+      DataError: `name` is not of that form.
     """
     match = re.fullmatch(r"([A-Za-z]\w*)(?:/([\w.\-]+))?(?::(\d+\.\d+\.\d+))?", name)
     if not match:
@@ -55,7 +55,7 @@ def find_directory(request: Request, data_dir: Path) -> Path | None:
     Without a config TFDS's default one is taken, without a version the newest.
 
     Raises:
-        DataError: Several configs are prepared and none is the default.
+      DataError: several configs are prepared and none is the default.
     """
     root = data_dir / request.name
     if request.config:
@@ -101,7 +101,7 @@ def read_builder(directory: Path) -> "tfds.core.DatasetBuilder":
     """Returns TFDS's read-only builder of a prepared dataset.
 
     Raises:
-        DataError: The metadata is damaged, or the records are not ArrayRecord.
+      DataError: the metadata is damaged, or the records are not ArrayRecord.
     """
     import tensorflow_datasets as tfds
 
@@ -126,9 +126,9 @@ class Supervision(NamedTuple):
     """Where a prepared dataset has its pictures and their labels.
 
     Attributes:
-        picture_key, label_key: Names among the features.
-        class_names: In the order of the labels.
-        multi_label: Whether a picture has any number of labels, or one.
+      picture_key, label_key: names among the features.
+      class_names: in the order of the labels.
+      multi_label: whether a picture has any number of labels, or one.
     """
 
     picture_key: str
@@ -141,7 +141,7 @@ def supervision(builder: "tfds.core.DatasetBuilder") -> Supervision:
     """Returns where the pictures and their labels are: TFDS's supervised keys, else `image` and `label` or `labels`.
 
     Raises:
-        DataError: The dataset is not one of pictures with one class each, or a list of classes.
+      DataError: the dataset is not one of pictures with one class each, or a list of classes.
     """
     import tensorflow_datasets as tfds
 
@@ -167,7 +167,7 @@ def picture_key(builder: "tfds.core.DatasetBuilder") -> str:
     """Returns the name of the picture among the features, whatever its labels are.
 
     Raises:
-        DataError: The dataset is not one of pictures.
+      DataError: the dataset is not one of pictures.
     """
     import tensorflow_datasets as tfds
 

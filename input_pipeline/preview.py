@@ -30,13 +30,13 @@ def training_batch(
     """Returns pictures uint8 [batch, height, width, 3] and targets float32 [batch, classes] of one step of training.
 
     Args:
-        config: The run's; see `benchmarks/config.py`.
-        dataset: What it names.
-        image_size: Height and width, in pixels.
-        step: Counted from 0.
+      config: the run's; see `benchmarks/config.py`.
+      dataset: what it names.
+      image_size: height and width, in pixels.
+      step: counted from 0.
 
     Raises:
-        DataError: The split or an augmentation is unknown, or examples cannot be read.
+      DataError: the split or an augmentation is unknown, or examples cannot be read.
     """
     batch = next(
         loader.train_batches(

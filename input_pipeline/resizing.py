@@ -41,14 +41,14 @@ def resize_exactly(
     torchvision and timm evaluate with it, so published accuracies hold for it.
 
     Args:
-        picture: uint8 [rows, columns, 3].
-        box: The part to take; pixels around it count at its edges.
-        height: Of the result, in pixels.
-        width: Of the result, in pixels.
-        interpolation: A name in `INTERPOLATIONS`.
+      picture: uint8 [rows, columns, 3].
+      box: the part to take; pixels around it count at its edges.
+      height: of the result, in pixels.
+      width: of the result, in pixels.
+      interpolation: a name in `INTERPOLATIONS`.
 
     Raises:
-        DataError: No such interpolation.
+      DataError: no such interpolation.
     """
     if interpolation not in INTERPOLATIONS:
         raise unknown_name("interpolation", interpolation, INTERPOLATIONS)
@@ -74,10 +74,10 @@ def resize_fast(
     turns into noise.
 
     Args:
-        picture: uint8 [rows, columns, 3].
-        box: The part to take.
-        size: Height and width of the result, in pixels.
-        out: Memory for the result, which may be left unused.
+      picture: uint8 [rows, columns, 3].
+      box: the part to take.
+      size: height and width of the result, in pixels.
+      out: memory for the result, which may be left unused.
     """
     rows, columns, _ = picture.shape
     top, left = min(rows - 1, round(box.top)), min(columns - 1, round(box.left))
@@ -100,11 +100,11 @@ def evaluation_boxes(
     of `image_size` are cut out: 224 and 0.875 give "resize to 256, crop 224".
 
     Args:
-        rows: Of the picture.
-        columns: Of the picture.
-        image_size: Height and width of the result, in pixels.
-        crop_fraction: The part of the shorter side that is seen.
-        crops: 1 for the centre; 5 for the four corners and the centre.
+      rows: of the picture.
+      columns: of the picture.
+      image_size: height and width of the result, in pixels.
+      crop_fraction: the part of the shorter side that is seen.
+      crops: 1 for the centre; 5 for the four corners and the centre.
     """
     # A fraction such as 224 / 232 is a rounding error off; a whole number is meant.
     shorter = max(image_size, math.floor(image_size / crop_fraction + 1e-6))

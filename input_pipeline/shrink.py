@@ -34,14 +34,14 @@ def shrink(original: Path, copy: Path, name: str, shorter_side: int) -> None:
     beside it is taken up again, file by file.
 
     Args:
-        original: Directory of a prepared dataset.
-        copy: Directory to write, `.../NAME[/CONFIG]/VERSION`.
-        name: What the copy is called in its metadata.
-        shorter_side: In pixels.
+      original: directory of a prepared dataset.
+      copy: directory to write, `.../NAME[/CONFIG]/VERSION`.
+      name: what the copy is called in its metadata.
+      shorter_side: in pixels.
 
     Raises:
-        DataError: A file or a picture of the original cannot be read, or the dataset does not hold
-            pictures.
+      DataError: a file or a picture of the original cannot be read, or the dataset does not hold
+        pictures.
     """
     builder = prepared.read_builder(original)
     smaller = functools.partial(
@@ -73,7 +73,7 @@ def smaller_picture(
     """Returns the encoded picture with a shorter side of at most `shorter_side` pixels.
 
     Raises:
-        DataError: The bytes are no whole picture; the message says what `describe` returns.
+      DataError: the bytes are no whole picture; the message says what `describe` returns.
     """
     picture = decode(data, describe)
     height, width = picture.shape[:2]

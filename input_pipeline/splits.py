@@ -32,7 +32,7 @@ def resolve(spec: str, sizes: Mapping[str, int], dataset_name: str) -> list[Spli
     """Returns the ranges of whole splits that `spec` names.
 
     Raises:
-        DataError: The split is unknown, the slice does not parse, or nothing is left in it.
+      DataError: the split is unknown, the slice does not parse, or nothing is left in it.
     """
     import tensorflow_datasets as tfds
 

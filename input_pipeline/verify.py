@@ -26,9 +26,9 @@ class Report:
     """What a check found.
 
     Attributes:
-        expected: Number of records in each split, by the metadata.
-        decoded: Number of records in each split that were read and decoded.
-        bad: What could not be, in reading order.
+      expected: number of records in each split, by the metadata.
+      decoded: number of records in each split that were read and decoded.
+      bad: what could not be, in reading order.
     """
 
     expected: Mapping[str, int]
@@ -56,11 +56,11 @@ def verify(dataset: str, data_dir: str | None = None) -> Report:
     """Returns which records of a dataset can be read and decoded, and which cannot.
 
     Args:
-        dataset: A prepared dataset, `digits` or `folder:PATH`.
-        data_dir: Where prepared datasets lie; TFDS's own directory unless given.
+      dataset: a prepared dataset, `digits` or `folder:PATH`.
+      data_dir: where prepared datasets lie; TFDS's own directory unless given.
 
     Raises:
-        DataError: There is no such dataset, or it is not prepared.
+      DataError: there is no such dataset, or it is not prepared.
     """
     if dataset == "synthetic":
         raise DataError("dataset 'synthetic' is made as it is read; there is nothing to verify")
