@@ -18,12 +18,12 @@ class Dataset:
     """A dataset ready to be read.
 
     Attributes:
-      name: as `load` was asked for it.
-      version: of the data, such as "1.0.0".
-      class_names: one for each label, in the order of the labels.
-      split_sizes: number of examples in each whole split.
+      name: the name it was loaded by.
+      version: the version of the data, such as "1.0.0".
+      class_names: in the order of the labels.
+      split_sizes: the number of examples in each whole split.
       open_split: returns the source of a whole split.
-      multi_label: whether a picture has any number of the classes, or one.
+      multi_label: whether a picture can have any number of classes, or has exactly one.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Dataset:
 
     @property
     def label_shape(self) -> tuple[int, ...]:
-        """Returns the shape of a picture's label: () for a number, [classes] for one 0 or 1 a class."""
+        """Returns the shape of a picture's label: () for a class's number, [classes] for a 0 or 1 for each class."""
         return (self.num_classes,) if self.multi_label else ()
 
     def num_examples(self, split: str) -> int:
@@ -69,12 +69,12 @@ def default_data_dir() -> Path:
 
 
 def directory(data_dir: str | None) -> Path:
-    """Returns `data_dir` as a path, TFDS's own directory unless given."""
+    """Returns `data_dir` as a path; without one, TFDS's own directory."""
     return Path(data_dir).expanduser() if data_dir else default_data_dir()
 
 
 def needs_no_preparation(name: str) -> bool:
-    """Says whether the dataset is never written to a data directory."""
+    """Returns whether the dataset is read directly and never written to a data directory."""
     return name == "synthetic" or name.startswith(_FOLDER)
 
 
@@ -91,27 +91,27 @@ def load(name: str, data_dir: str | None = None, positive_class: str = "") -> Da
         `digits_multilabel`; one that a plug-in registers; `synthetic`; `folder:PATH` (pictures
         at PATH/SPLIT/CLASS/*, or named with their labels in PATH/SPLIT/labels.csv); or any TFDS
         dataset prepared as ArrayRecord, as `NAME[/CONFIG][:VERSION]`.
-      data_dir: where prepared datasets lie; TFDS's own directory unless given.
-      positive_class: makes a dataset of two classes of it: this one, by its name, is label 1
-        and every other one 0.
+      data_dir: the directory of prepared datasets; the default is TFDS's own.
+      positive_class: the name of a class that becomes label 1, while all others become 0; with
+        "" the classes stay as they are.
 
     Raises:
-      DataError: there is no such dataset or class, it is not prepared, or it cannot be read.
+      DataError: the dataset or class is unknown, not prepared, or unreadable.
     """
     dataset = _load(name, data_dir)
     return _against_rest(dataset, positive_class) if positive_class else dataset
 
 
 def find_prepared(name: str, data_dir: Path) -> Path:
-    """Returns the directory of a prepared dataset; a registered one is prepared first if it has to be.
+    """Returns the directory of a prepared dataset; a registered one is prepared first if need be.
 
     Raises:
-      DataError: it is not prepared, or cannot be.
+      DataError: it is not prepared and cannot be prepared here.
     """
     request = prepared.parse(name)
     registered = builders.prepare(request.name, data_dir)
     if registered is not None and str(request) == request.name:
-        # The registered version, even if a newer one lies beside it.
+        # The version that is registered, even if there is a newer one beside it.
         return registered
     directory = prepared.find_directory(request, data_dir)
     if directory is None:
@@ -140,10 +140,10 @@ def _load_synthetic() -> Dataset:
 
 
 def _load_folder(name: str) -> Dataset:
-    from input_pipeline import folder, labelled_folder
+    from input_pipeline import folder, labeled_folder
 
     root = Path(name.removeprefix(_FOLDER)).expanduser().absolute()
-    contents = (labelled_folder if labelled_folder.is_one(root) else folder).scan(root)
+    contents = (labeled_folder if labeled_folder.is_one(root) else folder).scan(root)
     return Dataset(
         name=name,
         version=contents.version,

@@ -1,9 +1,9 @@
 """Pictures of one to four scanned digits each as a TFDS builder; the labels are the digits that occur.
 
 Each is a grid of 2x2 places of 8x8 pixels, of which one to four hold a scan of `digits` and the
-others no ink. A split's pictures are composed of scans of the same split of `digits`, which no
-other split has. How many, which scans and where come from a hash of the picture's number, which no
-library's random number generator can change.
+others are empty. The pictures of a split are composed of scans from the same split of `digits`, so that
+no two splits share a scan. How many scans, which and where come from a hash of the picture's number,
+which does not depend on any library's random numbers.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _SIDE = 16
 
 
 class Composition(NamedTuple):
-    """What a picture is made of: the scans, by their index in `digits.scans()`, and where each is, a place each."""
+    """What a picture is made of: scans, by their index in `digits.scans()`, and the place of each."""
 
     scans: tuple[int, ...]
     places: tuple[int, ...]
@@ -31,7 +31,7 @@ class Composition(NamedTuple):
 
 @register_dataset("digits_multilabel")
 class DigitsMultilabel(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """One to four handwritten digits in each picture, 16x16 grey PNG."""
+    """One to four handwritten digits in each picture, 16x16 gray PNG."""
 
     VERSION = tfds.core.Version(VERSION)
 

@@ -1,4 +1,4 @@
-"""Writes a TFDS dataset as ArrayRecord, a copy with smaller pictures, or checks what is written.
+"""Writes a TFDS dataset as ArrayRecord, makes a copy with smaller pictures, or checks a dataset.
 
     python -m input_pipeline.prepare --dataset=imagenette/320px-v2
     python -m input_pipeline.prepare --dataset=imagenet2012 --manual_dir=DIR --data_dir=DIR
@@ -40,15 +40,15 @@ def prepare(
     """Returns the directory of the prepared dataset, and prepares it first if it has to be.
 
     Args:
-      dataset: `NAME[/CONFIG][:VERSION]` in TFDS's catalogue, or `digits`.
-      data_dir: where prepared datasets lie; TFDS's own directory unless given.
-      manual_dir: where archives lie that TFDS may not download, such as ImageNet's;
-        `downloads/manual` in the data directory unless given.
-      shorter_side: makes a copy called `NAME_shorterN` whose pictures' shorter sides are at most
-        that many pixels, and returns its directory.
+      dataset: `NAME[/CONFIG][:VERSION]` in TFDS's catalog, or a registered dataset such as `digits`.
+      data_dir: the directory of prepared datasets; the default is TFDS's own.
+      manual_dir: the directory of archives that TFDS may not download, such as ImageNet's; the
+        default is `downloads/manual` in the data directory.
+      shorter_side: if given, makes a copy called `NAME_shorterN` whose pictures have at most this
+        many pixels on their shorter side, and returns its directory.
 
     Raises:
-      DataError: there is no such dataset, TensorFlow is missing, or TFDS cannot prepare it.
+      DataError: the dataset is unknown, TensorFlow is missing, or TFDS cannot prepare it.
     """
     if datasets.needs_no_preparation(dataset):
         copies = "" if shorter_side is None else "; smaller copies are made of prepared datasets"
@@ -114,13 +114,13 @@ def _builder(request: prepared.Request, data_dir: Path) -> "tfds.core.DatasetBui
 def run_builder(
     builder: "tfds.core.DatasetBuilder", data_dir: Path, manual_dir: str | None = None
 ) -> Path:
-    """Returns the directory that a builder of TFDS has written.
+    """Runs a TFDS builder and returns the directory that it wrote.
 
-    One process at a time writes a dataset; another one waits, and finds it prepared. What a killed
-    one left is cleared away first.
+    One process at a time writes a dataset; another one waits, and then finds it prepared. What a
+    killed process left is cleared away first.
 
     Raises:
-      DataError: files that the user has to fetch are missing, or the builder fails.
+      DataError: files that the user has to download are missing, or the builder fails.
     """
     import tensorflow_datasets as tfds
 
@@ -147,21 +147,21 @@ def run_builder(
 def _manual_dir(
     builder: "tfds.core.DatasetBuilder", data_dir: Path, manual_dir: str | None
 ) -> str | None:
-    """Returns the directory of files that the user has to fetch, None where there are none."""
+    """Returns the directory of the files that the user has to download, None if there are none."""
     instructions = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
     if not instructions:
         return manual_dir
     given = Path(manual_dir).expanduser() if manual_dir else data_dir / "downloads" / "manual"
     if not given.is_dir() or not any(given.iterdir()):
         raise DataError(
-            f"{builder.name!r} is made of files that you have to fetch, and {str(given)!r} has"
+            f"{builder.name!r} is made of files that you have to download, and {str(given)!r} has"
             f" none; give their directory as --manual_dir=DIR ({' '.join(instructions.split())})"
         )
     return str(given)
 
 
 def _clear_leftovers(data_dir: Path, name: str) -> None:
-    """Removes what killed preparations left: half-written records, downloads, extractions."""
+    """Removes what killed processes left: half-written records, downloads, extracted archives."""
     downloads = data_dir / "downloads"
     written = [path for path in (data_dir / name).glob("**/incomplete.*") if path.is_dir()]
     fetched = [path for path in (downloads / name).glob("**/*.tmp.*") if path.is_dir()]
@@ -175,7 +175,7 @@ def _clear_leftovers(data_dir: Path, name: str) -> None:
 
 @contextlib.contextmanager
 def _alone(data_dir: Path, name: str) -> Iterator[None]:
-    """Lets one process at a time write a dataset; the kernel ends the lock with its process."""
+    """Lets one process at a time write a dataset; the kernel releases the lock of a killed one."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = open(data_dir / f".{name}.lock", "a")  # noqa: SIM115
@@ -246,7 +246,7 @@ def _verify(dataset: str, data_dir: str | None, shorter_side: int | None) -> int
 def main() -> int:
     """Prepares or verifies what the flags say and returns the exit status."""
     options = flags.FLAGS
-    # TensorFlow only writes files here: no word about processors, and no GPU's memory taken.
+    # TensorFlow only writes files here: keep it from logging about processors and taking GPU memory.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     if not options.dataset:

@@ -1,8 +1,8 @@
-"""Draws what a model is really fed: a grid of pictures from a configuration's training batches, with their labels.
+"""Draws what a model is fed: a grid of pictures from a configuration's training batches, with their labels.
 
     python -m input_pipeline.preview --config=benchmarks/configs/tiny_imagenet.py --out=preview.png
 
-Everything that chance does is in it, on the host and on the device, as in that step of that run.
+It shows all random augmentation, on the host and on the device, exactly as in that step of the run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,10 +30,10 @@ def training_batch(
     """Returns pictures uint8 [batch, height, width, 3] and targets float32 [batch, classes] of one step of training.
 
     Args:
-      config: the run's; see `benchmarks/config.py`.
-      dataset: what it names.
-      image_size: height and width, in pixels.
-      step: counted from 0.
+      config: the configuration of the run; see `benchmarks/config.py`.
+      dataset: the dataset that it names.
+      image_size: the height and width, in pixels.
+      step: the number of the step, from 0.
 
     Raises:
       DataError: the split or an augmentation is unknown, or examples cannot be read.
@@ -62,7 +62,7 @@ def _on_device(
     from input_pipeline import on_device
 
     chosen = config["augmentation"]
-    # Erased pixels show as the mean.
+    # Normalized, so that erased pixels show as the mean.
     mean = np.array(tuple(config["mean"]) or _IMAGENET_MEAN, np.float32) * 255
     std = np.array(tuple(config["std"]) or _IMAGENET_STD, np.float32) * 255
     images = (batch["image"].astype(np.float32) - mean) / std
@@ -80,20 +80,20 @@ def _on_device(
 
 
 def captions(targets: np.ndarray, class_names: Sequence[str]) -> list[str]:
-    """Returns a label for each row of targets [batch, classes]: its classes, with their shares where mixed."""
-    found = []
+    """Returns a caption for each row of targets [batch, classes]: its classes, with their shares if mixed."""
+    lines = []
     for row in targets:
         shown = [index for index in np.argsort(-row, kind="stable") if row[index] > 0.005]
         parts = [
             class_names[index] + (f" {row[index]:.2f}" if row[index] < 0.995 else "")
             for index in shown
         ]
-        found.append(" + ".join(parts))
-    return found
+        lines.append(" + ".join(parts))
+    return lines
 
 
 def grid(pictures: np.ndarray, labels: Sequence[str], title: str) -> Image.Image:
-    """Returns a picture of pictures, each enlarged or reduced to one width, with its label below."""
+    """Returns one image of all pictures, each resized to the same width, with its label below."""
     columns = min(len(pictures), 8)
     rows = -(-len(pictures) // columns)
     cell = (_TILE + _GAP, _TILE + 2 * _LINE + _GAP)

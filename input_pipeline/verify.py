@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class BadRecord(NamedTuple):
-    """A record that cannot be had; `index` is the first one where a whole file is bad."""
+    """An unreadable record; if a whole file is unreadable, its first one."""
 
     split: str
     index: int
@@ -23,12 +23,12 @@ class BadRecord(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
-      expected: number of records in each split, by the metadata.
-      decoded: number of records in each split that were read and decoded.
-      bad: what could not be, in reading order.
+      expected: the number of records in each split, by the metadata.
+      decoded: the number of records in each split that were read and decoded.
+      bad: the records that could not be, in reading order.
     """
 
     expected: Mapping[str, int]
@@ -53,14 +53,14 @@ class _Record(NamedTuple):
 
 
 def verify(dataset: str, data_dir: str | None = None) -> Report:
-    """Returns which records of a dataset can be read and decoded, and which cannot.
+    """Reads and decodes every record of a dataset and returns how many can be, and which cannot.
 
     Args:
-      dataset: a prepared dataset, `digits` or `folder:PATH`.
-      data_dir: where prepared datasets lie; TFDS's own directory unless given.
+      dataset: a prepared or registered dataset, or `folder:PATH`.
+      data_dir: the directory of prepared datasets; the default is TFDS's own.
 
     Raises:
-      DataError: there is no such dataset, or it is not prepared.
+      DataError: the dataset is unknown or not prepared.
     """
     if dataset == "synthetic":
         raise DataError("dataset 'synthetic' is made as it is read; there is nothing to verify")
@@ -129,6 +129,6 @@ def _check(record: _Record) -> tuple[_Record, str | None]:
         decode(record.read(), record.describe)
     except DataError as error:
         return record, str(error)
-    except Exception as error:  # the readers are C++ and raise what they like
+    except Exception as error:  # the reader is C++ and may raise anything
         return record, f"{record.describe()} cannot be read ({prepared.first_line(error)})"
     return record, None

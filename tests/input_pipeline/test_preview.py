@@ -68,7 +68,7 @@ def test_a_grid_has_a_tile_for_each_picture_and_fits_long_names(photograph):
     two_rows = preview.grid(pictures, names, "title")
     assert two_rows.width == one_row.width
     assert two_rows.height > one_row.height * 1.7
-    # The tile's colours are there, enlarged without blur.
+    # The tile's colors are there, enlarged without blur.
     left, top = preview._GAP, preview._TITLE + preview._GAP
     tile = np.asarray(two_rows)[top : top + preview._TILE, left : left + preview._TILE]
     assert {*map(tuple, tile.reshape(-1, 3))} <= {*map(tuple, pictures[0].reshape(-1, 3))}
@@ -85,9 +85,9 @@ def test_the_command_draws_a_configuration_and_tells_a_mistake_in_one_sentence(
     ended = run(*config, f"--out={out}", "--pictures=6")
     assert ended.returncode == 0, ended.stderr
     assert Image.open(out).size[0] > 800
-    wrong = run(*config, "--config.augmentation.crop=center")
+    wrong = run(*config, "--config.augmentation.crop=centre")
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert "did you mean centre" in wrong.stderr
+    assert "did you mean center" in wrong.stderr
     missing = run("--config=nowhere.py")
     assert missing.returncode == 2
     assert "nowhere.py" in missing.stderr
