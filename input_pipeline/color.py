@@ -81,7 +81,8 @@ def pca_color(
       deviation: the standard deviation of these numbers, whose mean is 0.
     """
     offset = _EIGENVECTORS @ (rng.normal(0, deviation, 3) * _EIGENVALUES)
-    return cv2.add(picture, (*np.rint(255 * offset), 0.0))
+    # Its stubs leave out that OpenCV adds a scalar to each channel.
+    return cv2.add(picture, (*np.rint(255 * offset), 0.0))  # type: ignore[call-overload]
 
 
 def adjust_brightness(picture: np.ndarray, factor: float) -> np.ndarray:

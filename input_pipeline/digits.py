@@ -22,7 +22,7 @@ _GRAY_LEVELS = 16  # the scans count the ink dots in blocks of 4x4, so levels ru
 
 
 @register_dataset("digits")
-class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]  # TFDS has no types
     """Handwritten digits, 8x8 gray PNG, split by class into train, validation and test."""
 
     VERSION = tfds.core.Version(VERSION)
@@ -60,14 +60,14 @@ class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 @register_dataset("digits_low")
-class DigitsLow(Digits, skip_registration=True):
+class DigitsLow(Digits, skip_registration=True):  # type: ignore[call-arg]  # TFDS has no types
     """The digits 0 to 4: half of the classes, to learn features from."""
 
     DIGITS = range(5)
 
 
 @register_dataset("digits_high")
-class DigitsHigh(Digits, skip_registration=True):
+class DigitsHigh(Digits, skip_registration=True):  # type: ignore[call-arg]  # TFDS has no types
     """The digits 5 to 9: the other half, to use those features for."""
 
     DIGITS = range(5, 10)
@@ -105,5 +105,5 @@ def split_indices(labels: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(SPLIT_SIZES, np.split(np.array(order), ends), strict=True))
 
 
-def _hash_of_index(index: int) -> bytes:
+def _hash_of_index(index: int | np.integer) -> bytes:
     return hashlib.sha256(f"digits:{index}".encode()).digest()

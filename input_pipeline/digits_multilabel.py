@@ -30,7 +30,7 @@ class Composition(NamedTuple):
 
 
 @register_dataset("digits_multilabel")
-class DigitsMultilabel(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class DigitsMultilabel(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]  # TFDS has no types
     """One to four handwritten digits in each picture, 16x16 gray PNG."""
 
     VERSION = tfds.core.Version(VERSION)

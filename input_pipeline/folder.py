@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,8 +23,8 @@ SUFFIXES = {
     ".webp",
 }
 
-
 Label = int | np.ndarray
+_Label = TypeVar("_Label", bound=Label)
 
 
 class Contents(NamedTuple):
@@ -122,7 +122,7 @@ def _pictures(classes: Sequence[Path], labels: Mapping[str, int]) -> list[tuple[
     return in_hash_order(files)
 
 
-def in_hash_order(files: Iterable[tuple[str, Label]]) -> list[tuple[str, Label]]:
+def in_hash_order(files: Iterable[tuple[str, _Label]]) -> list[tuple[str, _Label]]:
     """Returns the pictures in the order of a hash of their names, which looks random but never changes."""
     return sorted(files, key=lambda file: hashlib.sha256(file[0].encode()).digest())
 

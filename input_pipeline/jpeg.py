@@ -88,14 +88,15 @@ def decode_part(data: bytes, head: Header, box: Box, size: int) -> tuple[np.ndar
     rows = head.rows
     # One unit more than the box: chroma is interpolated between rows.
     needed = (math.ceil(box.top + box.height) // _MAX_UNIT + 2) * _MAX_UNIT
-    cut = head.frame is not None and needed < rows and data.rfind(_END, len(data) - 64) >= 0
-    if cut:
+    encoded: bytes | bytearray = data
+    cut = False
+    if head.frame is not None and needed < rows and data.rfind(_END, len(data) - 64) >= 0:
         # libjpeg decodes as many rows as the header says and skips the rest.
-        data = bytearray(data)
-        data[head.frame + 5 : head.frame + 7] = needed.to_bytes(2)
-        rows = needed
+        encoded = bytearray(data)
+        encoded[head.frame + 5 : head.frame + 7] = needed.to_bytes(2)
+        rows, cut = needed, True
     picture = simplejpeg.decode_jpeg(
-        data,
+        encoded,
         "RGB",
         min_height=math.ceil(rows * size / max(1.0, box.height)),
         min_width=math.ceil(head.columns * size / max(1.0, box.width)),

@@ -105,10 +105,10 @@ def mix(
     """
     choice_key, key = jax.random.split(key)
 
-    def by_mixup(images, targets):
+    def by_mixup(images: Array, targets: Array) -> tuple[Array, Array]:
         return mixup(images, targets, key, alpha=mixup_alpha)
 
-    def by_cutmix(images, targets):
+    def by_cutmix(images: Array, targets: Array) -> tuple[Array, Array]:
         return cutmix(images, targets, key, alpha=cutmix_alpha)
 
     if mixup_alpha and cutmix_alpha:

@@ -5,7 +5,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -74,7 +74,7 @@ def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Ite
     Only a few results are kept at a time, so that memory does not grow with the dataset.
     """
     threads = os.cpu_count() or 1
-    waiting: deque = deque()
+    waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:

@@ -13,7 +13,7 @@ from input_pipeline import decoding, passes, resizing
 from input_pipeline.errors import DataError
 from input_pipeline.folder import SUFFIXES
 
-Picture = str | os.PathLike | Image.Image | np.ndarray
+Picture = str | os.PathLike[str] | Image.Image | np.ndarray
 
 
 class PictureBatch(NamedTuple):
@@ -27,7 +27,7 @@ class PictureBatch(NamedTuple):
     errors: list[str | None]
 
 
-def find(paths: Sequence[str | os.PathLike]) -> list[Path]:
+def find(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     """Returns the given files, and for each folder all pictures below it, sorted, without hidden ones.
 
     Raises:

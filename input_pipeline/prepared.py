@@ -156,7 +156,8 @@ def supervision(builder: "tfds.core.DatasetBuilder") -> Supervision:
         if isinstance(picture, tfds.features.Image) and isinstance(
             classes, tfds.features.ClassLabel
         ):
-            return Supervision(*keys, tuple(classes.names), multi_label)
+            picture_name, label_name = keys
+            return Supervision(picture_name, label_name, tuple(classes.names), multi_label)
     raise DataError(
         f"dataset {builder.name!r} does not hold pictures with one class each, or a list of classes"
         f" (its features: {', '.join(features)})"

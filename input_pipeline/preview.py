@@ -21,6 +21,7 @@ from isobudget import command, plugins
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _ON_DEVICE = ("random_erasing", "mixup", "cutmix")
 _TILE, _GAP, _LINE, _TITLE = 144, 10, 17, 30
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _BACKGROUND, _TEXT = (255, 255, 255), (20, 20, 20)
 
 
@@ -58,6 +59,7 @@ def _on_device(
     config: Mapping[str, Any], batch: Mapping[str, np.ndarray], num_classes: int, step: int
 ) -> tuple[np.ndarray, np.ndarray]:
     import jax
+    import jax.numpy as jnp
 
     from input_pipeline import on_device
 
@@ -65,8 +67,8 @@ def _on_device(
     # Normalized, so that erased pixels show as the mean.
     mean = np.array(tuple(config["mean"]) or _IMAGENET_MEAN, np.float32) * 255
     std = np.array(tuple(config["std"]) or _IMAGENET_STD, np.float32) * 255
-    images = (batch["image"].astype(np.float32) - mean) / std
-    labels = batch["label"]
+    images = jnp.asarray((batch["image"].astype(np.float32) - mean) / std)
+    labels = jnp.asarray(batch["label"])
     targets = labels if labels.ndim == 2 else jax.nn.one_hot(labels, num_classes)
     if chosen["random_erasing"]:
         key = jax.random.fold_in(seeds.key(config["seed"], "erasing"), step)
@@ -113,7 +115,7 @@ def grid(pictures: np.ndarray, labels: Sequence[str], title: str) -> Image.Image
     return canvas
 
 
-def _lines(text: str, draw: ImageDraw.ImageDraw, font) -> list[str]:
+def _lines(text: str, draw: ImageDraw.ImageDraw, font: _Font) -> list[str]:
     """Returns the text broken at spaces into at most two lines that fit below a tile."""
     lines = [""]
     for word in text.split():

@@ -130,7 +130,8 @@ def evaluate_picture(
 
     Resizing and cropping are one step: pixels outside the crop are never computed.
     """
-    (box,) = evaluation_boxes(*picture.shape[:2], image_size, crop_fraction, 1)
+    rows, columns, _ = picture.shape
+    (box,) = evaluation_boxes(rows, columns, image_size, crop_fraction, 1)
     return resize_exactly(picture, box, image_size, image_size, interpolation)
 
 
@@ -144,6 +145,7 @@ def ten_crops(
 
     AlexNet and later papers average their predictions over them (Krizhevsky et al. 2012, section 4.1).
     """
-    boxes = evaluation_boxes(*picture.shape[:2], image_size, crop_fraction, 5)
+    rows, columns, _ = picture.shape
+    boxes = evaluation_boxes(rows, columns, image_size, crop_fraction, 5)
     crops = [resize_exactly(picture, box, image_size, image_size, interpolation) for box in boxes]
     return np.stack([*crops, *(crop[:, ::-1] for crop in crops)])

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from input_pipeline import datasets, passes, prepared
 from input_pipeline.decoding import decode
 from input_pipeline.errors import DataError
+from input_pipeline.splits import Source
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 
 class BadRecord(NamedTuple):
-    """An unreadable record; if a whole file is unreadable, its first one."""
+    """An unreadable record, by its position in the split; if a whole file is unreadable, its first one."""
 
     split: str
-    index: int
+    position: int
     reason: str
 
 
@@ -37,7 +38,7 @@ class Report:
 
     def __str__(self) -> str:
         """Returns a line for each bad record or file, and one with the counts."""
-        lines = [f"bad: {split} {index}: {reason}" for split, index, reason in self.bad]
+        lines = [f"bad: {split} {position}: {reason}" for split, position, reason in self.bad]
         counts = ", ".join(
             f"{split} {self.decoded[split]} of {expected}"
             for split, expected in self.expected.items()
@@ -47,7 +48,7 @@ class Report:
 
 class _Record(NamedTuple):
     split: str
-    index: int
+    position: int
     read: Callable[[], bytes]
     describe: Callable[[], str]
 
@@ -82,9 +83,9 @@ def verify(dataset: str, data_dir: str | None = None) -> Report:
             if reason is None:
                 decoded[record.split] += 1
             else:
-                bad.append(BadRecord(record.split, record.index, reason))
+                bad.append(BadRecord(record.split, record.position, reason))
     order = list(expected)
-    bad.sort(key=lambda record: (order.index(record.split), record.index))
+    bad.sort(key=lambda record: (order.index(record.split), record.position))
     return Report(expected, decoded, tuple(bad))
 
 
@@ -95,9 +96,13 @@ def _records_of_folder(loaded: datasets.Dataset) -> Iterator[_Record]:
             yield _Record(
                 split,
                 index,
-                lambda source=source, index=index: source[index]["image"],
+                functools.partial(_encoded, source, index),
                 functools.partial(source.describe, index),
             )
+
+
+def _encoded(source: Source, index: int) -> bytes:
+    return source[index]["image"]
 
 
 def _records_of_builder(
