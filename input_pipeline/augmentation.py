@@ -245,8 +245,7 @@ def create(chosen: Mapping[str, Any]) -> Augmentation:
     return Augmentation(
         crop=_named("crop", chosen.get("crop", "center"), CROPS, chosen),
         changes=tuple(
-            _named("augmentation", name, CHANGES, chosen)
-            for name in _names(chosen.get("changes", ()))
+            _named("change", name, CHANGES, chosen) for name in _names(chosen.get("changes", ()))
         ),
         repeats=repeats,
     )
