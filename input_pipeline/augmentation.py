@@ -1,11 +1,10 @@
-"""What the host does by chance to each training picture: which part is taken, and how it is changed; uint8 throughout.
+"""Random augmentation on the host: which part of each training picture is taken, and how it is changed, all in uint8.
 
-A crop is a function of the picture's size to a part of it, entered in `CROPS`; a change is a function of a square to a
-square, entered in `CHANGES`. Either takes its options as keywords with defaults, under the names configurations use.
+A crop chooses a part of a picture by the picture's size; a change turns a square into another. Each is registered under
+the name that configurations use, in `CROPS` or `CHANGES`, and takes its options as keywords with defaults.
 """
 
 import functools
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,24 +15,30 @@ import numpy as np
 
 from input_pipeline.auto_augment import rand_augment, trivial_augment
 from input_pipeline.color import color_jitter, pca_color
-from input_pipeline.errors import DataError, unknown_name
+from input_pipeline.errors import AugmentationError, DataError, unknown_name
+from input_pipeline.registries import CHANGES, CROPS, options, register_change, register_crop
 from input_pipeline.resizing import Box, evaluation_boxes
 
-# (rows, columns, image_size, generator) to the part that is taken.
+# (rows, columns, image_size, generator) -> the part that is taken.
 Crop = Callable[[int, int, int, np.random.Generator], Box]
-# (uint8 [image_size, image_size, 3], generator) to the same, changed.
+# (uint8 [image_size, image_size, 3], generator) -> the same, changed.
 Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
-# The side of the crops that papers give their numbers of pixels for.
+# Papers give their numbers of pixels for crops of this side.
 _PAPER_SIZE = 224
 
+# How far a part may reach beyond the picture, in pixels, because its sides were computed in floating point.
+_ROUNDING = 1e-6
 
-def centre(rows: int, columns: int, image_size: int, rng: np.random.Generator) -> Box:
-    """Returns the centre square, whole: nothing is left to chance."""
+
+@register_crop("center")
+def center(rows: int, columns: int, image_size: int, rng: np.random.Generator) -> Box:
+    """Returns the largest square at the center; nothing is random."""
     del rng
     return evaluation_boxes(rows, columns, image_size, 1.0, 1)[0]
 
 
+@register_crop("random_resized")
 def random_resized(
     rows: int,
     columns: int,
@@ -43,9 +48,9 @@ def random_resized(
     min_area: float = 0.08,
     max_area: float = 1.0,
 ) -> Box:
-    """Returns a part of 8 to 100% of the area and sides in a ratio from 3/4 to 4/3; the centre if ten draws do not fit.
+    """Returns a random part of 8 to 100% of the area, its sides in a ratio from 3/4 to 4/3.
 
-    Szegedy et al. 2014, section 6; torchvision's `RandomResizedCrop`.
+    If ten draws do not fit, it is the center. Szegedy et al. 2014, section 6; torchvision's `RandomResizedCrop`.
     """
     del image_size
     smallest, largest = 3 / 4, 4 / 3
@@ -65,6 +70,7 @@ def random_resized(
     return Box((rows - height) // 2, (columns - width) // 2, height, width)
 
 
+@register_crop("random_side")
 def random_side(
     rows: int,
     columns: int,
@@ -74,15 +80,16 @@ def random_side(
     smallest: int = 256,
     largest: int = 480,
 ) -> Box:
-    """Returns a square from anywhere, after the shorter side was scaled to a random length: ResNet's scale jitter.
+    """Returns a random square after scaling the shorter side to a random length: ResNet's scale jitter.
 
     He et al. 2015, section 3.4 (256 to 480 pixels); Simonyan and Zisserman 2014, section 3.1 (256 to 512). The lengths
-    hold for crops of 224 pixels, and in proportion for others.
+    are for crops of 224 pixels, and scale with the crop.
     """
     side = int(rng.integers(smallest, largest + 1)) * image_size / _PAPER_SIZE
     return _anywhere(rows, columns, image_size / side, rng)
 
 
+@register_crop("random_position")
 def random_position(
     rows: int,
     columns: int,
@@ -91,7 +98,7 @@ def random_position(
     *,
     side: int = 256,
 ) -> Box:
-    """Returns a random square out of the centre square, whose side is `side` pixels for crops of 224: AlexNet's.
+    """Returns a random square inside the center square, which has `side` pixels for crops of 224: AlexNet's crop.
 
     Krizhevsky et al. 2012, section 4.1.
     """
@@ -109,12 +116,14 @@ def _anywhere(rows: int, columns: int, fraction: float, rng: np.random.Generator
     return Box(rng.uniform(0, rows - side), rng.uniform(0, columns - side), side, side)
 
 
+@register_change("flip")
 def flip(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Returns the picture, mirrored left to right every other time."""
-    # A NumPy view backwards costs ten times this when it is copied into the batch.
+    """Returns the picture, mirrored left to right with probability 1/2."""
+    # A reversed NumPy view takes ten times as long to copy into the batch.
     return cv2.flip(picture, 1) if rng.random() < 0.5 else picture
 
 
+@register_change("shift")
 def shift(
     picture: np.ndarray,
     rng: np.random.Generator,
@@ -123,9 +132,9 @@ def shift(
     degrees: float = 10.0,
     zoom: float = 1.1,
 ) -> np.ndarray:
-    """Returns the picture moved by up to a tenth, turned by up to 10 degrees, zoomed by 10%.
+    """Returns the picture shifted by up to a tenth, rotated by up to 10 degrees and zoomed by up to 10%.
 
-    For pictures whose sides mean something, such as digits. What comes in from outside repeats the edge.
+    For pictures that must not be mirrored, such as digits. Pixels from outside the picture repeat its edge.
     """
     size = picture.shape[0]
     right, down, turn, grow = rng.uniform(-1, 1, 4)
@@ -147,10 +156,11 @@ def shift(
     )
 
 
+@register_change("pad_and_crop")
 def pad_and_crop(
     picture: np.ndarray, rng: np.random.Generator, *, fraction: float = 0.125
 ) -> np.ndarray:
-    """Returns the picture moved by up to an eighth over black: at 32 pixels CIFAR's padding by 4.
+    """Returns the picture shifted by up to an eighth, with black around it: at 32 pixels, CIFAR's padding by 4.
 
     He et al. 2015, section 4.2.
     """
@@ -161,84 +171,120 @@ def pad_and_crop(
     return padded[top : top + size, left : left + size]
 
 
-CROPS: dict[str, Callable[..., Box]] = {
-    "centre": centre,
-    "random_resized": random_resized,
-    "random_side": random_side,
-    "random_position": random_position,
-}
-
-CHANGES: dict[str, Callable[..., np.ndarray]] = {
-    "flip": flip,
-    "shift": shift,
-    "pad_and_crop": pad_and_crop,
-    "color_jitter": color_jitter,
-    "pca_color": pca_color,
-    "rand_augment": rand_augment,
-    "trivial_augment": trivial_augment,
-}
+for _change in (color_jitter, pca_color, rand_augment, trivial_augment):
+    register_change(_change.__name__)(_change)
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to each training picture.
+    """How each training picture is augmented.
 
     Attributes:
-        crop: Chooses the part that is taken.
-        changes: Done to it in order, once it has its size.
-        repeats: How often each example comes in a row, each time augmented anew (Hoffer et al. 2019,
-            arXiv:1901.09335).
+      crop: chooses the part of the picture.
+      changes: applied in order once that part is resized.
+      repeats: how many times in a row each example comes, augmented anew each time (Hoffer et al. 2019,
+        arXiv:1901.09335).
     """
 
-    crop: Crop = centre
+    crop: Crop = center
     changes: tuple[Change, ...] = ()
     repeats: int = 1
+
+    def choose(self, rows: int, columns: int, image_size: int, rng: np.random.Generator) -> Box:
+        """Returns the part of a picture that is taken.
+
+        Raises:
+          AugmentationError: the crop's answer is not a part of the picture.
+        """
+        box = self.crop(rows, columns, image_size, rng)
+        if not (isinstance(box, Box) and _is_inside(box, rows, columns)):
+            raise AugmentationError(
+                f"the crop {_name(self.crop, CROPS)!r} has to return a Box inside the picture of"
+                f" {rows} x {columns} pixels, not {box}"
+            )
+        return box
+
+    def apply_changes(self, square: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Returns a square, uint8 [image_size, image_size, 3], after all changes in order.
+
+        Raises:
+          AugmentationError: a change returns another shape or dtype.
+        """
+        for change in self.changes:
+            changed = change(square, rng)
+            if not isinstance(changed, np.ndarray) or (
+                (changed.shape, changed.dtype) != (square.shape, square.dtype)
+            ):
+                raise AugmentationError(
+                    f"the change {_name(change, CHANGES)!r} has to return a picture like the one it"
+                    f" is given, {_describe(square)}, not {_describe(changed)}"
+                )
+            square = changed
+        return square
 
 
 def defaults() -> dict[str, Any]:
     """Returns what a configuration may set: `crop`, `changes`, `repeats`, and under each name its options."""
-    options = {name: _options(function) for name, function in (CROPS | CHANGES).items()}
-    chosen = {"crop": "centre", "changes": (), "repeats": 1}
-    return chosen | {name: listed for name, listed in options.items() if listed}
+    chosen: dict[str, Any] = {"crop": "center", "changes": (), "repeats": 1}
+    by_name = {name: options(function) for name, function in (CROPS | CHANGES).items()}
+    return chosen | {name: listed for name, listed in by_name.items() if listed}
 
 
 def create(chosen: Mapping[str, Any]) -> Augmentation:
     """Returns the augmentation that a configuration describes.
 
     Args:
-        chosen: As `defaults` gives it; what is missing has its default.
+      chosen: as `defaults` returns it; missing entries take their defaults.
 
     Raises:
-        DataError: A name that is in no registry, or no such option.
+      DataError: a crop, change or option is unknown, or `repeats` is below 1.
     """
     repeats = chosen.get("repeats", 1)
     if repeats < 1:
         raise DataError(f"augmentation.repeats is a whole number from 1, not {repeats}")
     return Augmentation(
-        crop=_named("crop", chosen.get("crop", "centre"), CROPS, chosen),
+        crop=_named("crop", chosen.get("crop", "center"), CROPS, chosen),
         changes=tuple(
-            _named("augmentation", name, CHANGES, chosen)
-            for name in _names(chosen.get("changes", ()))
+            _named("change", name, CHANGES, chosen) for name in _names(chosen.get("changes", ()))
         ),
         repeats=repeats,
     )
 
 
-def _named(kind: str, name: str, registry: Mapping[str, Callable], chosen: Mapping) -> Callable:
+def _named(
+    kind: str, name: str, registry: Mapping[str, Callable[..., Any]], chosen: Mapping[str, Any]
+) -> Callable[..., Any]:
     if name not in registry:
         raise unknown_name(kind, name, registry)
-    options = dict(chosen.get(name, {}))
-    known = _options(registry[name])
-    for option in options:
+    values = dict(chosen.get(name, {}))
+    known = options(registry[name])
+    for option in values:
         if option not in known:
             raise unknown_name(f"option of {kind} {name!r}", option, known)
-    return functools.partial(registry[name], **options) if options else registry[name]
+    return functools.partial(registry[name], **values) if values else registry[name]
 
 
 def _names(changes: str | Sequence[str]) -> tuple[str, ...]:
     return (changes,) if isinstance(changes, str) else tuple(changes)
 
 
-def _options(function: Callable) -> dict[str, Any]:
-    parameters = inspect.signature(function).parameters.values()
-    return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+def _is_inside(box: Box, rows: int, columns: int) -> bool:
+    return (
+        box.top >= 0
+        and box.left >= 0
+        and 0 < box.height <= rows - box.top + _ROUNDING
+        and 0 < box.width <= columns - box.left + _ROUNDING
+    )
+
+
+def _name(function: Callable[..., Any], registry: Mapping[str, Callable[..., Any]]) -> str:
+    """Returns the name that a crop or change is registered by, or its own if it is not."""
+    function = getattr(function, "func", function)  # of functools.partial
+    names = [name for name, registered in registry.items() if registered is function]
+    return names[0] if names else getattr(function, "__qualname__", repr(function))
+
+
+def _describe(picture: Any) -> str:
+    if isinstance(picture, np.ndarray):
+        return f"{picture.dtype} {list(picture.shape)}"
+    return f"a {type(picture).__name__}"

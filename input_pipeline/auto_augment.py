@@ -1,7 +1,7 @@
 """Augmentation policies that draw operations from a list: RandAugment and TrivialAugment, with torchvision's numbers.
 
-An operation is a function of a picture and a magnitude, entered in `OPERATIONS`; a policy says what its weakest and
-strongest magnitudes are. What is moved in from outside the picture is black, and pixels are taken from the nearest.
+An operation is a function of a picture and a magnitude, listed in `OPERATIONS`; a policy gives its weakest and
+strongest magnitudes. Geometric operations take the nearest pixel, and black from outside the picture.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,20 +12,20 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from input_pipeline.color import adjust_brightness, adjust_contrast
-from input_pipeline.errors import DataError
+from input_pipeline.errors import AugmentationError
 
-# A policy's magnitudes are evenly spaced in so many bins.
+# Each policy spaces its magnitudes evenly over this many bins.
 BINS = 31
 
 
 class Magnitudes(NamedTuple):
-    """The magnitudes that a policy gives an operation.
+    """The range of magnitudes that a policy gives an operation.
 
     Attributes:
-        weakest: In bin 0.
-        strongest: In the last bin.
-        signed: Whether either sign is drawn.
-        whole: Whether they are rounded.
+      weakest: the magnitude in bin 0.
+      strongest: the magnitude in the last bin.
+      signed: whether the sign is drawn at random.
+      whole: whether magnitudes are rounded.
     """
 
     weakest: float = 0.0
@@ -34,7 +34,7 @@ class Magnitudes(NamedTuple):
     whole: bool = False
 
     def at(self, step: int) -> float:
-        """Returns the magnitude in bin `step`, at the precision torchvision keeps it."""
+        """Returns the magnitude in bin `step`, in float32 as torchvision has it."""
         span = self.strongest - self.weakest
         magnitude = float(np.float32(self.weakest + span * step / (BINS - 1)))
         return float(round(magnitude)) if self.whole else magnitude
@@ -43,23 +43,23 @@ class Magnitudes(NamedTuple):
 def rand_augment(
     picture: np.ndarray, rng: np.random.Generator, *, layers: int = 2, magnitude: int = 9
 ) -> np.ndarray:
-    """Returns the picture after some random operations, all at one strength.
+    """Returns the picture after a few random operations, all at the same strength.
 
     Cubuk et al. 2019 (arXiv:1909.13719), section 3; torchvision's `RandAugment`.
 
     Args:
-        picture: uint8 [height, width, 3].
-        rng: Draws the operations and the signs of their magnitudes, whatever the picture.
-        layers: How many operations, drawn with replacement; N in the paper.
-        magnitude: The bin of their magnitudes, 0 to 30; M in the paper.
+      picture: uint8 [height, width, 3].
+      rng: draws the operations and the signs of their magnitudes; the picture has no influence.
+      layers: how many operations are drawn, with replacement; N in the paper.
+      magnitude: the bin of all their magnitudes, 0 to 30; M in the paper.
 
     Raises:
-        DataError: No such bin, or a negative number of operations.
+      AugmentationError: `magnitude` is no bin, or `layers` is negative.
     """
     if layers < 0:
-        raise DataError(f"rand_augment.layers is a whole number from 0, not {layers}")
+        raise AugmentationError(f"rand_augment.layers is a whole number from 0, not {layers}")
     if magnitude not in range(BINS):
-        raise DataError(
+        raise AugmentationError(
             f"rand_augment.magnitude is a whole number from 0 to {BINS - 1}, not {magnitude}"
         )
     space = rand_augment_space(*picture.shape[:2])
@@ -74,14 +74,14 @@ def trivial_augment(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray
     Müller and Hutter 2021 (arXiv:2103.10158), section 3 and the space "Wide"; torchvision's `TrivialAugmentWide`.
 
     Args:
-        picture: uint8 [height, width, 3].
-        rng: Draws the operation, its bin and its sign, whatever the picture.
+      picture: uint8 [height, width, 3].
+      rng: draws the operation, its bin and its sign; the picture has no influence.
     """
     return _apply_one(picture, rng, TRIVIAL_AUGMENT_SPACE, int(rng.integers(BINS)))
 
 
 def rand_augment_space(height: int, width: int) -> dict[str, Magnitudes]:
-    """Returns RandAugment's operations; their translations grow with the picture."""
+    """Returns RandAugment's operations and magnitudes; translations grow with the picture."""
     return {
         "Identity": Magnitudes(),
         "ShearX": Magnitudes(0, 0.3, signed=True),

@@ -1,8 +1,8 @@
-"""Which examples a step has and what is done to them: batches by step, pure functions of the seed and the step.
+"""Batches by step: which examples a step has and how they are prepared, a pure function of the seed and the step.
 
 A batch is a plain dict: `image` uint8 [batch, height, width, 3], `label` int32 [batch] (float32
-[batch, classes] of 0 and 1 where a picture has any number of labels) and `mask` float32 [batch], 1
-where the example counts and 0 where it only fills the batch.
+[batch, classes] of 0 and 1 if a picture can have several labels) and `mask` float32 [batch], 1 where the
+example counts and 0 where it only fills up the batch.
 """
 
 import functools
@@ -15,12 +15,12 @@ import numpy as np
 
 from input_pipeline import decoding, resizing
 from input_pipeline.augmentation import Augmentation
-from input_pipeline.errors import DataError
+from input_pipeline.errors import AugmentationError, DataError
 from input_pipeline.splits import Source
 
 Batch = dict[str, np.ndarray]
 
-# Beside the batch itself: the indices of the examples that could not be read.
+# The key, beside those of the batch, of the indices of examples that could not be read.
 UNREADABLE = "unreadable"
 _MAX_REPLACEMENTS = 100
 
@@ -61,7 +61,7 @@ class TrainBatches:
             index = int(epoch_order(self.seed, epoch, len(self.source))[place])
 
             def see(data: bytes, position: int = position) -> np.ndarray:
-                # Its own generator for each position, so that no other example's draws shift it.
+                # Each position has its own generator, so that no other example's draws shift it.
                 rng = np.random.Generator(np.random.Philox(key=[augmentation_seed, position]))
                 return training_picture(data, self.augmentation, self.image_size, rng)
 
@@ -77,6 +77,8 @@ class TrainBatches:
             try:
                 example = self.source[candidate]
                 return see(example["image"]), example["label"]
+            except AugmentationError:
+                raise
             except DataError:
                 unreadable.append(candidate)
         raise DataError(
@@ -131,17 +133,15 @@ def training_picture(
     """Returns an encoded picture as training sees it, uint8 [image_size, image_size, 3].
 
     Raises:
-        DataError: It cannot be decoded; the message says what `describe` returns.
+      DataError: it cannot be decoded; the message begins with what `describe` returns.
+      AugmentationError: a crop or change returns what it may not.
     """
 
     def choose(rows: int, columns: int) -> resizing.Box:
-        return augmentation.crop(rows, columns, image_size, rng)
+        return augmentation.choose(rows, columns, image_size, rng)
 
     picture, box = decoding.decode_part(data, choose, image_size, describe)
-    square = resizing.resize_fast(picture, box, image_size)
-    for change in augmentation.changes:
-        square = change(square, rng)
-    return square
+    return augmentation.apply_changes(resizing.resize_fast(picture, box, image_size), rng)
 
 
 def derive_seed(seed: int, purpose: str) -> int:

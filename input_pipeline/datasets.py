@@ -1,4 +1,4 @@
-"""Datasets by name: the embedded ones, whatever TFDS has prepared, folders, synthetic data."""
+"""Datasets by name: registered ones, whatever TFDS has prepared, folders, synthetic data."""
 
 import functools
 import os
@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from input_pipeline import embedded, one_against_rest, prepared, splits
+from input_pipeline import builders, one_against_rest, prepared, splits
 from input_pipeline.errors import unknown_name
 from input_pipeline.splits import Source
 
-OWN_NAMES = (*embedded.NAMES, "synthetic")
 _FOLDER = "folder:"
 
 
@@ -19,12 +18,12 @@ class Dataset:
     """A dataset ready to be read.
 
     Attributes:
-        name: As `load` was asked for it.
-        version: Of the data, such as "1.0.0".
-        class_names: One for each label, in the order of the labels.
-        split_sizes: Number of examples in each whole split.
-        open_split: Returns the source of a whole split.
-        multi_label: Whether a picture has any number of the classes, or one.
+      name: the name it was loaded by.
+      version: the version of the data, such as "1.0.0".
+      class_names: in the order of the labels.
+      split_sizes: the number of examples in each whole split.
+      open_split: returns the source of a whole split.
+      multi_label: whether a picture can have any number of classes, or has exactly one.
     """
 
     name: str
@@ -41,14 +40,14 @@ class Dataset:
 
     @property
     def label_shape(self) -> tuple[int, ...]:
-        """Returns the shape of a picture's label: () for a number, [classes] for one 0 or 1 a class."""
+        """Returns the shape of a picture's label: () for a class's number, [classes] for a 0 or 1 for each class."""
         return (self.num_classes,) if self.multi_label else ()
 
     def num_examples(self, split: str) -> int:
         """Returns the number of examples in `split`, which may be a slice (`train[:90%]`).
 
         Raises:
-            DataError: The split is unknown or empty.
+          DataError: the split is unknown or empty.
         """
         ranges = splits.resolve(split, self.split_sizes, self.name)
         return sum(part.stop - part.start for part in ranges)
@@ -57,7 +56,7 @@ class Dataset:
         """Returns random access to the encoded examples of `split`, which may be a slice.
 
         Raises:
-            DataError: The split is unknown or empty, or its files are missing.
+          DataError: the split is unknown or empty, or its files are missing.
         """
         ranges = splits.resolve(split, self.split_sizes, self.name)
         whole = {part.split: self.open_split(part.split) for part in ranges}
@@ -70,32 +69,54 @@ def default_data_dir() -> Path:
 
 
 def directory(data_dir: str | None) -> Path:
-    """Returns `data_dir` as a path, TFDS's own directory unless given."""
+    """Returns `data_dir` as a path; without one, TFDS's own directory."""
     return Path(data_dir).expanduser() if data_dir else default_data_dir()
 
 
 def needs_no_preparation(name: str) -> bool:
-    """Says whether the dataset is never written to a data directory."""
+    """Returns whether the dataset is read directly and never written to a data directory."""
     return name == "synthetic" or name.startswith(_FOLDER)
+
+
+def own_names() -> tuple[str, ...]:
+    """Returns the names that are known without TFDS's catalog."""
+    return (*builders.names(), "synthetic")
 
 
 def load(name: str, data_dir: str | None = None, positive_class: str = "") -> Dataset:
     """Returns the dataset called `name`.
 
     Args:
-        name: `digits`, or its classes 0 to 4 (`digits_low`) or 5 to 9 (`digits_high`);
-            `digits_multilabel`; `synthetic`; `folder:PATH` (pictures at PATH/SPLIT/CLASS/*, or
-            named with their labels in PATH/SPLIT/labels.csv); or any TFDS dataset prepared as
-            ArrayRecord, as `NAME[/CONFIG][:VERSION]`.
-        data_dir: Where prepared datasets lie; TFDS's own directory unless given.
-        positive_class: Makes a dataset of two classes of it: this one, by its name, is label 1
-            and every other one 0.
+      name: `digits`, or its classes 0 to 4 (`digits_low`) or 5 to 9 (`digits_high`);
+        `digits_multilabel`; one that a plug-in registers; `synthetic`; `folder:PATH` (pictures
+        at PATH/SPLIT/CLASS/*, or named with their labels in PATH/SPLIT/labels.csv); or any TFDS
+        dataset prepared as ArrayRecord, as `NAME[/CONFIG][:VERSION]`.
+      data_dir: the directory of prepared datasets; the default is TFDS's own.
+      positive_class: the name of a class that becomes label 1, while all others become 0; with
+        "" the classes stay as they are.
 
     Raises:
-        DataError: There is no such dataset or class, it is not prepared, or it cannot be read.
+      DataError: the dataset or class is unknown, not prepared, or unreadable.
     """
-    found = _load(name, data_dir)
-    return _against_rest(found, positive_class) if positive_class else found
+    dataset = _load(name, data_dir)
+    return _against_rest(dataset, positive_class) if positive_class else dataset
+
+
+def find_prepared(name: str, data_dir: Path) -> Path:
+    """Returns the directory of a prepared dataset; a registered one is prepared first if need be.
+
+    Raises:
+      DataError: it is not prepared and cannot be prepared here.
+    """
+    request = prepared.parse(name)
+    registered = builders.prepare(request.name, data_dir)
+    if registered is not None and str(request) == request.name:
+        # The version that is registered, even if there is a newer one beside it.
+        return registered
+    directory = prepared.find_directory(request, data_dir)
+    if directory is None:
+        raise prepared.not_prepared(request, data_dir, own_names())
+    return directory
 
 
 def _load(name: str, data_dir: str | None) -> Dataset:
@@ -119,10 +140,10 @@ def _load_synthetic() -> Dataset:
 
 
 def _load_folder(name: str) -> Dataset:
-    from input_pipeline import folder, labelled_folder
+    from input_pipeline import folder, labeled_folder
 
     root = Path(name.removeprefix(_FOLDER)).expanduser().absolute()
-    contents = (labelled_folder if labelled_folder.is_one(root) else folder).scan(root)
+    contents = (labeled_folder if labeled_folder.is_one(root) else folder).scan(root)
     return Dataset(
         name=name,
         version=contents.version,
@@ -134,12 +155,7 @@ def _load_folder(name: str) -> Dataset:
 
 
 def _load_prepared(name: str, data_dir: Path) -> Dataset:
-    request = prepared.parse(name)
-    embedded.prepare(request.name, data_dir)
-    found = prepared.find_directory(request, data_dir)
-    if found is None:
-        raise prepared.not_prepared(request, data_dir, OWN_NAMES)
-    builder = prepared.read_builder(found)
+    builder = prepared.read_builder(find_prepared(name, data_dir))
     supervision = prepared.supervision(builder)
     return Dataset(
         name=name,

@@ -1,4 +1,4 @@
-"""Encoded pictures of any mode to RGB uint8."""
+"""Decodes pictures of any mode to RGB uint8."""
 
 import contextlib
 import io
@@ -18,17 +18,17 @@ _EXIF_ORIENTATION = 0x0112
 
 
 def decode(data: bytes, describe: Callable[[], str] = lambda: "picture") -> np.ndarray:
-    """Returns the picture as RGB uint8 [height, width, 3], turned as its EXIF data says.
+    """Returns the picture as RGB uint8 [height, width, 3], rotated as its EXIF data says.
 
-    Grey is repeated, palettes are looked up, 16 bits become 8 by their share of the range, alpha
-    is dropped (as torchvision's loader does) and CMYK is converted as Pillow converts it.
+    Gray is repeated over the channels, palettes are looked up, 16 bits are scaled to 8, alpha is
+    dropped (as torchvision's loader does) and CMYK is converted as Pillow does it.
 
     Args:
-        data: The bytes of a file in any format that Pillow reads.
-        describe: Says where the bytes come from; called for an error only.
+      data: the bytes of a file in any format that Pillow reads.
+      describe: returns where the bytes come from; called only for an error.
 
     Raises:
-        DataError: The bytes are no whole picture; the message says what `describe` returns.
+      DataError: the bytes are not a complete picture; the message begins with what `describe` returns.
     """
     picture = _decode_fast(data)
     if picture is not None:
@@ -47,24 +47,24 @@ def decode_part(
     size: int,
     describe: Callable[[], str] = lambda: "picture",
 ) -> tuple[np.ndarray, Box]:
-    """Returns a decoded picture, and the part of it that `choose` takes, in pixels of what is returned.
+    """Returns a decoded picture and the part of it that `choose` takes, in pixels of the picture returned.
 
-    For training: a JPEG is decoded no further and no finer than the part needs, see `jpeg.decode_part`, and the picture
-    is valid until this thread's next call. What accuracy is measured on goes through `decode`.
+    For training: a JPEG is decoded only as far and as finely as the part needs (see `jpeg.decode_part`), and the
+    picture is valid until this thread's next call. Pictures that accuracy is measured on go through `decode`.
 
     Args:
-        data: As for `decode`.
-        choose: From the picture's (rows, columns) to a part of it.
-        size: What the part will be resized to, in pixels a side.
-        describe: As for `decode`.
+      data: as for `decode`.
+      choose: returns a part of a picture of (rows, columns).
+      size: what the part will be resized to, in pixels a side.
+      describe: as for `decode`.
 
     Raises:
-        DataError: As `decode`.
+      DataError: as `decode`.
     """
     head = jpeg.header(data)
     if head is not None:
         box = choose(head.rows, head.columns)
-        with contextlib.suppress(ValueError):  # Pillow shall judge
+        with contextlib.suppress(ValueError):  # Pillow decides
             return jpeg.decode_part(data, head, box, size)
     picture = decode(data, describe)
     return picture, choose(*picture.shape[:2])
@@ -80,7 +80,7 @@ def _what_is_wrong(data: bytes, error: Exception) -> str:
 
 
 def _decode_fast(data: bytes) -> np.ndarray | None:
-    """Returns a plain JPEG or PNG decoded without Pillow; None where Pillow shall judge."""
+    """Returns a plain JPEG or PNG decoded without Pillow; None where Pillow has to decide."""
     if jpeg.header(data) is not None:
         with contextlib.suppress(ValueError):
             return jpeg.decode(data)
@@ -91,9 +91,9 @@ def _decode_fast(data: bytes) -> np.ndarray | None:
 
 
 def _is_plain_png(data: bytes) -> bool:
-    """Says whether a PNG is whole, and 8-bit grey or RGB without transparency or orientation.
+    """Returns whether a PNG is complete, and 8-bit gray or RGB without transparency or orientation.
 
-    OpenCV decodes such a file as Pillow does; of a cut one it would return the rows it has.
+    OpenCV decodes such a file as Pillow does; of a truncated file it would return the rows there are.
     """
     if len(data) < 45 or _PNG_END not in data[-64:]:
         return False
@@ -108,16 +108,16 @@ def _decode_with_pillow(data: bytes) -> np.ndarray:
 
 
 def to_rgb(picture: Image.Image) -> np.ndarray:
-    """Returns an image of Pillow's as RGB uint8 [height, width, 3], as `decode` would its file.
+    """Returns a Pillow image as RGB uint8 [height, width, 3], as `decode` would return its file.
 
     Raises:
-        DataError: Its pixels are floating point.
+      DataError: its pixels are floating point.
     """
     if picture.getexif().get(_EXIF_ORIENTATION, 1) != 1:
         picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I"):  # Pillow's own conversion would clip at 255
-        grey = np.clip(np.asarray(picture).astype(np.int64), 0, 65535)
-        return np.repeat(np.rint(grey / 257).astype(np.uint8)[:, :, None], 3, axis=2)
+        gray = np.clip(np.asarray(picture).astype(np.int64), 0, 65535)
+        return np.repeat(np.rint(gray / 257).astype(np.uint8)[:, :, None], 3, axis=2)
     if picture.mode == "F":
         raise DataError("floating point brightness has no fixed range; save it with 8 bits")
     return np.array(picture.convert("RGB"))

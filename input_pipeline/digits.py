@@ -1,7 +1,7 @@
 """Scikit-learn's 1,797 scanned digits as a TFDS builder, prepared without TensorFlow or network.
 
 The pictures are the test part of "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak,
-UCI, 1998): 8x8 pixels, 17 grey levels, ten classes.
+UCI, 1998): 8x8 pixels, 17 gray levels, ten classes.
 """
 
 import functools
@@ -14,13 +14,16 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from input_pipeline.builders import register_dataset
+
 VERSION = "1.0.0"
 SPLIT_SIZES = {"test": 360, "validation": 180, "train": 1257}
-_GREY_LEVELS = 16  # the scans count the ink dots in blocks of 4x4, so levels run from 0 to 16
+_GRAY_LEVELS = 16  # the scans count the ink dots in blocks of 4x4, so levels run from 0 to 16
 
 
-class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Handwritten digits, 8x8 grey PNG, cut by class into train, validation and test."""
+@register_dataset("digits")
+class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]  # TFDS has no types
+    """Handwritten digits, 8x8 gray PNG, split by class into train, validation and test."""
 
     VERSION = tfds.core.Version(VERSION)
     DIGITS = range(10)
@@ -56,20 +59,22 @@ class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             )
 
 
-class DigitsLow(Digits, skip_registration=True):
+@register_dataset("digits_low")
+class DigitsLow(Digits, skip_registration=True):  # type: ignore[call-arg]  # TFDS has no types
     """The digits 0 to 4: half of the classes, to learn features from."""
 
     DIGITS = range(5)
 
 
-class DigitsHigh(Digits, skip_registration=True):
+@register_dataset("digits_high")
+class DigitsHigh(Digits, skip_registration=True):  # type: ignore[call-arg]  # TFDS has no types
     """The digits 5 to 9: the other half, to use those features for."""
 
     DIGITS = range(5, 10)
 
 
 def png(picture: np.ndarray) -> bytes:
-    """Returns a grey picture, uint8 [height, width], as PNG."""
+    """Returns a gray picture, uint8 [height, width], as PNG."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG")
     return file.getvalue()
@@ -81,15 +86,15 @@ def scans() -> tuple[np.ndarray, np.ndarray]:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    pictures = np.rint(bunch.images * (255 / _GREY_LEVELS)).astype(np.uint8)
+    pictures = np.rint(bunch.images * (255 / _GRAY_LEVELS)).astype(np.uint8)
     return pictures, bunch.target
 
 
 def split_indices(labels: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns the example indices of each split, every class in proportion to within one example.
+    """Returns the example indices of each split, with each class in proportion to within one example.
 
-    Examples of a class are ordered by a hash of their index, which no library's random number
-    generator can change, and taken from all classes at the same relative depth.
+    The examples of a class are ordered by a hash of their index, which does not depend on any
+    library's random numbers, and taken from all classes at the same relative depth.
     """
     depth = np.empty(len(labels))
     for label in np.unique(labels):
@@ -100,5 +105,5 @@ def split_indices(labels: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(SPLIT_SIZES, np.split(np.array(order), ends), strict=True))
 
 
-def _hash_of_index(index: int) -> bytes:
+def _hash_of_index(index: int | np.integer) -> bytes:
     return hashlib.sha256(f"digits:{index}".encode()).digest()

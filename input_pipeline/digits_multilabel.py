@@ -1,9 +1,9 @@
 """Pictures of one to four scanned digits each as a TFDS builder; the labels are the digits that occur.
 
 Each is a grid of 2x2 places of 8x8 pixels, of which one to four hold a scan of `digits` and the
-others no ink. A split's pictures are composed of scans of the same split of `digits`, which no
-other split has. How many, which scans and where come from a hash of the picture's number, which no
-library's random number generator can change.
+others are empty. The pictures of a split are composed of scans from the same split of `digits`, so that
+no two splits share a scan. How many scans, which and where come from a hash of the picture's number,
+which does not depend on any library's random numbers.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from input_pipeline import digits
+from input_pipeline.builders import register_dataset
 
 VERSION = "1.0.0"
 SPLIT_SIZES = {"test": 1000, "validation": 500, "train": 4000}
@@ -22,14 +23,15 @@ _SIDE = 16
 
 
 class Composition(NamedTuple):
-    """What a picture is made of: the scans, by their index in `digits.scans()`, and where each is, a place each."""
+    """What a picture is made of: scans, by their index in `digits.scans()`, and the place of each."""
 
     scans: tuple[int, ...]
     places: tuple[int, ...]
 
 
-class DigitsMultilabel(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """One to four handwritten digits in each picture, 16x16 grey PNG."""
+@register_dataset("digits_multilabel")
+class DigitsMultilabel(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]  # TFDS has no types
+    """One to four handwritten digits in each picture, 16x16 gray PNG."""
 
     VERSION = tfds.core.Version(VERSION)
 
@@ -55,8 +57,8 @@ class DigitsMultilabel(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
         _, labels = digits.scans()
         for number, composition in enumerate(compositions(split)):
-            found = sorted({int(labels[scan]) for scan in composition.scans})
-            yield number, {"image": digits.png(compose(composition)), "labels": found}
+            classes = sorted({int(labels[scan]) for scan in composition.scans})
+            yield number, {"image": digits.png(compose(composition)), "labels": classes}
 
 
 def compositions(split: str) -> list[Composition]:

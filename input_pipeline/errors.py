@@ -1,4 +1,4 @@
-"""The one error a reader of data meets, and the sentence for a name that is not known."""
+"""The errors of this package, and the sentence for a name that is not known."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,11 +7,15 @@ from isobudget.errors import UserError
 
 
 class DataError(UserError):
-    """Data that cannot be had as asked; its message is one sentence fit to show a user."""
+    """Data cannot be read or prepared as asked; the message is one sentence for the user."""
+
+
+class AugmentationError(DataError):
+    """A crop or change has a wrong option or result; unlike other `DataError`s, no picture is to blame."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], *, known_label: str = "") -> DataError:
-    """Returns the error for `name`, saying which names are known and which come close."""
+    """Returns the error for an unknown `name`, with the known names and the closest of them."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=3)
     hint = f", did you mean {' or '.join(close)}?" if close else ""

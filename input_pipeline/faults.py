@@ -1,4 +1,4 @@
-"""Examples that cannot be read: told once each, counted, and too many of them end the run."""
+"""Examples that cannot be read: each is reported once, and too many of them end the run."""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ DEFAULT_MAX_FRACTION = 0.001
 
 
 class Faults:
-    """The examples of one split that cannot be read, each counted once however often it comes up."""
+    """The unreadable examples of one split, each counted once however often it comes up."""
 
     def __init__(
         self,
@@ -20,10 +20,10 @@ class Faults:
     ):
         """
         Args:
-            place: The dataset and split, for messages.
-            num_examples: In the split.
-            reason: Says what is wrong with the example of an index.
-            max_fraction: Of the split's examples; above it, `add` raises.
+          place: names the dataset and split in messages.
+          num_examples: the number of examples in the split.
+          reason: returns what is wrong with the example at an index.
+          max_fraction: of the split's examples may be unreadable; above that, `add` raises.
         """
         self._place = place
         self._num_examples = num_examples
@@ -35,10 +35,10 @@ class Faults:
         return len(self._indices)
 
     def add(self, indices: Iterable[int]) -> None:
-        """Notes the examples of these indices and tells each new one on standard error.
+        """Counts the examples at these indices and reports each new one on standard error.
 
         Raises:
-            DataError: More than the allowed fraction cannot be read.
+          DataError: more than `max_fraction` of the examples are unreadable.
         """
         for index in sorted({int(each) for each in indices} - self._indices):
             self._indices.add(index)

@@ -1,9 +1,9 @@
-"""A user's own pictures, `PATH/SPLIT/CLASS/*`, read where they lie."""
+"""A user's own pictures in folders, `PATH/SPLIT/CLASS/*`, read in place."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,15 +23,15 @@ SUFFIXES = {
     ".webp",
 }
 
-
 Label = int | np.ndarray
+_Label = TypeVar("_Label", bound=Label)
 
 
 class Contents(NamedTuple):
     """What a folder of pictures holds.
 
     `files` gives each split's pictures as (path below the split, label), in reading order; the label
-    is a number, or with `multi_label` float32 [classes], 1 for each that the picture has.
+    is the number of a class, or with `multi_label` float32 [classes], 1 for each that the picture has.
     """
 
     class_names: tuple[str, ...]
@@ -65,36 +65,36 @@ class FolderSource:
 
 
 def scan(root: Path) -> Contents:
-    """Returns what the folder holds; hidden files and other kinds of file are passed over.
+    """Returns what the folder holds, leaving out hidden files and files that are no pictures.
 
     The pictures of a split are in the order of a hash of their names, so that a slice such as
     `train[:90%]` has something of every class.
 
     Raises:
-        DataError: It is no folder, holds no split, a class or split is empty, or a split has a
-            class that `train` lacks.
+      DataError: it is not a folder or holds no split, a split or class is empty, or a split has a
+        class that `train` lacks.
     """
     if not root.is_dir():
         raise DataError(f"{str(root)!r} is not a folder; give one that holds SPLIT/CLASS/pictures")
     classes = {split.name: subfolders(split) for split in subfolders(root)}
     if not classes:
         raise DataError(f"{str(root)!r} has no folders; put pictures in {root}/train/CLASS/")
-    for split, found in classes.items():
-        if not found:
+    for split, folders in classes.items():
+        if not folders:
             raise DataError(
                 f"split {str(root / split)!r} has no class folders; put pictures in"
                 f" {root / split}/CLASS/"
             )
-    # Labels are numbered by what training sees.
+    # The classes of the train split number the labels.
     numbered = [classes["train"]] if "train" in classes else classes.values()
-    names = sorted({path.name for found in numbered for path in found})
+    names = sorted({path.name for folders in numbered for path in folders})
     labels = {name: label for label, name in enumerate(names)}
-    files = {split: _pictures(found, labels) for split, found in classes.items()}
+    files = {split: _pictures(folders, labels) for split, folders in classes.items()}
     return Contents(tuple(names), files, _fingerprint(files))
 
 
 def subfolders(path: Path) -> list[Path]:
-    """Returns the folders in `path` that are not hidden, by name."""
+    """Returns the folders in `path` that are not hidden, sorted by name."""
     return sorted(
         child for child in path.iterdir() if child.is_dir() and not child.name.startswith(".")
     )
@@ -122,8 +122,8 @@ def _pictures(classes: Sequence[Path], labels: Mapping[str, int]) -> list[tuple[
     return in_hash_order(files)
 
 
-def in_hash_order(files: Iterable[tuple[str, Label]]) -> list[tuple[str, Label]]:
-    """Returns the pictures in the order of a hash of their names, which looks random and is not."""
+def in_hash_order(files: Iterable[tuple[str, _Label]]) -> list[tuple[str, _Label]]:
+    """Returns the pictures in the order of a hash of their names, which looks random but never changes."""
     return sorted(files, key=lambda file: hashlib.sha256(file[0].encode()).digest())
 
 

@@ -1,4 +1,4 @@
-"""Plain JPEGs, whole or in part, by libjpeg-turbo. What is not plain (CMYK, to be turned, damaged) is Pillow's."""
+"""Decodes plain JPEGs, or parts of them, with libjpeg-turbo; others (CMYK, rotated, damaged) are left to Pillow."""
 
 import math
 import threading
@@ -22,11 +22,11 @@ _thread = threading.local()
 
 
 class Header(NamedTuple):
-    """What a JPEG says of itself.
+    """What the header of a JPEG says.
 
     Attributes:
-        rows, columns: Of the picture.
-        frame: Where the frame header begins, if the frame is sequential: its rows come in order.
+      rows, columns: the size of the picture, in pixels.
+      frame: where the frame header begins if the frame is sequential, which codes its rows in order; else None.
     """
 
     rows: int
@@ -35,7 +35,7 @@ class Header(NamedTuple):
 
 
 def header(data: bytes) -> Header | None:
-    """Returns the header of a grey or RGB JPEG that is not to be turned; None for anything else."""
+    """Returns the header of a gray or RGB JPEG that needs no rotation; None for anything else."""
     if not data.startswith(_BEGIN):
         return None
     position, frame = 2, None
@@ -51,7 +51,7 @@ def header(data: bytes) -> Header | None:
             return None
         position = segment_end
     else:
-        return None  # padded or odd
+        return None  # padded or unusual
     try:
         rows, columns, colors, _ = simplejpeg.decode_jpeg_header(data)
     except ValueError:
@@ -63,7 +63,7 @@ def decode(data: bytes) -> np.ndarray:
     """Returns the picture as RGB uint8 [rows, columns, 3].
 
     Raises:
-        ValueError: It is damaged, however little.
+      ValueError: it is damaged in any way.
     """
     return simplejpeg.decode_jpeg(data, "RGB")
 
@@ -71,54 +71,55 @@ def decode(data: bytes) -> np.ndarray:
 def decode_part(data: bytes, head: Header, box: Box, size: int) -> tuple[np.ndarray, Box]:
     """Returns the picture, as far as the box needs it, and the box in pixels of what is returned.
 
-    Rows below the box are not decoded, and where the box is over twice as large as wanted, the picture is decoded at a
-    half or less. The transform is the fast one, as is TensorFlow's by default: values may be off by a level or two. The
-    picture is valid until this thread's next call: pictures are decoded into the same memory, which stays in the
-    processor's cache.
+    Rows below the box are not decoded, and if the box is more than twice as large as needed, the picture is decoded at
+    half its size or less. The transform is the fast one, TensorFlow's default too, so values may be off by a level or
+    two. The picture is valid until this thread's next call: all pictures are decoded into the same memory, which stays
+    in the processor's cache.
 
     Args:
-        data: The file.
-        head: Its header.
-        box: The part that is needed.
-        size: What the part will be resized to, in pixels a side.
+      data: the bytes of the file.
+      head: the header, from `header`.
+      box: the part that is needed.
+      size: what the part will be resized to, in pixels a side.
 
     Raises:
-        ValueError: It is damaged.
+      ValueError: it is damaged.
     """
     rows = head.rows
     # One unit more than the box: chroma is interpolated between rows.
     needed = (math.ceil(box.top + box.height) // _MAX_UNIT + 2) * _MAX_UNIT
-    cut = head.frame is not None and needed < rows and data.rfind(_END, len(data) - 64) >= 0
-    if cut:
-        # libjpeg decodes as many rows as the header says and passes over the rest.
-        data = bytearray(data)
-        data[head.frame + 5 : head.frame + 7] = needed.to_bytes(2)
-        rows = needed
+    encoded: bytes | bytearray = data
+    cut = False
+    if head.frame is not None and needed < rows and data.rfind(_END, len(data) - 64) >= 0:
+        # libjpeg decodes as many rows as the header says and skips the rest.
+        encoded = bytearray(data)
+        encoded[head.frame + 5 : head.frame + 7] = needed.to_bytes(2)
+        rows, cut = needed, True
     picture = simplejpeg.decode_jpeg(
-        data,
+        encoded,
         "RGB",
         min_height=math.ceil(rows * size / max(1.0, box.height)),
         min_width=math.ceil(head.columns * size / max(1.0, box.width)),
         min_factor=2,
         fastdct=True,
         buffer=_memory(rows * head.columns * 3),
-        strict=not cut,  # the rest that is passed over counts as a fault
+        strict=not cut,  # else the skipped rest counts as damage
     )
     return picture, box.scaled(picture.shape[0] / rows, picture.shape[1] / head.columns)
 
 
 def _orientation(segment: bytes) -> int:
-    """Returns the EXIF orientation, 1 where there is none; 0 where the data is damaged, for Pillow to judge."""
+    """Returns the EXIF orientation: 1 if there is none, 0 if the data is damaged and Pillow has to decide."""
     exif = Image.Exif()
     try:
         exif.load(segment)
         return exif.get(_EXIF_ORIENTATION, 1)
-    except Exception:  # a parser of damaged data raises what it likes
+    except Exception:  # parsing damaged data may raise anything
         return 0
 
 
 def _memory(size: int) -> np.ndarray:
-    """Returns at least `size` bytes that belong to this thread, the same ones as far as they are enough."""
+    """Returns at least `size` bytes that belong to this thread, reused as long as they are enough."""
     memory = getattr(_thread, "memory", None)
     if memory is None or memory.size < size:
         memory = _thread.memory = np.empty(size, np.uint8)

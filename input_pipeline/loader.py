@@ -1,4 +1,4 @@
-"""Splits to batches, read ahead: `batches.py` says what is in them.
+"""Reads splits as batches, ahead of time; `batches.py` says what is in them.
 
 The unit handed to Grain, which reads ahead in threads or worker processes, is a whole batch.
 Grain's own shuffle, random_map and batch give the same guarantees and cost over 100 microseconds
@@ -48,22 +48,22 @@ def train_batches(
     cannot be read is replaced by the next one in the split that can.
 
     Args:
-        dataset: From `datasets.load`.
-        split: Such as `train` or `train[:90%]`.
-        image_size: Height and width of the pictures, in pixels.
-        batch_size: Examples in a step over all shards; a shard gets `batch_size // shard_count`.
-        num_steps: Where training ends.
-        seed: Of the run; order and augmentation each derive their own from it.
-        start_step: Where to resume.
-        augmentation: From `augmentation.create`; the centre square unless given.
-        num_workers: Processes that prepare batches; 0 means threads of this process.
-        shard_index: Which part of each batch this host reads: the parts in order are the batch.
-        shard_count: Number of hosts that share each batch.
-        max_unreadable_fraction: Of the split's examples; more that cannot be read are an error.
+      dataset: from `datasets.load`.
+      split: such as `train` or `train[:90%]`.
+      image_size: the height and width of the pictures, in pixels.
+      batch_size: the number of examples in a step over all shards; a shard gets `batch_size // shard_count`.
+      num_steps: the number of steps of the whole training.
+      seed: the seed that order and augmentation derive theirs from.
+      start_step: the step to resume from.
+      augmentation: from `augmentation.create`; the default takes the center square.
+      num_workers: the number of processes that prepare batches; 0 for threads of this process.
+      shard_index: which part of each batch this host reads; the parts in order make up the batch.
+      shard_count: the number of hosts that share each batch.
+      max_unreadable_fraction: the share of the split's examples that may be unreadable.
 
     Raises:
-        DataError: The split is unknown, or the numbers do not fit together. While iterating: too
-            many examples cannot be read, or a worker process was killed.
+      DataError: the split is unknown, or the numbers do not fit together; while iterating, too
+        many examples cannot be read, or a worker process was killed.
     """
     _check_shard(batch_size, shard_index, shard_count)
     if batch_size % shard_count:
@@ -85,8 +85,8 @@ def train_batches(
         shard_index=shard_index,
         shard_count=shard_count,
     )
-    found = _faults(dataset, split, source, max_unreadable_fraction)
-    return Batches(batches, start_step, num_workers, found)
+    unreadable = _faults(dataset, split, source, max_unreadable_fraction)
+    return Batches(batches, start_step, num_workers, unreadable)
 
 
 def eval_batches(
@@ -106,25 +106,25 @@ def eval_batches(
     """Returns batches that hold every example of `split` exactly once over all shards.
 
     Every shard gets the same number of batches of the same size, `batch_size / shard_count`
-    rounded up; the last ones are filled up with black pictures whose mask is 0, as is that of an
-    example that cannot be read.
+    rounded up; the last ones are filled up with black pictures whose mask is 0, as is an example that
+    cannot be read.
 
     Args:
-        dataset: From `datasets.load`.
-        split: Such as `test` or `train[90%:]`.
-        image_size: Height and width of the pictures, in pixels.
-        batch_size: Examples in a batch over all shards.
-        crop_fraction: The part of the shorter side that is seen, see `resizing.evaluation_boxes`.
-        interpolation: Of the resizing, a name in `resizing.INTERPOLATIONS`.
-        crops: 1, or 10 for images [batch, 10, height, width, 3], see `resizing.ten_crops`.
-        num_workers: Processes that prepare batches; 0 means threads of this process.
-        shard_index: Which part of each batch this host reads.
-        shard_count: Number of hosts that share each batch.
-        max_unreadable_fraction: Of the split's examples; more that cannot be read are an error.
+      dataset: from `datasets.load`.
+      split: such as `test` or `train[90%:]`.
+      image_size: the height and width of the pictures, in pixels.
+      batch_size: the number of examples in a batch over all shards.
+      crop_fraction: the share of the shorter side that is seen, see `resizing.evaluation_boxes`.
+      interpolation: how pictures are resized, a name in `resizing.INTERPOLATIONS`.
+      crops: 1, or 10 for images [batch, 10, height, width, 3], see `resizing.ten_crops`.
+      num_workers: the number of processes that prepare batches; 0 for threads of this process.
+      shard_index: which part of each batch this host reads.
+      shard_count: the number of hosts that share each batch.
+      max_unreadable_fraction: the share of the split's examples that may be unreadable.
 
     Raises:
-        DataError: The split is unknown or empty, or the numbers do not fit together. While
-            iterating: too many examples cannot be read, or a worker process was killed.
+      DataError: the split is unknown or empty, or the numbers do not fit together; while
+        iterating, too many examples cannot be read, or a worker process was killed.
     """
     _check_shard(batch_size, shard_index, shard_count)
     if not 0 < crop_fraction <= 1:
@@ -149,21 +149,21 @@ def eval_batches(
         shard_index=shard_index,
         shard_count=shard_count,
     )
-    found = _faults(dataset, split, source, max_unreadable_fraction)
-    return Batches(batches, 0, num_workers, found)
+    unreadable = _faults(dataset, split, source, max_unreadable_fraction)
+    return Batches(batches, 0, num_workers, unreadable)
 
 
 class Batches(Iterator[Batch]):
-    """An iterator over batches, read ahead by threads here or by worker processes, which `close` ends.
+    """Iterates over batches, read ahead by threads or by worker processes, which `close` ends.
 
     Attributes:
-        faults: The examples that could not be read so far.
+      faults: the examples that turned out to be unreadable so far.
     """
 
     def __init__(
-        self, batches: BatchSource, start_step: int, num_workers: int, found: faults.Faults
+        self, batches: BatchSource, start_step: int, num_workers: int, unreadable: faults.Faults
     ):
-        self.faults = found
+        self.faults = unreadable
         self._num_workers = num_workers
         self._batches = _read(batches, start_step, num_workers)
 
@@ -181,12 +181,12 @@ class Batches(Iterator[Batch]):
         return batch
 
     def close(self) -> None:
-        """Ends what reads ahead; there is no next batch."""
+        """Stops reading ahead; there is no next batch."""
         batches, self._batches = self._batches, iter(())
         if hasattr(batches, "close"):
             batches.close()
         if self._num_workers:
-            # Memory shared with the processes is given back when its arrays go; some are in cycles.
+            # Memory shared with the processes is freed with its arrays, some of which are in cycles.
             del batches
             gc.collect()
 
@@ -210,14 +210,14 @@ def _faults(dataset: Dataset, split: str, source: Source, max_fraction: float) -
 
 
 def _read(batches: BatchSource, start_step: int, num_workers: int) -> Iterator[Batch]:
-    """Returns the batches in order, read ahead by threads here or by worker processes."""
+    """Returns the batches in order, read ahead by threads or by worker processes."""
     import grain
 
     if start_step == len(batches):
         return iter(())
     dataset = grain.MapDataset.source(batches)[start_step:]
     if num_workers:
-        # Grain passes absl's flags on to its workers; in a notebook nobody has parsed any.
+        # Grain passes absl's flags on to its workers; in a notebook they have not been parsed.
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()
         options = grain.MultiprocessingOptions(num_workers, _WORKER_BUFFER)
@@ -232,7 +232,7 @@ def _read(batches: BatchSource, start_step: int, num_workers: int) -> Iterator[B
 
 
 def _end_with_parent(worker_index: int, worker_count: int) -> None:
-    """Ends this worker process when its parent is gone, which a killed parent cannot do."""
+    """Ends this worker process when its parent is gone; a killed parent cannot do it."""
     del worker_index, worker_count
     parent = os.getppid()
 

@@ -1,7 +1,7 @@
-"""What the training step does by chance to a whole batch: erasing a part of each image, and mixing pairs of images.
+"""Random augmentation of a whole batch in the training step: erasing a part of each image, mixing pairs of images.
 
 Pure functions for use under `jax.jit`. They see the global batch, so that results do not depend on how it is sharded.
-Images are [batch, height, width, 3] after normalisation, in float32 or bfloat16; targets are float32
+Images are [batch, height, width, 3] after normalization, in float32 or bfloat16; targets are float32
 [batch, num_classes]. Erase first, then mix, as torchvision's reference does.
 """
 
@@ -17,16 +17,16 @@ _ERASING_TRIES = 10
 
 
 def random_erasing(images: Array, key: Array, *, probability: float) -> Array:
-    """Returns the images, each with a rectangle of zeros at this probability: the mean colour after normalisation.
+    """Returns the images, each with this probability with a rectangle of zeros, the mean color after normalization.
 
     It covers 2 to 33% of the area; its sides are in a ratio from 0.3 to 3.3. Of ten draws the first that is smaller
     than the image counts; if there is none, the image stays as it is. Zhong et al. 2017 (arXiv:1708.04896),
     algorithm 1; torchvision's `RandomErasing`.
 
     Args:
-        images: [batch, height, width, 3].
-        key: Draws for each image on its own.
-        probability: That an image loses a rectangle, 0 to 1.
+      images: [batch, height, width, 3].
+      key: draws for each image separately.
+      probability: the chance that an image loses a rectangle, 0 to 1.
     """
     batch, height, width, _ = images.shape
     happens_key, area_key, ratio_key, top_key, left_key = jax.random.split(key, 5)
@@ -56,10 +56,10 @@ def mixup(images: Array, targets: Array, key: Array, *, alpha: float) -> tuple[A
     section 2; torchvision's `MixUp`.
 
     Args:
-        images: [batch, height, width, 3].
-        targets: [batch, num_classes].
-        key: Draws the share.
-        alpha: Above 0; 1 draws all shares alike, less draws them near 0 and 1.
+      images: [batch, height, width, 3].
+      targets: [batch, num_classes].
+      key: draws the share.
+      alpha: above 0; 1 makes all shares equally likely, less favors those near 0 and 1.
     """
     share = jax.random.beta(key, alpha, alpha, dtype=jnp.float32)
     return _average(images, share), _average(targets, share)
@@ -68,15 +68,15 @@ def mixup(images: Array, targets: Array, key: Array, *, alpha: float) -> tuple[A
 def cutmix(images: Array, targets: Array, key: Array, *, alpha: float) -> tuple[Array, Array]:
     """Returns the images with a box from the example before, and targets averaged by the areas.
 
-    1 minus a draw from Beta(alpha, alpha) is the box's area; its centre is anywhere, and what lies outside is cut off,
+    1 minus a draw from Beta(alpha, alpha) is the box's area; its center is anywhere, and what lies outside is cut off,
     after which the area counts that is left. One box a batch. Yun et al. 2019 (arXiv:1905.04899), section 3.1;
     torchvision's `CutMix`.
 
     Args:
-        images: [batch, height, width, 3].
-        targets: [batch, num_classes].
-        key: Draws the box.
-        alpha: Above 0.
+      images: [batch, height, width, 3].
+      targets: [batch, num_classes].
+      key: draws the box.
+      alpha: above 0.
     """
     _, height, width, _ = images.shape
     share_key, row_key, column_key = jax.random.split(key, 3)
@@ -92,23 +92,23 @@ def cutmix(images: Array, targets: Array, key: Array, *, alpha: float) -> tuple[
 def mix(
     images: Array, targets: Array, key: Array, *, mixup_alpha: float, cutmix_alpha: float
 ) -> tuple[Array, Array]:
-    """Returns images and targets after `mixup` or `cutmix`, one of the two by chance.
+    """Returns images and targets after `mixup` or `cutmix`, one of the two at random.
 
-    An alpha of 0 leaves its method out; if both are 0, nothing changes. torchvision's reference recipe.
+    An alpha of 0 leaves its method out; if both are 0, nothing changes. This is torchvision's reference recipe.
 
     Args:
-        images: [batch, height, width, 3].
-        targets: [batch, num_classes].
-        key: Draws the method and what it needs.
-        mixup_alpha: 0 or above.
-        cutmix_alpha: 0 or above.
+      images: [batch, height, width, 3].
+      targets: [batch, num_classes].
+      key: draws the method and its random numbers.
+      mixup_alpha: 0 or above.
+      cutmix_alpha: 0 or above.
     """
     choice_key, key = jax.random.split(key)
 
-    def by_mixup(images, targets):
+    def by_mixup(images: Array, targets: Array) -> tuple[Array, Array]:
         return mixup(images, targets, key, alpha=mixup_alpha)
 
-    def by_cutmix(images, targets):
+    def by_cutmix(images: Array, targets: Array) -> tuple[Array, Array]:
         return cutmix(images, targets, key, alpha=cutmix_alpha)
 
     if mixup_alpha and cutmix_alpha:
@@ -129,9 +129,9 @@ def _average(values: Array, share: Array) -> Array:
 
 def _cut_side(key: Array, half: Array, length: int) -> Array:
     """Returns which of `length` pixels lie in a box that reaches `half` of the length both ways, bool [length]."""
-    centre = jax.random.randint(key, (), 0, length)
+    center = jax.random.randint(key, (), 0, length)
     reach = (half * length).astype(jnp.int32)
-    return _inside(centre - reach, centre + reach, length)
+    return _inside(center - reach, center + reach, length)
 
 
 def _inside(start: Array, stop: Array, length: int) -> Array:

@@ -1,4 +1,4 @@
-"""A dataset of many classes as one of two: a class against the rest."""
+"""A dataset of many classes as a dataset of two: one class against the rest."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from input_pipeline import splits
 
 
 class Source:
-    """Examples of another source with label 1 where they are of the class `positive`, 0 elsewhere."""
+    """The examples of another source, with label 1 for the class `positive` and 0 for all others."""
 
     def __init__(self, source: splits.Source, positive: int):
         self._source = source

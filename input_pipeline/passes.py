@@ -5,7 +5,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -22,8 +22,8 @@ Result = TypeVar("Result")
 class Shard(NamedTuple):
     """One file of a split.
 
-    `first` is the position of its first record in the split, `num_records` how many records the
-    metadata gives it.
+    `first` is the position of its first record in the split, `num_records` the number of records
+    by the metadata.
     """
 
     split: str
@@ -34,21 +34,21 @@ class Shard(NamedTuple):
 
 def shards(builder: "tfds.core.DatasetBuilder") -> list[Shard]:
     """Returns the files of every split, in the order in which they are read."""
-    found = []
+    files = []
     for split, info in builder.info.splits.items():
         first = 0
         for path, length in zip(info.filepaths, info.shard_lengths, strict=True):
-            found.append(Shard(split, Path(path), first, length))
+            files.append(Shard(split, Path(path), first, length))
             first += length
-    return found
+    return files
 
 
 def open_shard(shard: Shard) -> Sequence[bytes]:
     """Returns the records of a file, which several threads may read at once.
 
     Raises:
-        DataError: The file is missing or damaged, or holds another number of records than the
-            metadata says.
+      DataError: the file is missing or damaged, or does not hold as many records as the metadata
+        says.
     """
     from array_record.python import array_record_data_source
 
@@ -57,7 +57,7 @@ def open_shard(shard: Shard) -> Sequence[bytes]:
         raise DataError(f"{str(shard.path)!r} is missing; {advice}")
     try:
         records = array_record_data_source.ArrayRecordDataSource([str(shard.path)])
-    except Exception as error:  # the readers are C++ and raise what they like
+    except Exception as error:  # the reader is C++ and may raise anything
         raise DataError(
             f"{str(shard.path)!r} cannot be read ({prepared.first_line(error)}); {advice}"
         ) from error
@@ -69,12 +69,12 @@ def open_shard(shard: Shard) -> Sequence[bytes]:
 
 
 def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yields `function` of each item in order, computed by a thread on each core.
+    """Yields `function` of each item in order, computed by one thread per core.
 
-    Only a few results wait at any time, so that memory does not grow with the dataset.
+    Only a few results are kept at a time, so that memory does not grow with the dataset.
     """
     threads = os.cpu_count() or 1
-    waiting: deque = deque()
+    waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:
@@ -90,7 +90,7 @@ def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> Ite
 
 @contextlib.contextmanager
 def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Shows a bar on a terminal and nothing elsewhere; yields what moves it on by some records."""
+    """Shows a progress bar, on a terminal only; yields a function that advances it by a number of records."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -1,4 +1,4 @@
-"""Pictures from anywhere, as evaluation sees them: files, Pillow's images and arrays, in batches read ahead."""
+"""Reads files, Pillow images and arrays as evaluation sees them, in batches and ahead of time."""
 
 import functools
 import os
@@ -13,38 +13,38 @@ from input_pipeline import decoding, passes, resizing
 from input_pipeline.errors import DataError
 from input_pipeline.folder import SUFFIXES
 
-Picture = str | os.PathLike | Image.Image | np.ndarray
+Picture = str | os.PathLike[str] | Image.Image | np.ndarray
 
 
 class PictureBatch(NamedTuple):
-    """Some pictures.
+    """A batch of pictures.
 
-    `image` is uint8 [batch, size, size, 3] ([batch, 10, size, size, 3] of ten crops), black where there is none;
-    `errors` says of each picture why it cannot be read, or None; the batch may be longer.
+    `image` is uint8 [batch, size, size, 3] ([batch, 10, size, size, 3] of ten crops), black where there is no
+    picture. `errors` has for each picture why it cannot be read, or None; it may be shorter than the batch.
     """
 
     image: np.ndarray
     errors: list[str | None]
 
 
-def find(paths: Sequence[str | os.PathLike]) -> list[Path]:
-    """Returns the files named, and for each folder the pictures anywhere below it, sorted; hidden ones are left out.
+def find(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Returns the given files, and for each folder all pictures below it, sorted, without hidden ones.
 
     Raises:
-        DataError: A folder holds no pictures.
+      DataError: there are no pictures in a folder.
     """
-    found = []
+    files = []
     for path in map(Path, paths):
         if not path.is_dir():
-            found.append(path)
+            files.append(path)
             continue
         below = [child for child in sorted(path.rglob("*")) if _is_picture(child, path)]
         if not below:
             raise DataError(
                 f"folder {str(path)!r} holds no pictures ({' '.join(sorted(SUFFIXES))})"
             )
-        found += below
-    return found
+        files += below
+    return files
 
 
 def _is_picture(path: Path, root: Path) -> bool:
@@ -56,17 +56,17 @@ def read(picture: Picture) -> np.ndarray:
     """Returns a picture as RGB uint8 [height, width, 3].
 
     Args:
-        picture: A file's path; an image of Pillow's; or an array uint8 [height, width, 3], or [height, width] of grey.
+      picture: the path of a file, a Pillow image, or an array: uint8 [height, width, 3], or gray [height, width].
 
     Raises:
-        DataError: It is no picture, or an array of another kind; the message says which.
+      DataError: it is not a picture, or an array of another shape or dtype.
     """
     if isinstance(picture, np.ndarray):
         return _checked(picture)
     if isinstance(picture, Image.Image):
         try:
             return decoding.to_rgb(picture)
-        except OSError as error:  # Pillow reads a file when its pixels are asked for
+        except OSError as error:  # Pillow reads a file only when its pixels are needed
             raise DataError(f"the picture cannot be decoded ({error})") from error
     path = Path(picture)
     try:
@@ -76,16 +76,16 @@ def read(picture: Picture) -> np.ndarray:
 
 
 def _checked(array: np.ndarray) -> np.ndarray:
-    grey = array.ndim == 2
+    gray = array.ndim == 2
     if (
         array.dtype != np.uint8
-        or not (grey or (array.ndim == 3 and array.shape[2] == 3))
+        or not (gray or (array.ndim == 3 and array.shape[2] == 3))
         or not array.size
     ):
         raise DataError(
             f"a picture is uint8 [height, width, 3] or [height, width], not {array.dtype} {list(array.shape)}"
         )
-    return np.repeat(array[..., None], 3, axis=2) if grey else array
+    return np.repeat(array[..., None], 3, axis=2) if gray else array
 
 
 def batches(
@@ -97,15 +97,15 @@ def batches(
     interpolation: str = "bilinear",
     crops: int = 1,
 ) -> Iterator[PictureBatch]:
-    """Yields the pictures in order, as `loader.eval_batches` would show them, read ahead by threads.
+    """Yields the pictures in order, as `loader.eval_batches` would, read ahead by threads.
 
     Args:
-        pictures: As `read` takes them.
-        batch_size: Pictures in a batch; the last one is filled up with black ones.
-        image_size: Height and width, in pixels.
-        crop_fraction: The part of the shorter side that is seen, see `resizing.evaluation_boxes`.
-        interpolation: Of the resizing, a name in `resizing.INTERPOLATIONS`.
-        crops: 1, or 10, see `resizing.ten_crops`.
+      pictures: as `read` takes them.
+      batch_size: the number of pictures in a batch; black ones fill up the last batch.
+      image_size: the height and width, in pixels.
+      crop_fraction: the share of the shorter side that is seen, see `resizing.evaluation_boxes`.
+      interpolation: how pictures are resized, a name in `resizing.INTERPOLATIONS`.
+      crops: 1, or 10, see `resizing.ten_crops`.
     """
     see = functools.partial(
         resizing.evaluate_picture if crops == 1 else resizing.ten_crops,

@@ -1,4 +1,4 @@
-"""Writes a TFDS dataset as ArrayRecord, a copy with smaller pictures, or checks what is written.
+"""Writes a TFDS dataset as ArrayRecord, makes a copy with smaller pictures, or checks a dataset.
 
     python -m input_pipeline.prepare --dataset=imagenette/320px-v2
     python -m input_pipeline.prepare --dataset=imagenet2012 --manual_dir=DIR --data_dir=DIR
@@ -6,8 +6,8 @@
     python -m input_pipeline.prepare --dataset=imagenet2012 --verify --data_dir=DIR
 
 TFDS needs TensorFlow to prepare (`pip install 'isobudget[prepare]'`); smaller copies, checks and
-reading need none. A command that was killed is given again: it clears away or takes up what is
-left. docs/data.md has more.
+reading need none. Run a command that was killed again: it clears away what was left, or goes on from
+there. docs/data.md has more.
 """
 
 import contextlib
@@ -21,10 +21,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from absl import flags, logging
+from absl import flags
 
-from input_pipeline import commands, datasets, embedded, prepared
+from input_pipeline import builders, datasets, prepared
 from input_pipeline.errors import DataError, unknown_name
+from isobudget import command, plugins
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -36,18 +37,18 @@ def prepare(
     manual_dir: str | None = None,
     shorter_side: int | None = None,
 ) -> Path:
-    """Returns the directory of the dataset, prepared now unless it already was.
+    """Returns the directory of the prepared dataset, and prepares it first if it has to be.
 
     Args:
-        dataset: `NAME[/CONFIG][:VERSION]` in TFDS's catalogue, or `digits`.
-        data_dir: Where prepared datasets lie; TFDS's own directory unless given.
-        manual_dir: Where archives lie that TFDS may not download, such as ImageNet's;
-            `downloads/manual` in the data directory unless given.
-        shorter_side: Makes a copy called `NAME_shorterN` whose pictures' shorter sides are at most
-            that many pixels, and returns its directory.
+      dataset: `NAME[/CONFIG][:VERSION]` in TFDS's catalog, or a registered dataset such as `digits`.
+      data_dir: the directory of prepared datasets; the default is TFDS's own.
+      manual_dir: the directory of archives that TFDS may not download, such as ImageNet's; the
+        default is `downloads/manual` in the data directory.
+      shorter_side: if given, makes a copy called `NAME_shorterN` whose pictures have at most this
+        many pixels on their shorter side, and returns its directory.
 
     Raises:
-        DataError: There is no such dataset, TensorFlow is missing, or TFDS cannot prepare it.
+      DataError: the dataset is unknown, TensorFlow is missing, or TFDS cannot prepare it.
     """
     if datasets.needs_no_preparation(dataset):
         copies = "" if shorter_side is None else "; smaller copies are made of prepared datasets"
@@ -62,13 +63,13 @@ def prepare(
 
 
 def _prepare_original(request: prepared.Request, data_dir: Path, manual_dir: str | None) -> Path:
-    written = embedded.prepare(request.name, data_dir)
-    if written is not None:
-        return written
-    found = prepared.find_directory(request, data_dir)
-    if found is not None:
-        prepared.read_builder(found)
-        return found
+    registered = builders.prepare(request.name, data_dir)
+    if registered is not None:
+        return registered
+    directory = prepared.find_directory(request, data_dir)
+    if directory is not None:
+        prepared.read_builder(directory)
+        return directory
     return run_builder(_builder(request, data_dir), data_dir, manual_dir)
 
 
@@ -95,7 +96,7 @@ def _builder(request: prepared.Request, data_dir: Path) -> "tfds.core.DatasetBui
 
     name = str(request)
     if request.name not in tfds.list_builders(with_community_datasets=False):
-        raise prepared.not_prepared(request, data_dir, datasets.OWN_NAMES)
+        raise prepared.not_prepared(request, data_dir, datasets.own_names())
     if importlib.util.find_spec("tensorflow") is None:
         raise DataError(
             f"TFDS needs TensorFlow to prepare {name!r}; run pip install 'isobudget[prepare]'"
@@ -113,13 +114,13 @@ def _builder(request: prepared.Request, data_dir: Path) -> "tfds.core.DatasetBui
 def run_builder(
     builder: "tfds.core.DatasetBuilder", data_dir: Path, manual_dir: str | None = None
 ) -> Path:
-    """Returns the directory that a builder of TFDS has written.
+    """Runs a TFDS builder and returns the directory that it wrote.
 
-    One process at a time writes a dataset; another one waits, and finds it prepared. What a killed
-    one left is cleared away first.
+    One process at a time writes a dataset; another one waits, and then finds it prepared. What a
+    killed process left is cleared away first.
 
     Raises:
-        DataError: Files that the user has to fetch are missing, or the builder fails.
+      DataError: files that the user has to download are missing, or the builder fails.
     """
     import tensorflow_datasets as tfds
 
@@ -146,21 +147,21 @@ def run_builder(
 def _manual_dir(
     builder: "tfds.core.DatasetBuilder", data_dir: Path, manual_dir: str | None
 ) -> str | None:
-    """Returns the directory of files that the user has to fetch, None where there are none."""
+    """Returns the directory of the files that the user has to download, None if there are none."""
     instructions = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
     if not instructions:
         return manual_dir
     given = Path(manual_dir).expanduser() if manual_dir else data_dir / "downloads" / "manual"
     if not given.is_dir() or not any(given.iterdir()):
         raise DataError(
-            f"{builder.name!r} is made of files that you have to fetch, and {str(given)!r} has"
+            f"{builder.name!r} is made of files that you have to download, and {str(given)!r} has"
             f" none; give their directory as --manual_dir=DIR ({' '.join(instructions.split())})"
         )
     return str(given)
 
 
 def _clear_leftovers(data_dir: Path, name: str) -> None:
-    """Removes what killed preparations left: half-written records, downloads, extractions."""
+    """Removes what killed processes left: half-written records, downloads, extracted archives."""
     downloads = data_dir / "downloads"
     written = [path for path in (data_dir / name).glob("**/incomplete.*") if path.is_dir()]
     fetched = [path for path in (downloads / name).glob("**/*.tmp.*") if path.is_dir()]
@@ -174,7 +175,7 @@ def _clear_leftovers(data_dir: Path, name: str) -> None:
 
 @contextlib.contextmanager
 def _alone(data_dir: Path, name: str) -> Iterator[None]:
-    """Lets one process at a time write a dataset; the kernel ends the lock with its process."""
+    """Lets one process at a time write a dataset; the kernel releases the lock of a killed one."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = open(data_dir / f".{name}.lock", "a")  # noqa: SIM115
@@ -199,23 +200,35 @@ def _say(line: str) -> None:
 
 
 def _define_flags() -> None:
-    flags.DEFINE_string("dataset", None, "NAME[/CONFIG][:VERSION] in TFDS's catalogue, or digits.")
-    flags.DEFINE_string("data_dir", None, "Where prepared datasets lie (TFDS's own directory).")
+    plugins.define_flag()
+    flags.DEFINE_string(
+        "dataset",
+        None,
+        "Names the dataset: NAME[/CONFIG][:VERSION] in TFDS's catalog, or one that a plug-in registers.",
+    )
+    flags.DEFINE_string(
+        "data_dir",
+        None,
+        "Prepared datasets are in this directory; the default is $TFDS_DATA_DIR, or"
+        " ~/tensorflow_datasets.",
+    )
     flags.DEFINE_string(
         "manual_dir",
         None,
-        "Where archives lie that TFDS may not download (downloads/manual in the data directory).",
+        "This directory holds the archives that TFDS may not download; the default is"
+        " downloads/manual in the data directory.",
     )
     flags.DEFINE_integer(
         "shorter_side",
         None,
-        "Also makes a copy NAME_shorterN with pictures of at most N pixels on the shorter side.",
+        "Also makes a copy, NAME_shorterN, whose pictures have at most N pixels on their shorter"
+        " side.",
     )
     flags.DEFINE_bool(
         "verify",
         False,
-        "Decodes every record of what is prepared, or of folder:PATH, and lists the bad ones;"
-        " exit status 1 if there are any.",
+        "Decodes every record of a prepared dataset, or of folder:PATH, and lists the bad ones."
+        " The exit status is 1 if there are any.",
     )
 
 
@@ -230,29 +243,22 @@ def _verify(dataset: str, data_dir: str | None, shorter_side: int | None) -> int
     return 1 if report.bad else 0
 
 
-def main(argv: list[str]) -> None:
-    """Prepares or verifies what the flags say; a mistake is one sentence and exit status 2."""
+def main() -> int:
+    """Prepares or verifies what the flags say and returns the exit status."""
     options = flags.FLAGS
-    logging.set_verbosity(logging.ERROR)
-    # TensorFlow only writes files here: no word about processors, and no GPU's memory taken.
+    # TensorFlow only writes files here: keep it from logging about processors and taking GPU memory.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    try:
-        if len(argv) > 1 or not options.dataset:
-            raise DataError("say which dataset to prepare: --dataset=NAME, such as cifar10")
-        if options.verify:
-            sys.exit(_verify(options.dataset, options.data_dir, options.shorter_side))
-        found = prepare(options.dataset, options.data_dir, options.manual_dir, options.shorter_side)
-        info = prepared.read_builder(found).info
-    except DataError as error:
-        _say(str(error))
-        sys.exit(2)
-    except KeyboardInterrupt:
-        _say("stopped; the same command prepares it")
-        sys.exit(130)
+    if not options.dataset:
+        raise DataError("say which dataset to prepare: --dataset=NAME, such as cifar10")
+    if options.verify:
+        return _verify(options.dataset, options.data_dir, options.shorter_side)
+    directory = prepare(options.dataset, options.data_dir, options.manual_dir, options.shorter_side)
+    info = prepared.read_builder(directory).info
     sizes = ", ".join(f"{name} {split.num_examples}" for name, split in info.splits.items())
-    print(f"{info.full_name} is prepared in {found} ({sizes})")
+    print(f"{info.full_name} is prepared in {directory} ({sizes})")
+    return 0
 
 
 if __name__ == "__main__":
-    commands.run(main, _define_flags)
+    command.run(main, _define_flags, interrupted="stopped; run the same command to continue")

@@ -1,4 +1,4 @@
-"""Datasets that TFDS has prepared as ArrayRecord, read back without TensorFlow."""
+"""Reads datasets that TFDS has prepared as ArrayRecord, without TensorFlow."""
 
 import json
 import re
@@ -17,7 +17,7 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 class Request(NamedTuple):
-    """A dataset name taken apart: `NAME[/CONFIG][:VERSION]`."""
+    """The parts of a dataset's name: `NAME[/CONFIG][:VERSION]`."""
 
     name: str
     config: str | None
@@ -33,7 +33,7 @@ def parse(name: str) -> Request:
     """Returns the parts of `NAME[/CONFIG][:VERSION]`.
 
     Raises:
-        DataError: `name` is not of that form.
+      DataError: `name` is not of that form.
     """
     match = re.fullmatch(r"([A-Za-z]\w*)(?:/([\w.\-]+))?(?::(\d+\.\d+\.\d+))?", name)
     if not match:
@@ -45,17 +45,17 @@ def parse(name: str) -> Request:
 
 
 def name_of_copy(name: str, shorter_side: int) -> str:
-    """Returns the name of the copy of `name` whose pictures' shorter sides are at most that."""
+    """Returns the name of the copy of `name` whose pictures have at most this shorter side, in pixels."""
     return f"{name}_shorter{shorter_side}"
 
 
 def find_directory(request: Request, data_dir: Path) -> Path | None:
-    """Returns the directory of the prepared dataset, or None where it is not prepared.
+    """Returns the directory of a prepared dataset, or None if it is not prepared.
 
-    Without a config TFDS's default one is taken, without a version the newest.
+    Without a config it is TFDS's default one, without a version the newest.
 
     Raises:
-        DataError: Several configs are prepared and none is the default.
+      DataError: several configs are prepared and none of them is the default.
     """
     root = data_dir / request.name
     if request.config:
@@ -84,8 +84,8 @@ def _is_prepared(directory: Path) -> bool:
 def _versions(root: Path) -> list[str]:
     if not root.is_dir():
         return []
-    found = [child.name for child in root.iterdir() if _is_prepared(child)]
-    return sorted(found, key=lambda version: [int(part) for part in version.split(".")])
+    versions = [child.name for child in root.iterdir() if _is_prepared(child)]
+    return sorted(versions, key=lambda version: [int(part) for part in version.split(".")])
 
 
 def _default_config(root: Path) -> str | None:
@@ -101,34 +101,34 @@ def read_builder(directory: Path) -> "tfds.core.DatasetBuilder":
     """Returns TFDS's read-only builder of a prepared dataset.
 
     Raises:
-        DataError: The metadata is damaged, or the records are not ArrayRecord.
+      DataError: the metadata is damaged, or the records are not ArrayRecord.
     """
     import tensorflow_datasets as tfds
 
     try:
         builder = tfds.builder_from_directory(directory)
         file_format = builder.info.file_format
-    except Exception as error:  # TFDS lets many kinds out for a damaged file
+    except Exception as error:  # TFDS raises many kinds for a damaged file
         raise DataError(
             f"the metadata in {str(directory)!r} cannot be read ({first_line(error)});"
             " remove that directory and prepare the dataset again"
         ) from error
     if file_format is None or file_format.value != "array_record":
-        found = file_format.value if file_format else "nothing"
+        content = file_format.value if file_format else "nothing"
         raise DataError(
-            f"{str(directory)!r} holds {found}, which has no random access; remove it and prepare"
+            f"{str(directory)!r} holds {content}, which has no random access; remove it and prepare"
             " the dataset as array_record with python -m input_pipeline.prepare"
         )
     return builder
 
 
 class Supervision(NamedTuple):
-    """Where a prepared dataset has its pictures and their labels.
+    """Which features of a prepared dataset are the pictures and their labels.
 
     Attributes:
-        picture_key, label_key: Names among the features.
-        class_names: In the order of the labels.
-        multi_label: Whether a picture has any number of labels, or one.
+      picture_key, label_key: the names of the two features.
+      class_names: in the order of the labels.
+      multi_label: whether a picture can have any number of labels, or has exactly one.
     """
 
     picture_key: str
@@ -138,10 +138,10 @@ class Supervision(NamedTuple):
 
 
 def supervision(builder: "tfds.core.DatasetBuilder") -> Supervision:
-    """Returns where the pictures and their labels are: TFDS's supervised keys, else `image` and `label` or `labels`.
+    """Returns which features are supervised: TFDS's supervised keys, else `image` and `label` or `labels`.
 
     Raises:
-        DataError: The dataset is not one of pictures with one class each, or a list of classes.
+      DataError: these are not a picture and its class or list of classes.
     """
     import tensorflow_datasets as tfds
 
@@ -156,7 +156,8 @@ def supervision(builder: "tfds.core.DatasetBuilder") -> Supervision:
         if isinstance(picture, tfds.features.Image) and isinstance(
             classes, tfds.features.ClassLabel
         ):
-            return Supervision(*keys, tuple(classes.names), multi_label)
+            picture_name, label_name = keys
+            return Supervision(picture_name, label_name, tuple(classes.names), multi_label)
     raise DataError(
         f"dataset {builder.name!r} does not hold pictures with one class each, or a list of classes"
         f" (its features: {', '.join(features)})"
@@ -164,10 +165,10 @@ def supervision(builder: "tfds.core.DatasetBuilder") -> Supervision:
 
 
 def picture_key(builder: "tfds.core.DatasetBuilder") -> str:
-    """Returns the name of the picture among the features, whatever its labels are.
+    """Returns the name of the feature that is the picture, whatever the labels are.
 
     Raises:
-        DataError: The dataset is not one of pictures.
+      DataError: the dataset does not hold pictures.
     """
     import tensorflow_datasets as tfds
 
@@ -184,7 +185,7 @@ def picture_key(builder: "tfds.core.DatasetBuilder") -> str:
 def parse_example(record: bytes) -> Any:
     """Returns the tf.train.Example that a record holds.
 
-    TFDS's own reading of a record costs several times the parsing.
+    TFDS's own reader takes several times as long.
     """
     from tensorflow_datasets.proto import tf_example_pb2
 
@@ -194,7 +195,7 @@ def parse_example(record: bytes) -> Any:
 class ArrayRecordSource:
     """One split of a prepared dataset: `{"image": encoded bytes, "label": int}` by position.
 
-    Where pictures have any number of labels, `label` is float32 [classes], 1 for each that it has.
+    If pictures can have several labels, `label` is float32 [classes], 1 for each that it has.
     """
 
     def __init__(self, builder: "tfds.core.DatasetBuilder", split: str):
@@ -223,7 +224,7 @@ class ArrayRecordSource:
                 "image": features[self._supervision.picture_key].bytes_list.value[0],
                 "label": self._multi_hot(labels) if self._supervision.multi_label else labels[0],
             }
-        except Exception as error:  # the readers are C++ and raise what they like
+        except Exception as error:  # the reader is C++ and may raise anything
             raise DataError(
                 f"{self.describe(index)} cannot be read ({first_line(error)}); remove that"
                 " directory and prepare the dataset again"
@@ -241,7 +242,7 @@ class ArrayRecordSource:
 def not_prepared(request: Request, data_dir: Path, own_names: tuple[str, ...]) -> DataError:
     """Returns the error for a dataset that is not in `data_dir`.
 
-    A name in TFDS's catalogue gets the command that prepares it, any other name what is close.
+    For a name in TFDS's catalog it gives the command that prepares it, for any other the closest names.
     """
     import tensorflow_datasets as tfds
 
@@ -250,13 +251,13 @@ def not_prepared(request: Request, data_dir: Path, own_names: tuple[str, ...]) -
         original = request._replace(name=copy[1])
         return _not_prepared(request, data_dir, f"--dataset={original} --shorter_side={copy[2]}")
     prepared = {path.name for path in data_dir.glob("*") if any(path.rglob("dataset_info.json"))}
-    catalogue = set(tfds.list_builders(with_community_datasets=False))
-    if request.name not in catalogue | prepared:
+    catalog = set(tfds.list_builders(with_community_datasets=False))
+    if request.name not in catalog | prepared:
         return unknown_name(
             "dataset",
             request.name,
-            catalogue | prepared | set(own_names),
-            known_label=", ".join([*sorted({*own_names, *prepared}), "and TFDS's catalogue"]),
+            catalog | prepared | set(own_names),
+            known_label=", ".join([*sorted({*own_names, *prepared}), "and TFDS's catalog"]),
         )
     return _not_prepared(request, data_dir, f"--dataset={request}")
 
@@ -269,5 +270,5 @@ def _not_prepared(request: Request, data_dir: Path, options: str) -> DataError:
 
 
 def first_line(error: Exception) -> str:
-    """Returns the first line of an error's message, or its kind where it has none."""
+    """Returns the first line of an error's message, or its class if there is none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -1,26 +1,27 @@
-"""Draws what a model is really fed: a grid of pictures from a configuration's training batches, with their labels.
+"""Draws what a model is fed: a grid of pictures from a configuration's training batches, with their labels.
 
     python -m input_pipeline.preview --config=benchmarks/configs/tiny_imagenet.py --out=preview.png
 
-Everything that chance does is in it, on the host and on the device, as in that step of that run.
+It shows all random augmentation, on the host and on the device, exactly as in that step of the run.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import flags, logging
-from ml_collections import config_flags
+from absl import flags
+from ml_collections import ConfigDict, config_flags
 from PIL import Image, ImageDraw, ImageFont
 
-from input_pipeline import augmentation, commands, datasets, loader, seeds
+from input_pipeline import augmentation, datasets, loader, seeds
 from input_pipeline.errors import DataError
+from isobudget import command, plugins
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _ON_DEVICE = ("random_erasing", "mixup", "cutmix")
 _TILE, _GAP, _LINE, _TITLE = 144, 10, 17, 30
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _BACKGROUND, _TEXT = (255, 255, 255), (20, 20, 20)
 
 
@@ -30,13 +31,13 @@ def training_batch(
     """Returns pictures uint8 [batch, height, width, 3] and targets float32 [batch, classes] of one step of training.
 
     Args:
-        config: The run's; see `benchmarks/config.py`.
-        dataset: What it names.
-        image_size: Height and width, in pixels.
-        step: Counted from 0.
+      config: the configuration of the run; see `benchmarks/config.py`.
+      dataset: the dataset that it names.
+      image_size: the height and width, in pixels.
+      step: the number of the step, from 0.
 
     Raises:
-        DataError: The split or an augmentation is unknown, or examples cannot be read.
+      DataError: the split or an augmentation is unknown, or examples cannot be read.
     """
     batch = next(
         loader.train_batches(
@@ -58,15 +59,16 @@ def _on_device(
     config: Mapping[str, Any], batch: Mapping[str, np.ndarray], num_classes: int, step: int
 ) -> tuple[np.ndarray, np.ndarray]:
     import jax
+    import jax.numpy as jnp
 
     from input_pipeline import on_device
 
     chosen = config["augmentation"]
-    # Erased pixels show as the mean.
+    # Normalized, so that erased pixels show as the mean.
     mean = np.array(tuple(config["mean"]) or _IMAGENET_MEAN, np.float32) * 255
     std = np.array(tuple(config["std"]) or _IMAGENET_STD, np.float32) * 255
-    images = (batch["image"].astype(np.float32) - mean) / std
-    labels = batch["label"]
+    images = jnp.asarray((batch["image"].astype(np.float32) - mean) / std)
+    labels = jnp.asarray(batch["label"])
     targets = labels if labels.ndim == 2 else jax.nn.one_hot(labels, num_classes)
     if chosen["random_erasing"]:
         key = jax.random.fold_in(seeds.key(config["seed"], "erasing"), step)
@@ -80,20 +82,20 @@ def _on_device(
 
 
 def captions(targets: np.ndarray, class_names: Sequence[str]) -> list[str]:
-    """Returns a label for each row of targets [batch, classes]: its classes, with their shares where mixed."""
-    found = []
+    """Returns a caption for each row of targets [batch, classes]: its classes, with their shares if mixed."""
+    lines = []
     for row in targets:
         shown = [index for index in np.argsort(-row, kind="stable") if row[index] > 0.005]
         parts = [
             class_names[index] + (f" {row[index]:.2f}" if row[index] < 0.995 else "")
             for index in shown
         ]
-        found.append(" + ".join(parts))
-    return found
+        lines.append(" + ".join(parts))
+    return lines
 
 
 def grid(pictures: np.ndarray, labels: Sequence[str], title: str) -> Image.Image:
-    """Returns a picture of pictures, each enlarged or reduced to one width, with its label below."""
+    """Returns one image of all pictures, each resized to the same width, with its label below."""
     columns = min(len(pictures), 8)
     rows = -(-len(pictures) // columns)
     cell = (_TILE + _GAP, _TILE + 2 * _LINE + _GAP)
@@ -113,7 +115,7 @@ def grid(pictures: np.ndarray, labels: Sequence[str], title: str) -> Image.Image
     return canvas
 
 
-def _lines(text: str, draw: ImageDraw.ImageDraw, font) -> list[str]:
+def _lines(text: str, draw: ImageDraw.ImageDraw, font: _Font) -> list[str]:
     """Returns the text broken at spaces into at most two lines that fit below a tile."""
     lines = [""]
     for word in text.split():
@@ -141,46 +143,64 @@ def _image_size(config: Mapping[str, Any], given: int | None) -> int:
     return int(size) if size.isdigit() else 64
 
 
+def import_plugins(config: ConfigDict) -> None:
+    """Imports the plug-ins that a configuration names, and gives it the options of what they register.
+
+    Raises:
+      UserError: a plug-in cannot be imported, or registers what it may not.
+    """
+    plugins.load(config.get("plugins", ()), "config.plugins")
+    with config.augmentation.unlocked():
+        for name, default in ConfigDict(augmentation.defaults()).items():
+            if name not in config.augmentation:
+                config.augmentation[name] = default
+
+
+def _write(picture: Image.Image, path: Path) -> None:
+    try:
+        picture.save(path)
+    except (OSError, ValueError) as error:  # ValueError: a suffix of no known format
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{str(path)!r} cannot be written ({reason})") from error
+
+
 def _define_flags() -> None:
-    config_flags.DEFINE_config_file("config", None, "The configuration file.")
-    flags.DEFINE_string("out", "preview.png", "The picture to write.")
-    flags.DEFINE_integer("step", 0, "Which step's batch, counted from 0.", lower_bound=0)
-    flags.DEFINE_integer("pictures", 32, "How many to show, at most a batch.", lower_bound=1)
+    plugins.define_flag()
+    config_flags.DEFINE_config_file("config", None, "Names the configuration file.")
+    flags.DEFINE_string("out", "preview.png", "The picture is written to this file.")
+    flags.DEFINE_integer("step", 0, "Shows the batch of this step, counted from 0.", lower_bound=0)
+    flags.DEFINE_integer(
+        "pictures",
+        32,
+        "Shows this many pictures of the batch, or all if it has fewer.",
+        lower_bound=1,
+    )
     flags.DEFINE_integer(
         "image_size",
         None,
-        "Pixels a side; the configuration's, or 64 where it leaves it to models.",
+        "Makes pictures with this many pixels a side; the default is the configuration's size, or 64"
+        " where it leaves the size to each model.",
     )
     flags.mark_flag_as_required("config")
 
 
-def main(argv: list[str]) -> None:
-    """Draws what the flags say; a mistake is one sentence and exit status 2."""
-    del argv
-    logging.set_verbosity(logging.ERROR)
+def main() -> None:
+    """Draws what the flags say."""
     given = flags.FLAGS
-    try:
-        config = given.config
-        config.keys()  # a file that is missing or broken shows only now
-    except (AttributeError, KeyError, TypeError, ValueError, OSError, SyntaxError) as error:
-        print(f"error: --config cannot be read: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    try:
-        dataset = datasets.load(config.dataset, config.data_dir or None, config.positive_class)
-        size = _image_size(config, given.image_size)
-        pictures, targets = training_batch(config, dataset, size, given.step)
-    except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    config = given.config
+    import_plugins(config)
+    dataset = datasets.load(config.dataset, config.data_dir or None, config.positive_class)
+    size = _image_size(config, given.image_size)
+    pictures, targets = training_batch(config, dataset, size, given.step)
     shown = min(given.pictures, len(pictures))
     chosen = config.augmentation
     mixing = [f"{each} {chosen[each]:g}" for each in _ON_DEVICE if chosen[each]]
     changes = ", ".join([chosen.crop, *chosen.changes, *mixing])
     title = f"{dataset.name} {config.train_split}, step {given.step}, {size} px: {changes}"
     labels = captions(targets[:shown], dataset.class_names)
-    grid(pictures[:shown], labels, title).save(Path(given.out))
+    _write(grid(pictures[:shown], labels, title), Path(given.out))
     print(f"wrote {given.out}: {shown} of {len(pictures)} pictures of step {given.step}")
 
 
 if __name__ == "__main__":
-    commands.run(main, _define_flags)
+    command.run(main, _define_flags)

@@ -1,4 +1,4 @@
-"""Parts of pictures to squares of a given size: exactly as published accuracies were measured, or fast."""
+"""Resizes parts of pictures to squares: exactly as published accuracies were measured, or fast."""
 
 import math
 from typing import NamedTuple
@@ -16,7 +16,7 @@ INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resamp
 
 
 class Box(NamedTuple):
-    """A part of a picture, in pixels of it."""
+    """A part of a picture, in pixels."""
 
     top: float
     left: float
@@ -24,7 +24,7 @@ class Box(NamedTuple):
     width: float
 
     def scaled(self, vertical: float, horizontal: float) -> "Box":
-        """Returns the same part of the picture resized by these factors."""
+        """Returns the same part after the picture is resized by these factors."""
         return Box(
             self.top * vertical,
             self.left * horizontal,
@@ -38,17 +38,17 @@ def resize_exactly(
 ) -> np.ndarray:
     """Returns the box resized as Pillow resizes: with a filter that widens as the picture shrinks (antialiasing).
 
-    torchvision and timm evaluate with it, so published accuracies hold for it.
+    torchvision and timm evaluate this way, so published accuracies apply.
 
     Args:
-        picture: uint8 [rows, columns, 3].
-        box: The part to take; pixels around it count at its edges.
-        height: Of the result, in pixels.
-        width: Of the result, in pixels.
-        interpolation: A name in `INTERPOLATIONS`.
+      picture: uint8 [rows, columns, 3].
+      box: the part to take; pixels around it count along its edges.
+      height: the height of the result, in pixels.
+      width: the width of the result, in pixels.
+      interpolation: a name in `INTERPOLATIONS`.
 
     Raises:
-        DataError: No such interpolation.
+      DataError: the interpolation is unknown.
     """
     if interpolation not in INTERPOLATIONS:
         raise unknown_name("interpolation", interpolation, INTERPOLATIONS)
@@ -68,16 +68,16 @@ def resize_exactly(
 def resize_fast(
     picture: np.ndarray, box: Box, size: int, out: np.ndarray | None = None
 ) -> np.ndarray:
-    """Returns the box, moved to whole pixels, resized to [size, size, 3]: for training, where it is drawn by chance.
+    """Returns the box, rounded to whole pixels, resized to [size, size, 3]: for training, where boxes are random.
 
-    Bilinear, as TensorFlow resizes, which is not antialiased; from half the size down it averages, so that detail never
-    turns into noise.
+    Bilinear without antialiasing, as TensorFlow resizes; to half the size or less it averages, so that detail does not
+    turn into noise.
 
     Args:
-        picture: uint8 [rows, columns, 3].
-        box: The part to take.
-        size: Height and width of the result, in pixels.
-        out: Memory for the result, which may be left unused.
+      picture: uint8 [rows, columns, 3].
+      box: the part to take.
+      size: the height and width of the result, in pixels.
+      out: memory that may be used for the result.
     """
     rows, columns, _ = picture.shape
     top, left = min(rows - 1, round(box.top)), min(columns - 1, round(box.left))
@@ -94,26 +94,26 @@ def resize_fast(
 def evaluation_boxes(
     rows: int, columns: int, image_size: int, crop_fraction: float, crops: int
 ) -> list[Box]:
-    """Returns the parts of a picture that are seen in evaluation, each to be resized to a square of `image_size`.
+    """Returns the parts of a picture that evaluation sees, each to be resized to a square of `image_size`.
 
     The shorter side is resized to `image_size / crop_fraction`, rounded down as torchvision and timm do, and squares
     of `image_size` are cut out: 224 and 0.875 give "resize to 256, crop 224".
 
     Args:
-        rows: Of the picture.
-        columns: Of the picture.
-        image_size: Height and width of the result, in pixels.
-        crop_fraction: The part of the shorter side that is seen.
-        crops: 1 for the centre; 5 for the four corners and the centre.
+      rows: the height of the picture.
+      columns: the width of the picture.
+      image_size: the height and width of the result, in pixels.
+      crop_fraction: the share of the shorter side that is seen.
+      crops: 1 for the center; 5 for the four corners and the center.
     """
-    # A fraction such as 224 / 232 is a rounding error off; a whole number is meant.
+    # A fraction such as 224 / 232 has a rounding error; a whole number is meant.
     shorter = max(image_size, math.floor(image_size / crop_fraction + 1e-6))
     height = shorter * rows // min(rows, columns)
     width = shorter * columns // min(rows, columns)
-    centre = (round((height - image_size) / 2), round((width - image_size) / 2))
+    center = (round((height - image_size) / 2), round((width - image_size) / 2))
     ends = (height - image_size, width - image_size)
     corners = [(0, 0), (0, ends[1]), (ends[0], 0), ends]
-    places = [centre] if crops == 1 else [*corners, centre]
+    places = [center] if crops == 1 else [*corners, center]
     vertical, horizontal = rows / height, columns / width
     return [
         Box(top, left, image_size, image_size).scaled(vertical, horizontal) for top, left in places
@@ -126,11 +126,12 @@ def evaluate_picture(
     crop_fraction: float = 1.0,
     interpolation: str = "bilinear",
 ) -> np.ndarray:
-    """Returns the centre of a picture as evaluation sees it, uint8 [image_size, image_size, 3].
+    """Returns the center of a picture as evaluation sees it, uint8 [image_size, image_size, 3].
 
-    Resizing and cutting are one step: what lies outside is never made.
+    Resizing and cropping are one step: pixels outside the crop are never computed.
     """
-    (box,) = evaluation_boxes(*picture.shape[:2], image_size, crop_fraction, 1)
+    rows, columns, _ = picture.shape
+    (box,) = evaluation_boxes(rows, columns, image_size, crop_fraction, 1)
     return resize_exactly(picture, box, image_size, image_size, interpolation)
 
 
@@ -140,10 +141,11 @@ def ten_crops(
     crop_fraction: float = 0.875,
     interpolation: str = "bilinear",
 ) -> np.ndarray:
-    """Returns the four corners and the centre, then their mirror images, uint8 [10, image_size, image_size, 3].
+    """Returns the four corners and the center, then their mirror images, uint8 [10, image_size, image_size, 3].
 
-    What AlexNet and later papers average their predictions over (Krizhevsky et al. 2012, section 4.1).
+    AlexNet and later papers average their predictions over them (Krizhevsky et al. 2012, section 4.1).
     """
-    boxes = evaluation_boxes(*picture.shape[:2], image_size, crop_fraction, 5)
+    rows, columns, _ = picture.shape
+    boxes = evaluation_boxes(rows, columns, image_size, crop_fraction, 5)
     crops = [resize_exactly(picture, box, image_size, image_size, interpolation) for box in boxes]
     return np.stack([*crops, *(crop[:, ::-1] for crop in crops)])

@@ -1,4 +1,4 @@
-"""Copies of prepared datasets with smaller pictures, for faster reading; no TensorFlow."""
+"""Copies prepared datasets with smaller pictures, which read faster; without TensorFlow."""
 
 import functools
 import json
@@ -18,30 +18,30 @@ from input_pipeline.decoding import decode
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
-# On 300 pictures of ImageNet brought to a shorter side of 256, full colour resolution (4:4:4, as
-# three quarters of the originals have) takes 29% more bytes than 4:2:0 and is 4 dB closer.
+# On 300 pictures of ImageNet brought to a shorter side of 256, full color resolution (4:4:4, as
+# three quarters of the originals have) takes 29% more bytes than 4:2:0 and is 4 dB closer to them.
 JPEG_QUALITY = 95
 _SUBSAMPLING = "444"
 _UNFINISHED = ".unfinished"
 
 
 def shrink(original: Path, copy: Path, name: str, shorter_side: int) -> None:
-    """Writes the prepared dataset in `original` once more, with smaller pictures, as `copy`.
+    """Writes a copy of a prepared dataset with smaller pictures.
 
-    A picture whose shorter side is above `shorter_side` pixels is brought to it by Lanczos and
-    written as JPEG; every other record is taken byte for byte. Splits, files, the order of the
-    records, labels and all other features stay. `copy` appears whole; what a killed call left
-    beside it is taken up again, file by file.
+    A picture whose shorter side has more than `shorter_side` pixels is reduced to that by Lanczos
+    resampling and written as JPEG; every other record is copied byte for byte. Splits, files, the
+    order of the records, labels and all other features stay. `copy` appears only when it is
+    complete; a call that was killed is continued by the next one, file by file.
 
     Args:
-        original: Directory of a prepared dataset.
-        copy: Directory to write, `.../NAME[/CONFIG]/VERSION`.
-        name: What the copy is called in its metadata.
-        shorter_side: In pixels.
+      original: the directory of a prepared dataset.
+      copy: the directory to write, `.../NAME[/CONFIG]/VERSION`.
+      name: the name of the copy in its metadata.
+      shorter_side: the limit, in pixels.
 
     Raises:
-        DataError: A file or a picture of the original cannot be read, or the dataset does not hold
-            pictures.
+      DataError: a file or a picture of the original cannot be read, or the dataset does not hold
+        pictures.
     """
     builder = prepared.read_builder(original)
     smaller = functools.partial(
@@ -53,9 +53,9 @@ def shrink(original: Path, copy: Path, name: str, shorter_side: int) -> None:
         for shard in passes.shards(builder)
     }
     staging.mkdir(parents=True, exist_ok=True)
-    for found in staging.iterdir():
-        if not (found in shards and _is_newer(found, shards[found].path)):
-            found.unlink()
+    for file in staging.iterdir():
+        if not (file in shards and _is_newer(file, shards[file].path)):
+            file.unlink()
     num_records = sum(shard.num_records for shard in shards.values())
     with passes.progress(f"writing {name}", num_records) as advance:
         for target, shard in shards.items():
@@ -73,7 +73,7 @@ def smaller_picture(
     """Returns the encoded picture with a shorter side of at most `shorter_side` pixels.
 
     Raises:
-        DataError: The bytes are no whole picture; the message says what `describe` returns.
+      DataError: the bytes are not a complete picture; the message begins with what `describe` returns.
     """
     picture = decode(data, describe)
     height, width = picture.shape[:2]
@@ -133,7 +133,7 @@ def _write_metadata(
     import tensorflow_datasets as tfds
 
     original = Path(builder.data_path)
-    # A kept picture may be a PNG among JPEGs, and no size is common to all.
+    # Some pictures may be PNG among JPEGs, and sizes differ.
     picture = tfds.features.Image(shape=(None, None, 3))
     features = dict(builder.info.features) | {prepared.picture_key(builder): picture}
     tfds.features.FeaturesDict(features).save_config(staging)

@@ -16,7 +16,7 @@ class Source(Protocol):
     def __getitem__(self, index: int) -> dict[str, Any]: ...
 
     def describe(self, index: int) -> str:
-        """Returns words that let a user find this example (a path, a record number)."""
+        """Returns where a user finds this example: a path, or the number of a record."""
         ...
 
 
@@ -29,10 +29,10 @@ class SplitRange(NamedTuple):
 
 
 def resolve(spec: str, sizes: Mapping[str, int], dataset_name: str) -> list[SplitRange]:
-    """Returns the ranges of whole splits that `spec` names.
+    """Returns the ranges of whole splits that a specification such as `train[:90%]+test` stands for.
 
     Raises:
-        DataError: The split is unknown, the slice does not parse, or nothing is left in it.
+      DataError: the split is unknown, or the slice is malformed or empty.
     """
     import tensorflow_datasets as tfds
 
@@ -51,7 +51,7 @@ def resolve(spec: str, sizes: Mapping[str, int], dataset_name: str) -> list[Spli
     except (AssertionError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
-            f"split {spec!r} of {dataset_name} cannot be had: {reason.rstrip('.')};"
+            f"split {spec!r} of {dataset_name} cannot be read: {reason.rstrip('.')};"
             " write it as 'train' or 'train[:90%]'"
         ) from error
     ranges = []
@@ -67,7 +67,7 @@ def resolve(spec: str, sizes: Mapping[str, int], dataset_name: str) -> list[Spli
 
 
 class RangesSource:
-    """The given ranges of whole-split sources, one after another."""
+    """Ranges of whole splits, one after another."""
 
     def __init__(self, parts: Sequence[tuple[Source, int, int]]):
         self._parts = list(parts)

@@ -1,4 +1,4 @@
-"""Pictures made on the fly, the same on every machine: for measuring speed without a dataset."""
+"""Pictures made on the fly, the same on every machine, for measuring speed without a dataset."""
 
 import functools
 import hashlib
@@ -13,11 +13,11 @@ NUM_CLASSES = 1000
 SPLIT_SIZES = {"train": 10_240, "validation": 1_024, "test": 1_024}
 
 _HEIGHT, _WIDTH = 375, 500  # the usual size of an ImageNet picture
-_NUM_PICTURES = 64  # made once each: reading should cost what decoding costs
+_NUM_PICTURES = 64  # each is made once, so that reading costs no more than decoding
 
 
 class SyntheticSource:
-    """Examples of one split: labels by a hash of the position, pictures from a small stock."""
+    """Examples of one split: a hash of the position gives the label and one of a few pictures."""
 
     def __init__(self, split: str):
         self._split = split

@@ -3,33 +3,33 @@
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from input_pipeline import datasets, embedded, passes, prepared
+from input_pipeline import datasets, passes, prepared
 from input_pipeline.decoding import decode
 from input_pipeline.errors import DataError
+from input_pipeline.splits import Source
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 
 class BadRecord(NamedTuple):
-    """A record that cannot be had; `index` is the first one where a whole file is bad."""
+    """An unreadable record, by its position in the split; if a whole file is unreadable, its first one."""
 
     split: str
-    index: int
+    position: int
     reason: str
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
-        expected: Number of records in each split, by the metadata.
-        decoded: Number of records in each split that were read and decoded.
-        bad: What could not be, in reading order.
+      expected: the number of records in each split, by the metadata.
+      decoded: the number of records in each split that were read and decoded.
+      bad: the records that could not be, in reading order.
     """
 
     expected: Mapping[str, int]
@@ -38,7 +38,7 @@ class Report:
 
     def __str__(self) -> str:
         """Returns a line for each bad record or file, and one with the counts."""
-        lines = [f"bad: {split} {index}: {reason}" for split, index, reason in self.bad]
+        lines = [f"bad: {split} {position}: {reason}" for split, position, reason in self.bad]
         counts = ", ".join(
             f"{split} {self.decoded[split]} of {expected}"
             for split, expected in self.expected.items()
@@ -48,20 +48,20 @@ class Report:
 
 class _Record(NamedTuple):
     split: str
-    index: int
+    position: int
     read: Callable[[], bytes]
     describe: Callable[[], str]
 
 
 def verify(dataset: str, data_dir: str | None = None) -> Report:
-    """Returns which records of a dataset can be read and decoded, and which cannot.
+    """Reads and decodes every record of a dataset and returns how many can be, and which cannot.
 
     Args:
-        dataset: A prepared dataset, `digits` or `folder:PATH`.
-        data_dir: Where prepared datasets lie; TFDS's own directory unless given.
+      dataset: a prepared or registered dataset, or `folder:PATH`.
+      data_dir: the directory of prepared datasets; the default is TFDS's own.
 
     Raises:
-        DataError: There is no such dataset, or it is not prepared.
+      DataError: the dataset is unknown or not prepared.
     """
     if dataset == "synthetic":
         raise DataError("dataset 'synthetic' is made as it is read; there is nothing to verify")
@@ -71,7 +71,9 @@ def verify(dataset: str, data_dir: str | None = None) -> Report:
         expected = dict(loaded.split_sizes)
         records = _records_of_folder(loaded)
     else:
-        builder = prepared.read_builder(_find(dataset, datasets.directory(data_dir)))
+        builder = prepared.read_builder(
+            datasets.find_prepared(dataset, datasets.directory(data_dir))
+        )
         expected = {split: info.num_examples for split, info in builder.info.splits.items()}
         records = _records_of_builder(builder, bad)
     decoded = dict.fromkeys(expected, 0)
@@ -81,19 +83,10 @@ def verify(dataset: str, data_dir: str | None = None) -> Report:
             if reason is None:
                 decoded[record.split] += 1
             else:
-                bad.append(BadRecord(record.split, record.index, reason))
+                bad.append(BadRecord(record.split, record.position, reason))
     order = list(expected)
-    bad.sort(key=lambda record: (order.index(record.split), record.index))
+    bad.sort(key=lambda record: (order.index(record.split), record.position))
     return Report(expected, decoded, tuple(bad))
-
-
-def _find(dataset: str, data_dir: Path) -> Path:
-    request = prepared.parse(dataset)
-    embedded.prepare(request.name, data_dir)
-    found = prepared.find_directory(request, data_dir)
-    if found is None:
-        raise prepared.not_prepared(request, data_dir, datasets.OWN_NAMES)
-    return found
 
 
 def _records_of_folder(loaded: datasets.Dataset) -> Iterator[_Record]:
@@ -103,9 +96,13 @@ def _records_of_folder(loaded: datasets.Dataset) -> Iterator[_Record]:
             yield _Record(
                 split,
                 index,
-                lambda source=source, index=index: source[index]["image"],
+                functools.partial(_encoded, source, index),
                 functools.partial(source.describe, index),
             )
+
+
+def _encoded(source: Source, index: int) -> bytes:
+    return source[index]["image"]
 
 
 def _records_of_builder(
@@ -137,6 +134,6 @@ def _check(record: _Record) -> tuple[_Record, str | None]:
         decode(record.read(), record.describe)
     except DataError as error:
         return record, str(error)
-    except Exception as error:  # the readers are C++ and raise what they like
+    except Exception as error:  # the reader is C++ and may raise anything
         return record, f"{record.describe()} cannot be read ({prepared.first_line(error)})"
     return record, None

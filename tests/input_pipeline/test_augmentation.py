@@ -8,7 +8,7 @@ from input_pipeline.augmentation import Augmentation
 from input_pipeline.resizing import evaluate_picture
 
 SIZES = [(8, 8), (40, 60), (300, 7), (1, 1)]
-RANDOM_CROPS = sorted(set(augmentation.CROPS) - {"centre"})
+RANDOM_CROPS = sorted(set(augmentation.CROPS) - {"center"})
 
 
 class Fixed:
@@ -60,7 +60,7 @@ def test_random_resized_takes_parts_as_torchvision_does():
     assert boxes("random_resized", 300, 400, min_area=0.5).prod(-1, where=[0, 0, 1, 1]).min() > 55e3
 
 
-def test_random_resized_of_a_thin_picture_takes_the_centre():
+def test_random_resized_of_a_thin_picture_takes_the_center():
     assert tuple(boxes("random_resized", 100, 1000, count=1)[0]) == (0, (1000 - 133) // 2, 100, 133)
 
 
@@ -84,7 +84,7 @@ def test_random_position_is_alexnets():
     assert 30 < top.max() <= 32
 
 
-def test_shift_is_centred_and_keeps_edges(photograph):
+def test_shift_is_centered_and_keeps_edges(photograph):
     shift = augmentation.CHANGES["shift"]
     assert (shift(np.full((32, 32, 3), 200, np.uint8), np.random.default_rng(0)) == 200).all()
     picture = photograph(30, 30)
@@ -111,7 +111,7 @@ def test_pad_and_crop_moves_by_up_to_an_eighth_over_black():
     assert black_columns == {0, 1, 2, 3, 4}
 
 
-def test_defaults_are_the_whole_centre_square(photograph):
+def test_defaults_are_the_whole_center_square(photograph):
     assert augmentation.create({}) == augmentation.create(augmentation.defaults()) == Augmentation()
     import cv2
 
@@ -132,7 +132,7 @@ def test_options_reach_the_function_they_are_for():
 @pytest.mark.parametrize(
     ("chosen", "sentence"),
     [
-        ({"crop": "center"}, "did you mean centre"),
+        ({"crop": "centre"}, "did you mean center"),
         ({"changes": ("flipp",)}, "did you mean flip"),
         ({"changes": ("shift",), "shift": {"distanse": 1}}, "did you mean distance"),
         ({"repeats": 0}, "repeats is a whole number from 1"),

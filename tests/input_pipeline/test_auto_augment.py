@@ -15,8 +15,8 @@ def noise(height=32, width=32, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def grey(rows):
-    """Returns rows of grey levels as a picture."""
+def gray(rows):
+    """Returns rows of gray levels as a picture."""
     return np.repeat(np.array(rows, np.uint8)[..., None], 3, axis=2)
 
 
@@ -155,7 +155,7 @@ def test_magnitudes_go_evenly_from_weakest_to_strongest(space, name, first, midd
     ],
 )
 def test_operations_do_what_their_names_say(name, magnitude, picture, expected):
-    picture, expected = grey(picture), grey(expected)
+    picture, expected = gray(picture), gray(expected)
     np.testing.assert_array_equal(OPERATIONS[name](picture, magnitude), expected)
 
 

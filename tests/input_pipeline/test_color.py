@@ -1,4 +1,4 @@
-"""Random changes of colours: values worked by hand, and what every change keeps."""
+"""Random changes of colors: values worked by hand, and what every change keeps."""
 
 import numpy as np
 import pytest
@@ -29,9 +29,9 @@ def noise(height=16, width=16, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def pixels(*colours):
-    """Returns a picture of one row, uint8 [1, len(colours), 3]."""
-    return np.array([colours], np.uint8)
+def pixels(*colors):
+    """Returns a picture of one row, uint8 [1, len(colors), 3]."""
+    return np.array([colors], np.uint8)
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
@@ -77,11 +77,11 @@ def test_jitter_of_no_strength_changes_nothing():
 
 
 def test_jitter_draws_factors_from_the_whole_range():
-    grey = np.full((1, 1, 3), 100, np.uint8)
+    gray = np.full((1, 1, 3), 100, np.uint8)
     results = [
         int(
             color.color_jitter(
-                grey, np.random.default_rng(seed), brightness=0.5, contrast=0, saturation=0
+                gray, np.random.default_rng(seed), brightness=0.5, contrast=0, saturation=0
             )[0, 0, 0]
         )
         for seed in range(500)
@@ -92,10 +92,10 @@ def test_jitter_draws_factors_from_the_whole_range():
 
 
 def test_jitter_beyond_1_gives_no_negative_factors():
-    grey = np.full((1, 1, 3), 100, np.uint8)
+    gray = np.full((1, 1, 3), 100, np.uint8)
     options = {"brightness": 3.0, "contrast": 0, "saturation": 0}
     results = [
-        int(color.color_jitter(grey, np.random.default_rng(seed), **options)[0, 0, 0])
+        int(color.color_jitter(gray, np.random.default_rng(seed), **options)[0, 0, 0])
         for seed in range(300)
     ]
     # Factors are uniform from 0 to 4, so that 0.64 of them pass 2.55, which is white.
@@ -133,7 +133,7 @@ def test_strengths_out_of_range_are_refused(options, message):
         (color.adjust_brightness, 0, [(0, 0, 0), (0, 0, 0)]),
         (color.adjust_brightness, 1, [(200, 100, 50), (0, 10, 255)]),
         (color.adjust_brightness, 1.5, [(255, 150, 75), (0, 15, 255)]),
-        # Grey levels are 124.2 and 34.94, rounded 124 and 35; their mean is 79.5, which is 80.
+        # Gray levels are 124.2 and 34.94, rounded 124 and 35; their mean is 79.5, which is 80.
         (color.adjust_contrast, 0, [(80, 80, 80), (80, 80, 80)]),
         (color.adjust_contrast, 1, [(200, 100, 50), (0, 10, 255)]),
         (color.adjust_contrast, 0.5, [(140, 90, 65), (40, 45, 167)]),
@@ -144,12 +144,12 @@ def test_strengths_out_of_range_are_refused(options, message):
         (color.adjust_saturation, 2, [(255, 76, 0), (0, 0, 255)]),
     ],
 )
-def test_adjustments_interpolate_from_black_mean_or_grey(adjust, factor, expected):
+def test_adjustments_interpolate_from_black_mean_or_gray(adjust, factor, expected):
     result = adjust(pixels((200, 100, 50), (0, 10, 255)), factor)
     np.testing.assert_array_equal(result, pixels(*expected))
 
 
-def test_grey_levels_are_pillows():
+def test_gray_levels_are_pillows():
     levels = np.arange(256, dtype=np.uint8)
     picture = np.stack(np.meshgrid(levels, levels, levels[::15]), -1).reshape(256, -1, 3)
     picture = np.ascontiguousarray(picture)
@@ -163,7 +163,7 @@ def test_grey_levels_are_pillows():
     [
         (0, [(255, 0, 0), (0, 0, 255), (90, 90, 90)]),
         (1 / 3, [(0, 255, 0), (255, 0, 0), (90, 90, 90)]),
-        # A circle is 255 levels but they wrap at 256: backwards across red, one level is lost, 6 of 255 in a colour.
+        # A circle is 255 levels but they wrap at 256: backwards across red, one level is lost, 6 of 255 in a color.
         (-1 / 3, [(6, 0, 255), (0, 255, 0), (90, 90, 90)]),
     ],
 )

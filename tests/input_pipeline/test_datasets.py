@@ -17,13 +17,13 @@ def test_digits_splits_hold_each_scan_once_and_each_class_in_proportion(digits):
     from sklearn.datasets import load_digits
 
     scans = load_digits()
-    found = collections.Counter()
+    counts = collections.Counter()
     for split, size in digits.split_sizes.items():
         source = digits.source(split)
         labels = collections.Counter(source[i]["label"] for i in range(len(source)))
         for label, count in labels.items():
             assert abs(count - size * (scans.target == label).mean()) <= 1
-        found.update(
+        counts.update(
             (decode(source[i]["image"])[:, :, 0].tobytes(), source[i]["label"])
             for i in range(len(source))
         )
@@ -31,7 +31,7 @@ def test_digits_splits_hold_each_scan_once_and_each_class_in_proportion(digits):
         ((picture * 255 / 16).round().astype("uint8").tobytes(), label)
         for picture, label in zip(scans.images, scans.target, strict=True)
     )
-    assert found == expected
+    assert counts == expected
 
 
 def test_the_halves_of_the_classes_part_each_split_and_number_their_labels_from_0(digits, data_dir):

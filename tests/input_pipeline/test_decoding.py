@@ -52,12 +52,12 @@ def test_every_mode_becomes_the_rgb_that_pillow_gives(mode, kind):
     assert np.abs(picture.astype(int) - reference(data)).max() <= (2 if kind == "JPEG" else 0)
 
 
-def test_grey_png_with_a_transparent_level_and_rgb_png_with_16_bits():
+def test_gray_png_with_a_transparent_level_and_rgb_png_with_16_bits():
     data = encoded(Image.fromarray(SMOOTH).convert("L"), "PNG", transparency=7)
     np.testing.assert_array_equal(decode(data), reference(data))
 
 
-def test_16_bit_grey_keeps_its_share_of_the_range():
+def test_16_bit_gray_keeps_its_share_of_the_range():
     levels = np.linspace(0, 65535, 40 * 50).reshape(40, 50).astype(np.uint16)
     picture = decode(encoded(Image.fromarray(levels), "PNG"))
     np.testing.assert_array_equal(picture[:, :, 0], np.rint(levels / 257))

@@ -27,8 +27,8 @@ def test_no_scan_is_in_the_pictures_of_two_splits(compositions):
     _, labels = digits.scans()
     whole = digits.split_indices(labels)
     used = {
-        split: {scan for each in found for scan in each.scans}
-        for split, found in compositions.items()
+        split: {scan for each in pictures for scan in each.scans}
+        for split, pictures in compositions.items()
     }
     for split in SPLITS:
         assert used[split] <= set(whole[split].tolist())
@@ -47,7 +47,7 @@ def test_pictures_have_one_to_four_scans_in_places_of_their_own(compositions):
     assert max(places.values()) < 1.1 * min(places.values())
 
 
-def test_a_picture_shows_its_scans_and_is_labelled_with_their_digits(composed, compositions):
+def test_a_picture_shows_its_scans_and_is_labeled_with_their_digits(composed, compositions):
     pictures, labels = digits.scans()
     corners = {(0, 0): 0, (0, 8): 1, (8, 0): 2, (8, 8): 3}
     expected = collections.Counter()
@@ -57,15 +57,15 @@ def test_a_picture_shows_its_scans_and_is_labelled_with_their_digits(composed, c
             quarters[place] = pictures[scan]
         key = b"".join(quarter.tobytes() for quarter in quarters)
         expected[key, tuple(sorted({int(labels[scan]) for scan in scans}))] += 1
-    found = collections.Counter()
+    counts = collections.Counter()
     source = composed.source("validation")
     for index in range(len(source)):
         example = source[index]
-        grey = decode(example["image"])[..., 0]
-        quarters = [grey[row : row + 8, column : column + 8] for row, column in corners]
+        gray = decode(example["image"])[..., 0]
+        quarters = [gray[row : row + 8, column : column + 8] for row, column in corners]
         key = b"".join(quarter.tobytes() for quarter in quarters)
-        found[key, tuple(np.flatnonzero(example["label"]).tolist())] += 1
-    assert found == expected
+        counts[key, tuple(np.flatnonzero(example["label"]).tolist())] += 1
+    assert counts == expected
 
 
 def test_the_pictures_are_the_same_on_every_machine(compositions):

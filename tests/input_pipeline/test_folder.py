@@ -9,7 +9,7 @@ from input_pipeline import DataError, datasets, loader
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Two splits of two classes whose pictures are of one colour; `dog` is brighter."""
+    """Two splits of two classes whose pictures are of one color; `dog` is brighter."""
     for split, count in (("train", 20), ("val", 4)):
         for label, name in enumerate(("cat", "dog")):
             folder = tmp_path / split / name

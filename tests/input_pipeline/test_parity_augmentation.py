@@ -1,4 +1,4 @@
-"""Changes of colour and operations of policies give torchvision's pixels, and policies its magnitudes.
+"""Changes of color and operations of policies give torchvision's pixels, and policies its magnitudes.
 
 pytest -m parity tests/input_pipeline
 """
@@ -13,7 +13,7 @@ from input_pipeline.auto_augment import BINS, OPERATIONS, TRIVIAL_AUGMENT_SPACE,
 pytestmark = pytest.mark.parity
 
 FACTORS = (0.0, 0.1, 0.35, 0.6, 0.77, 1.0, 1.2, 1.4, 1.9, 2.7)
-# OpenCV blends the colours: where a level is whole but for a rounding error, Pillow may cut one off.
+# OpenCV blends the colors: where a level is whole but for a rounding error, Pillow may cut one off.
 LEVELS_OFF = {"saturation": 1}
 
 

@@ -65,10 +65,10 @@ def start_slow_preparation(tmp_path):
 
 
 def wait_for_half_written(process, data_dir):
-    while not (found := list(data_dir.glob("slow/incomplete.*"))):
+    while not (unfinished := list(data_dir.glob("slow/incomplete.*"))):
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
-    return found
+    return unfinished
 
 
 def assert_prepared_without_leftovers(process, data_dir):
@@ -158,7 +158,7 @@ def test_a_data_dir_that_cannot_be_written_is_one_sentence(tmp_path):
 
 
 @pytest.fixture
-def catalogue(data_dir, digits, tmp_path):
+def catalog(data_dir, digits, tmp_path):
     """A data directory with two versions and two configs of datasets made from digits."""
     original = os.path.join(data_dir, "digits", "1.0.0")
     for place in ("cifar10/3.0.2", "cifar10/3.0.10", "imagenette/160px/1.0.0"):
@@ -173,51 +173,51 @@ def edit(directory, **fields):
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
 
 
-def test_the_newest_version_is_read_unless_one_is_asked_for(catalogue):
-    assert datasets.load("cifar10", str(catalogue)).version == "3.0.10"
-    assert datasets.load("cifar10:3.0.2", str(catalogue)).version == "3.0.2"
+def test_the_newest_version_is_read_unless_one_is_asked_for(catalog):
+    assert datasets.load("cifar10", str(catalog)).version == "3.0.10"
+    assert datasets.load("cifar10:3.0.2", str(catalog)).version == "3.0.2"
 
 
-def test_the_only_config_or_the_default_one_is_read(catalogue):
-    assert datasets.load("imagenette", str(catalogue)).num_examples("test") == 360
-    assert datasets.load("imagenette/160px", str(catalogue)).num_examples("test") == 360
-    shutil.copytree(catalogue / "imagenette" / "160px", catalogue / "imagenette" / "full")
+def test_the_only_config_or_the_default_one_is_read(catalog):
+    assert datasets.load("imagenette", str(catalog)).num_examples("test") == 360
+    assert datasets.load("imagenette/160px", str(catalog)).num_examples("test") == 360
+    shutil.copytree(catalog / "imagenette" / "160px", catalog / "imagenette" / "full")
     with pytest.raises(DataError, match="say imagenette/160px or imagenette/full"):
-        datasets.load("imagenette", str(catalogue))
-    (catalogue / "imagenette" / ".config").mkdir()
+        datasets.load("imagenette", str(catalog))
+    (catalog / "imagenette" / ".config").mkdir()
     default = json.dumps({"default_config_name": "full"})
-    (catalogue / "imagenette" / ".config" / "metadata.json").write_text(default)
-    assert datasets.load("imagenette", str(catalogue)).num_examples("test") == 360
+    (catalog / "imagenette" / ".config" / "metadata.json").write_text(default)
+    assert datasets.load("imagenette", str(catalog)).num_examples("test") == 360
 
 
-def test_what_is_not_prepared_gets_its_command(catalogue):
+def test_what_is_not_prepared_gets_its_command(catalog):
     for name in ("cifar10:9.9.9", "imagenette/320px", "mnist"):
         with pytest.raises(DataError, match=f"prepare --dataset={name} --data_dir="):
-            datasets.load(name, str(catalogue))
+            datasets.load(name, str(catalog))
 
 
-def test_another_file_format_is_one_sentence(catalogue):
-    edit(catalogue / "cifar10" / "3.0.10", fileFormat="tfrecord")
+def test_another_file_format_is_one_sentence(catalog):
+    edit(catalog / "cifar10" / "3.0.10", fileFormat="tfrecord")
     with pytest.raises(DataError, match="holds tfrecord"):
-        datasets.load("cifar10", str(catalogue))
+        datasets.load("cifar10", str(catalog))
 
 
-def test_damaged_metadata_is_one_sentence(catalogue):
-    (catalogue / "cifar10" / "3.0.10" / "dataset_info.json").write_text("{")
+def test_damaged_metadata_is_one_sentence(catalog):
+    (catalog / "cifar10" / "3.0.10" / "dataset_info.json").write_text("{")
     with pytest.raises(DataError, match=r"metadata in .* cannot be read") as caught:
-        datasets.load("cifar10", str(catalogue))
+        datasets.load("cifar10", str(catalog))
     assert "\n" not in str(caught.value)
 
 
-def test_missing_and_damaged_records_are_one_sentence(catalogue):
-    (records,) = (catalogue / "cifar10" / "3.0.10").glob("*-test*")
+def test_missing_and_damaged_records_are_one_sentence(catalog):
+    (records,) = (catalog / "cifar10" / "3.0.10").glob("*-test*")
     size = records.stat().st_size
     os.truncate(records, size // 2)
     with pytest.raises(DataError, match="cannot be read"):
-        datasets.load("cifar10", str(catalogue)).source("test")[359]
+        datasets.load("cifar10", str(catalog)).source("test")[359]
     records.unlink()
     with pytest.raises(DataError, match="1 of the 1 files of split 'test' are missing"):
-        datasets.load("cifar10", str(catalogue)).source("test")
+        datasets.load("cifar10", str(catalog)).source("test")
 
 
 def test_preparing_digits_needs_no_tensorflow(data_dir, digits):
@@ -274,7 +274,22 @@ def test_the_command_ends_a_mistake_with_status_2():
     command = [sys.executable, "-m", "input_pipeline.prepare", "--dataset=synthetic"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.strip().endswith("needs no preparation")
+    assert done.stderr == "error: dataset 'synthetic' is read as it is and needs no preparation\n"
+
+
+def test_the_command_prepares_a_plug_ins_dataset(command_here, somebodys_plugin, tmp_path):
+    done = command_here(
+        "input_pipeline.prepare",
+        f"--plugins={somebodys_plugin}",
+        "--dataset=shades",
+        f"--data_dir={tmp_path}",
+    )
+    assert done.returncode == 0, done.stderr
+    directory = tmp_path / "shades" / "1.0.0"
+    assert done.stdout == f"shades/1.0.0 is prepared in {directory} (train 2)\n"
+    unknown = command_here("input_pipeline.prepare", "--plugins=nobodys", "--dataset=shades")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert unknown.stderr.startswith("error: there is no module nobodys here")
 
 
 def test_reading_never_imports_tensorflow_and_importing_the_package_is_cheap(data_dir, digits):

@@ -33,7 +33,7 @@ def add(tar, name, data):
 
 
 def jpeg(red, green):
-    """Returns a picture whose colour says which one it is."""
+    """Returns a picture whose color says which one it is."""
     file = io.BytesIO()
     Image.new("RGB", (60, 40), (red, green, 128)).save(file, "JPEG", quality=95)
     return file.getvalue()

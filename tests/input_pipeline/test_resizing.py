@@ -43,7 +43,7 @@ def jpeg(picture, quality=95):
         ((1, 7), 16, 16),
     ],
 )
-def test_evaluation_is_resize_then_centre_crop(
+def test_evaluation_is_resize_then_center_crop(
     size, image_size, shorter, interpolation, photograph
 ):
     picture = photograph(*size)
@@ -72,7 +72,7 @@ def test_shrinking_does_not_alias():
     assert np.abs(fast.astype(int) - 127.5).max() < 8
 
 
-def test_ten_crops_are_corners_centre_and_their_mirror_images(photograph):
+def test_ten_crops_are_corners_center_and_their_mirror_images(photograph):
     picture = photograph(64, 80)
     crops = resizing.ten_crops(picture, 48, 0.75)
     assert crops.shape == (10, 48, 48, 3)

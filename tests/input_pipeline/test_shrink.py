@@ -17,7 +17,7 @@ SIZES = [(30, 20), (20, 47), (16, 16), (10, 40), (64, 64), (17, 16)]  # width, h
 
 
 class Pictures(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """JPEGs of several sizes, each of one colour, and a PNG."""
+    """JPEGs of several sizes, each of one color, and a PNG."""
 
     VERSION = tfds.core.Version("2.0.0")
 

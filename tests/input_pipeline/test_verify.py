@@ -77,7 +77,7 @@ def test_broken_pictures_are_listed_where_they_are(copy):
 def test_records_that_are_no_examples_are_listed(copy):
     rewrite(copy, "test", lambda records: [b"\xff" * 20, *records[1:]])
     (bad,) = verify("cifar10", str(copy.parents[1])).bad
-    assert (bad.split, bad.index) == ("test", 0)
+    assert (bad.split, bad.position) == ("test", 0)
     assert "cannot be read" in bad.reason
 
 
@@ -96,7 +96,7 @@ def test_a_file_with_too_few_records_is_listed(copy):
     rewrite(copy, "test", lambda records: records[:-1])
     report = verify("cifar10", str(copy.parents[1]))
     (bad,) = report.bad
-    assert (bad.split, bad.index) == ("test", 0)
+    assert (bad.split, bad.position) == ("test", 0)
     assert "holds 359 records and not 360" in bad.reason
     assert report.decoded["test"] == 0
 

@@ -1,7 +1,7 @@
-"""A user's own pictures with any number of labels each: `PATH/SPLIT/labels.csv` says which.
+"""A user's own pictures with any number of labels each, listed in `PATH/SPLIT/labels.csv`.
 
-Its first row is `file` and the names of the labels; every other row is a picture's path below the
-split and a 1 for each label that it has, else 0.
+The first row is `file` and the names of the labels; every other row is the path of a picture below
+the split, and 1 or 0 for each label.
 """
 
 import csv
@@ -18,15 +18,15 @@ TABLE = "labels.csv"
 
 
 def is_one(root: Path) -> bool:
-    """Says whether any split of this folder has a table."""
+    """Returns whether any split of this folder has a table."""
     return any(root.glob(f"*/{TABLE}"))
 
 
 def scan(root: Path) -> Contents:
-    """Returns what the tables of the splits say, pictures in the order that `folder.scan` gives.
+    """Returns what the tables of the splits list, the pictures in the order of `folder.scan`.
 
     Raises:
-        DataError: A table is missing, empty or damaged, or two of them have other labels.
+      DataError: a table is missing, empty or damaged, or two tables have different labels.
     """
     tables = {split.name: _read(split / TABLE) for split in folder.subfolders(root)}
     (first, (names, _)), *others = tables.items()
