@@ -21,6 +21,7 @@ from benchmarks.cli import command
 from benchmarks.errors import ConfigError
 from benchmarks.inference import trained_model
 from benchmarks.inference.predict import split_batches
+from benchmarks.inference.trained_model import TrainedModel
 from benchmarks.machine import startup
 from benchmarks.machine.mesh import create_mesh, place_batch, replicated
 from results import records
@@ -54,13 +55,13 @@ def fit_temperature(task: tasks.Task, logits: np.ndarray, labels: np.ndarray) ->
       logits: [examples, num_logits].
       labels: as the task has them.
     """
-    found = optimize.minimize_scalar(
+    minimum = optimize.minimize_scalar(
         lambda logarithm: _mean_loss(task, logits / np.exp(logarithm), labels),
         bounds=(np.log(_COLDEST), np.log(_HOTTEST)),
         method="bounded",
         options={"xatol": 1e-4},
     )
-    return float(np.exp(found.x))
+    return float(np.exp(minimum.x))
 
 
 def _mean_loss(task: tasks.Task, logits: np.ndarray, labels: np.ndarray) -> float:
@@ -74,18 +75,18 @@ def calibrate(workdir: str | Path) -> Calibration:
     Raises:
       ConfigError, CheckpointError, DataError: no such run, damaged weights, no validation split, or no data.
     """
-    found = trained_model.from_run(workdir)
-    split = found.config.validation_split
+    trained = trained_model.from_run(workdir)
+    split = trained.config.validation_split
     if not split:
         raise ConfigError(f"the run in {workdir} has no validation split to calibrate on.")
-    logits, labels = _logits(found, split)
-    task = found.model.task
+    logits, labels = _logits(trained, split)
+    task = trained.model.task
     temperature = fit_temperature(task, logits, labels)
     decision = dataclasses.replace(
-        found.record.decision or records.Decision(), temperature=temperature
+        trained.run_record.decision or records.Decision(), temperature=temperature
     )
-    record = dataclasses.replace(found.record, decision=decision)
-    records.write(record, Path(workdir) / "record.json")
+    record = dataclasses.replace(trained.run_record, decision=decision)
+    records.write(record, Path(workdir) / records.FILE_NAME)
     return Calibration(
         temperature,
         split,
@@ -95,17 +96,17 @@ def calibrate(workdir: str | Path) -> Calibration:
     )
 
 
-def _logits(found: trained_model.Trained, split: str) -> tuple[np.ndarray, np.ndarray]:
+def _logits(trained: TrainedModel, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns (logits [examples, num_logits], labels) of a split's examples that can be read."""
     mesh = create_mesh()
-    answer = jax.jit(found.model.logits, out_shardings=replicated(mesh))
-    dataset = tasks.load_dataset(found.config)
+    answer = jax.jit(trained.model.logits, out_shardings=replicated(mesh))
+    dataset = tasks.load_dataset(trained.config)
     logits, labels = [], []
-    with contextlib.closing(split_batches(found.config, dataset, split)) as batches:
+    with contextlib.closing(split_batches(trained.setup, dataset, split)) as batches:
         for batch in batches:
             counted = batch["mask"] > 0
             image = place_batch({"image": batch["image"]}, mesh)["image"]
-            logits.append(np.asarray(answer(found.params, found.batch_stats, image))[counted])
+            logits.append(np.asarray(answer(trained.params, trained.batch_stats, image))[counted])
             labels.append(batch["label"][counted])
     return np.concatenate(logits), np.concatenate(labels)
 

@@ -5,18 +5,17 @@
 The shapes are those of the default suite at 32x32 pixels. A ratio above 1 means that `models.convolution` is faster.
 """
 
-import time
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
 from jax import lax
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.cli import command
-from benchmarks.machine import startup
+from benchmarks.machine import startup, timing
+from isobudget.tables import print_table
 from models import convolution
 
 # side, input channels, output channels, kernel, stride, padding, groups
@@ -41,7 +40,7 @@ _SHAPES = (
 _PASSES = 7
 
 
-def measure(convolve, shape: tuple[int, ...], batch_size: int) -> float:
+def measure(convolve: Callable[..., jax.Array], shape: tuple[int, ...], batch_size: int) -> float:
     """Returns the milliseconds of one forward and backward pass: the median over several."""
     side, inputs, outputs, kernel, stride, padding, groups = shape
     keys = jax.random.split(jax.random.key(0), 2)
@@ -63,12 +62,7 @@ def measure(convolve, shape: tuple[int, ...], batch_size: int) -> float:
 
         return jax.grad(total, (0, 1))(x, w)
 
-    jax.block_until_ready(both(x, w))
-    seconds = []
-    for _ in range(_PASSES):
-        start = time.perf_counter()
-        jax.block_until_ready(both(x, w))
-        seconds.append(time.perf_counter() - start)
+    seconds = timing.samples(lambda: both(x, w), at_least=_PASSES)
     return float(np.median(seconds)) * 1e3
 
 
@@ -79,16 +73,15 @@ def define_flags() -> None:
 def main() -> None:
     startup.restart_with_allocator()
     batch_size = flags.FLAGS.batch_size
-    table = Table("side", "in", "out", "kernel", "stride", "groups", "XLA ms", "ours ms", "ratio")
-    for column in table.columns:
-        column.justify = "right"
+    rows = []
     for shape in _SHAPES:
         xla = measure(lax.conv_general_dilated, shape, batch_size)
         ours = measure(convolution.conv_general_dilated, shape, batch_size)
         side, inputs, outputs, kernel, stride, _, groups = shape
         facts = (side, inputs, outputs, f"{kernel}x{kernel}", stride, groups)
-        table.add_row(*map(str, facts), f"{xla:.2f}", f"{ours:.2f}", f"{xla / ours:.1f}")
-    Console().print(table)
+        rows.append((*map(str, facts), f"{xla:.2f}", f"{ours:.2f}", f"{xla / ours:.1f}"))
+    headings = ("side", "in", "out", "kernel", "stride", "groups", "XLA ms", "ours ms", "ratio")
+    print_table(text=[], numbers=headings, rows=rows)
 
 
 if __name__ == "__main__":

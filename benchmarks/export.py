@@ -3,7 +3,7 @@
     python -m benchmarks.export --workdir=runs/digits/runs/resnet50-seed0 --format=stablehlo
     python -m benchmarks.export --model=resnet50 --weights=FILE --format=safetensors --out=resnet50.safetensors
 
-`stablehlo` is the whole program, weights and normalisation inside, as `jax.export` serialises it: uint8 images
+`stablehlo` is the whole program, weights and normalization inside, as `jax.export` serializes it: uint8 images
 [batch, height, width, 3] of any batch size to float32 logits, for CPUs, CUDA GPUs and TPUs. `safetensors` holds the
 weights by torchvision's names. Beside either, a JSON file of the same name says what the logits stand for, how
 pictures are resized, and how the file is used. The file is read back at once and has to give the same logits.
@@ -24,6 +24,7 @@ from jax import export
 from benchmarks.cli import command
 from benchmarks.errors import ConfigError
 from benchmarks.inference import trained_model
+from benchmarks.inference.trained_model import TrainedModel
 from benchmarks.machine import startup
 from benchmarks.steps.abstract import DTYPES, split_configured
 from models import pretrained
@@ -62,11 +63,11 @@ class Exported:
     largest_logit: float
 
 
-def export_trained(found: trained_model.Trained, file_format: str, path: str | Path) -> Exported:
+def export_model(trained: TrainedModel, file_format: str, path: str | Path) -> Exported:
     """Writes trained weights as a file that runs without this project, and checks that it gives the same logits.
 
     Args:
-      found: from `trained.from_run` or `trained.from_weights`.
+      trained: from `trained.from_run` or `trained.from_weights`.
       file_format: a name in `FORMATS`.
       path: the file; the JSON beside it is called the same and `.json`.
 
@@ -80,18 +81,18 @@ def export_trained(found: trained_model.Trained, file_format: str, path: str | P
     write, read = _HOW[file_format]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(found, path)
+        write(trained, path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror or error}.") from None
-    images = _images(found.image_size)
-    ours = np.asarray(jax.jit(found.logits)(images))
-    theirs = np.asarray(read(found, path)(images))
+    images = _images(trained.image_size)
+    ours = np.asarray(jax.jit(trained.logits)(images))
+    theirs = np.asarray(read(trained, path)(images))
     difference, largest = float(np.max(np.abs(ours - theirs))), float(np.max(np.abs(ours)))
     if not difference <= _TOLERANCE * largest:
         raise RuntimeError(f"{path} gives logits that differ by {difference:g} of {largest:g}")
     beside = path.with_name(f"{path.name}.json")
     exported = Exported(path, beside, path.stat().st_size, difference, largest)
-    description = _describe(found, file_format) | {
+    description = _describe(trained, file_format) | {
         "largest_difference": difference,
         "largest_logit": largest,
     }
@@ -100,7 +101,7 @@ def export_trained(found: trained_model.Trained, file_format: str, path: str | P
     return exported
 
 
-def _write_stablehlo(found: trained_model.Trained, path: Path) -> None:
+def _write_stablehlo(trained: TrainedModel, path: Path) -> None:
     try:
         import flatbuffers  # noqa: F401 (jax.export writes with it)
     except ImportError:
@@ -108,27 +109,27 @@ def _write_stablehlo(found: trained_model.Trained, path: Path) -> None:
             "stablehlo files need flatbuffers: pip install 'isobudget[export]'."
         ) from None
     # On the host, for arrays that lie on a mesh would bind the program to it.
-    params, batch_stats = jax.device_get((found.params, found.batch_stats))
+    params, batch_stats = jax.device_get((trained.params, trained.batch_stats))
     (batch,) = export.symbolic_shape("batch")
-    images = jax.ShapeDtypeStruct((batch, found.image_size, found.image_size, 3), jnp.uint8)
-    whole = jax.jit(lambda images: found.model.logits(params, batch_stats, images))
+    images = jax.ShapeDtypeStruct((batch, trained.image_size, trained.image_size, 3), jnp.uint8)
+    whole = jax.jit(lambda images: trained.model.logits(params, batch_stats, images))
     files.write_atomically(
         path, bytes(export.export(whole, platforms=PLATFORMS)(images).serialize())
     )
 
 
-def _read_stablehlo(found: trained_model.Trained, path: Path) -> Callable:
-    del found
+def _read_stablehlo(trained: TrainedModel, path: Path) -> Callable:
+    del trained
     return export.deserialize(bytearray(path.read_bytes())).call
 
 
-def _write_safetensors(found: trained_model.Trained, path: Path) -> None:
-    pretrained.save(found.module(), path)
+def _write_safetensors(trained: TrainedModel, path: Path) -> None:
+    pretrained.save(trained.module(), path)
 
 
-def _read_safetensors(found: trained_model.Trained, path: Path) -> Callable:
-    loaded = pretrained.load(found.label, path, dtype=DTYPES[found.config.dtype])
-    model, params, batch_stats = split_configured(found.config, loaded)
+def _read_safetensors(trained: TrainedModel, path: Path) -> Callable:
+    loaded = pretrained.load(trained.label, path, dtype=DTYPES[trained.config.dtype])
+    model, params, batch_stats = split_configured(trained.setup, loaded)
     return jax.jit(lambda images: model.logits(params, batch_stats, images))
 
 
@@ -143,36 +144,40 @@ def _images(side: int) -> np.ndarray:
     return generator.integers(0, 256, (_CHECKED_IMAGES, side, side, 3), np.uint8)
 
 
-def _describe(found: trained_model.Trained, file_format: str) -> dict[str, Any]:
-    config, side = found.config, found.image_size
+def _describe(trained: TrainedModel, file_format: str) -> dict[str, Any]:
+    config, side = trained.config, trained.image_size
     shorter = max(side, int(side / config.crop_fraction + 1e-6))
     return {
         "format": file_format,
-        "model": found.label,
+        "model": trained.label,
         "task": config.task,
-        "labels": list(found.logit_names),
+        "labels": list(trained.logit_names),
         "input": {
             "shape": ["batch", side, side, 3],
             "dtype": "uint8",
             "channels": "RGB",
             "resize": f"the shorter side to {shorter} pixels, {config.interpolation} with antialiasing"
             f" (as Pillow and torchvision), then the central {side}x{side}",
-            "normalisation": {
+            "normalization": {
                 "inside": file_format == "stablehlo",
                 "formula": "(image / 255 - mean) / std",
-                "mean": list(found.model.mean),
-                "std": list(found.model.std),
+                "mean": list(trained.model.mean),
+                "std": list(trained.model.std),
             },
         },
-        "output": {"shape": ["batch", found.model.num_logits], "dtype": "float32", "is": "logits"},
+        "output": {
+            "shape": ["batch", trained.model.num_logits],
+            "dtype": "float32",
+            "is": "logits",
+        },
         "platforms": list(PLATFORMS) if file_format == "stablehlo" else None,
         "use": _USE[file_format],
         "jax": jax.__version__,
-        "decision": found.record
-        and found.record.decision
-        and dataclasses.asdict(found.record.decision),
-        "weights_digest": found.record and found.record.weights_digest,
-        "dataset": found.record and dataclasses.asdict(found.record.dataset),
+        "decision": trained.record
+        and trained.record.decision
+        and dataclasses.asdict(trained.record.decision),
+        "weights_digest": trained.record and trained.record.weights_digest,
+        "dataset": trained.record and dataclasses.asdict(trained.record.dataset),
     }
 
 
@@ -185,12 +190,12 @@ def define_flags() -> None:
 def main() -> int:
     startup.use_compilation_cache()
     given = flags.FLAGS
-    found = trained_model.from_flags()
+    trained = trained_model.from_flags()
     if not given.out and not given.workdir:
         raise ConfigError("say --out=FILE.")
-    name = found.label.replace(":", "-").replace(",", "-").replace("=", "")
+    name = trained.label.replace(":", "-").replace(",", "-").replace("=", "")
     default = Path(given.workdir or "") / "export" / f"{name}.{given.format}"
-    exported = export_trained(found, given.format, given.out or default)
+    exported = export_model(trained, given.format, given.out or default)
     print(
         f"wrote {exported.path} ({exported.size_bytes:,} bytes) and {exported.description}\n"
         f"read back, its logits differ by at most {exported.largest_difference:.3g}"

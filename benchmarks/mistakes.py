@@ -14,6 +14,7 @@ from absl import flags
 from benchmarks import tasks
 from benchmarks.cli import command
 from benchmarks.config import stored
+from benchmarks.config.setup import set_up
 from benchmarks.errors import ConfigError
 from benchmarks.runs.record import finished_record
 from benchmarks.train.mistakes import write
@@ -33,7 +34,8 @@ def main() -> None:
         raise ConfigError(f"there is no completed run in {workdir}.")
     predictions.read(workdir, record)  # a run from before they were kept is a mistake here
     config = stored.load(workdir / records.FILE_NAME)
-    count = write(workdir, record, config, tasks.load_dataset(config))
+    setup = set_up(config, record.model.num_classes)
+    count = write(workdir, record, setup, tasks.load_dataset(config))
     path = workdir / predictions.FOLDER / predictions.MISTAKES_PNG
     print(f"wrote {path}: {count} pictures" if count else "there is no mistake to show")
 

@@ -21,13 +21,13 @@ from rich.console import Console
 from rich.text import Text
 
 from isobudget import command, plugins
+from isobudget.tables import print_table
 from models.classifier import count_auxiliary_parameters, count_parameters
 from models.errors import ModelError
 from models.layers import BatchNorm, Conv, Layer, Linear, Mode
 from models.macs import equation_macs, shape_of, trace
 from models.receptive_field import IMAGE, WHOLE, Field, follow
 from models.registry import check_image_size, create_abstract, info
-from models.tables import print_table
 from models.windows import AdaptiveAveragePool, AveragePool, LocalResponseNorm, MaxPool
 
 _LAYERS = (Conv, Linear, BatchNorm, MaxPool, AveragePool, AdaptiveAveragePool, LocalResponseNorm)
@@ -203,7 +203,7 @@ def print_summary(summary: ModelSummary, console: Console | None = None) -> None
     size, classes = summary.image_size, summary.num_classes
     _print_line(console, f"{summary.spec} at {size}x{size}, {classes} classes")
     print_table(
-        console,
+        console=console,
         text=("layer", "kind"),
         numbers=("output", "parameters", "MACs", "receptive\nfield"),
         rows=_layer_rows(summary),
@@ -211,7 +211,7 @@ def print_summary(summary: ModelSummary, console: Console | None = None) -> None
     )
     _print_line(console, "")
     print_table(
-        console,
+        console=console,
         text=("stage",),
         numbers=("output", "stride", "receptive\nfield"),
         rows=_stage_rows(summary),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from benchmarks.config import plugins as config_plugins
 from isobudget import command, plugins
 
 
@@ -41,8 +42,14 @@ def define_run_flags(workdir_help: str) -> None:
 
 
 def given_config() -> ConfigDict:
-    """Returns --config with what other flags set in it."""
+    """Returns --config with what other flags set in it, its plug-ins imported.
+
+    Raises:
+      isobudget.errors.PluginError: one cannot be imported.
+    """
     config = flags.FLAGS.config
+    config_plugins.add(config, flags.FLAGS.plugins)
+    config_plugins.load(config)
     if flags.FLAGS.deterministic:
         config.deterministic = True
     return config

@@ -1,4 +1,4 @@
-"""What a run is told: every field with its meaning, and the checks that turn a mistake into one sentence."""
+"""What a run is told: every field, its default and its meaning. The checks are in `benchmarks/runs/validation.py`."""
 
 from ml_collections import ConfigDict
 
@@ -14,6 +14,9 @@ PUBLISHED = "published"
 def default_config() -> ConfigDict:
     """Returns the configuration that every file in `benchmarks/configs` starts from."""
     config = ConfigDict()
+    # Modules of one's own that register models, datasets, optimizers and so on: docs/extending.md.
+    config.plugins = ()
+
     # What is compared. `model` is one run's; the suite trains `suite.models` x `suite.seeds`.
     config.model = "resnet50"
     config.seed = 0
@@ -79,9 +82,9 @@ def default_config() -> ConfigDict:
         0.0  # of moving averages of the weights, which are then evaluated; 0 is without
     )
 
-    # The recipe: `common` is one optimiser and one schedule shape for all; `paper` is what each model's paper trained
-    # with (benchmarks/recipes.py), which sets the batch size, the optimiser, the augmentation, label smoothing and the
-    # averaging of weights, whatever is written here.
+    # The recipe: `common` is one optimizer and one schedule shape for all; `paper` is what each model's paper trained
+    # with (benchmarks/config/recipes.py), which sets the batch size, the optimizer, the augmentation, label smoothing
+    # and the averaging of weights, whatever is written here.
     config.recipe = "common"
     config.optimizer = ConfigDict(
         {

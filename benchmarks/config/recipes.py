@@ -1,7 +1,7 @@
-"""The recipes that the papers trained with, by family: what `config.recipe = "paper"` sets.
+"""The recipes that papers trained with, by family of models: what `config.recipe = "paper"` sets.
 
 A paper's schedule is squeezed or stretched into the run's budget: where the rate drops is a fraction of the paper's
-length. The batch size is the paper's. Everything else of the optimiser, the augmentation, the label smoothing and the
+length. The batch size is the paper's. Everything else of the optimizer, the augmentation, the label smoothing and the
 weight averaging is the paper's too, or off where it has none. Initialisation, dropout and the weights of auxiliary
 losses are the models' own (`models/`). What a paper does not say is taken from the source in the recipe's `notes`;
 docs/recipes.md has the table.
@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 import models
 from benchmarks.config.fields import default_config
 from benchmarks.errors import ConfigError
+from benchmarks.registry import Registry
 
 _QUARTERS = (1 / 4, 1 / 2, 3 / 4)
 
@@ -64,8 +65,23 @@ _RESNET = Recipe(
     },
 )
 
-# By the beginning of the models' names.
-PAPERS: dict[str, Recipe] = {
+RECIPES: Registry[Recipe] = Registry("a recipe for the family")
+
+
+def register_recipe(family: str, recipe: Recipe) -> None:
+    """Registers how the models of a family were trained: what `config.recipe=paper` sets for them.
+
+    Args:
+      family: as the models are registered with (`models.register`).
+      recipe: theirs.
+
+    Raises:
+      ConfigError: the family has a recipe already.
+    """
+    RECIPES.register(family, recipe, recipe.source)
+
+
+_PAPERS: dict[str, Recipe] = {
     "alexnet": Recipe(
         source="Krizhevsky et al. 2012, sections 4 and 5",
         notes="The rate was divided by 10 three times by hand: here at each quarter. Biases do not decay, as in the "
@@ -130,7 +146,6 @@ PAPERS: dict[str, Recipe] = {
         ema_decay=0.9999,
     ),
     "resnet": _RESNET,
-    "plain": _RESNET,
     "squeezenet": Recipe(
         source="Iandola et al. 2016, arXiv:1602.07360, and the authors' solver and train_val.prototxt",
         notes="The files say all. Crops of 227 out of 256 pixels are 224 out of 253; nothing is mirrored, and biases "
@@ -199,6 +214,10 @@ PAPERS: dict[str, Recipe] = {
 }
 
 
+for _family, _recipe in _PAPERS.items():
+    register_recipe(_family, _recipe)
+
+
 def for_model(spec: str) -> Recipe:
     """Returns the paper's recipe of a model.
 
@@ -206,12 +225,12 @@ def for_model(spec: str) -> Recipe:
       models.ModelError: no such model.
       ConfigError: its family has no recipe.
     """
-    name, _ = models.parse(spec)
-    for family, recipe in PAPERS.items():
-        if name.startswith(family):
-            return recipe
+    family = models.info(spec).family
+    if family in RECIPES:
+        return RECIPES[family]
     raise ConfigError(
-        f"there is no paper's recipe for {name}: config.recipe=paper is for {', '.join(PAPERS)}."
+        f"there is no paper's recipe for {spec}, of the family {family}: config.recipe=paper is for"
+        f" {', '.join(RECIPES)}."
     )
 
 
@@ -228,7 +247,7 @@ def apply(config: ConfigDict) -> ConfigDict:
     config.label_smoothing = recipe.label_smoothing
     config.ema_decay = recipe.ema_decay
     config.optimizer = defaults.optimizer
-    config.optimizer.update(_SGD | recipe.optimizer)
+    config.optimizer.update(_SGD | dict(recipe.optimizer))
     config.augmentation = defaults.augmentation
     config.augmentation.update(recipe.augmentation)
     return config

@@ -3,7 +3,7 @@
 from ml_collections import ConfigDict
 
 import models
-from benchmarks.config import recipes, tuned
+from benchmarks.config import plugins, recipes, tuned
 from benchmarks.config.stored import to_plain
 
 
@@ -14,6 +14,7 @@ def for_run(config: ConfigDict, spec: str, seed: int) -> ConfigDict:
       models.ModelError: no such model or option.
       ConfigError: as `resolved`.
     """
+    plugins.load(config)
     run = ConfigDict(to_plain(config))
     run.model = models.label(*models.parse(spec))
     run.seed = seed
@@ -30,6 +31,7 @@ def resolved(config: ConfigDict) -> ConfigDict:
       models.ModelError: no such model or option.
       ConfigError: no recipe for this model, or nothing tuned for it.
     """
+    plugins.load(config)
     if config.resolved:
         return config
     run = tuned.apply(recipes.apply(config.copy_and_resolve_references()))

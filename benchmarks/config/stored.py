@@ -7,6 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from benchmarks.config import plugins
 from benchmarks.config.fields import default_config
 from benchmarks.errors import ConfigError
 
@@ -15,6 +16,8 @@ def to_plain(config: ConfigDict) -> dict[str, Any]:
     """Returns the configuration of a run as JSON has it: nested dicts, lists and scalars, without the suite's part."""
     plain = json.loads(config.to_json_best_effort())
     plain.pop("suite", None)
+    if not plain["plugins"]:
+        del plain["plugins"]  # most runs have none, and older records have no such field
     return plain
 
 
@@ -33,15 +36,18 @@ def load(path: Path) -> ConfigDict:
     content = content.get("config", content) if isinstance(content, dict) else None
     if not isinstance(content, dict) or "budget" not in content:
         raise ConfigError(f"{path} holds no configuration.")
+    migrated = _migrated(content)
     config = default_config()
+    config.plugins = tuple(migrated.get("plugins", ()))
+    plugins.load(config, str(path))
     with config.unlocked():
-        config.update(_migrated(content))
+        config.update(migrated)
     config.suite = ConfigDict({"models": (config.model,), "seeds": (config.seed,)})
     return config
 
 
 # What `config.augmentation` was before its parts could be set one by one.
-_NAMED_AUGMENTATIONS = {
+_NAMED_AUGMENTATIONS: dict[str, dict[str, Any]] = {
     "none": {},
     "shift": {"changes": ("shift",)},
     "crop_flip": {"crop": "random_resized", "changes": ("flip",)},
@@ -49,12 +55,18 @@ _NAMED_AUGMENTATIONS = {
 }
 
 
+# Crops whose names were spelled otherwise.
+_RENAMED_CROPS = {"centre": "center"}
+
+
 def _migrated(content: dict[str, Any]) -> dict[str, Any]:
     """Returns an older record's configuration as it is written today."""
-    name = content.get("augmentation")
-    if not isinstance(name, str):
-        return content
-    return content | {"augmentation": _NAMED_AUGMENTATIONS[name]}
+    augmentation = content.get("augmentation")
+    if isinstance(augmentation, str):
+        augmentation = _NAMED_AUGMENTATIONS[augmentation]
+    if isinstance(augmentation, dict) and augmentation.get("crop") in _RENAMED_CROPS:
+        augmentation = augmentation | {"crop": _RENAMED_CROPS[augmentation["crop"]]}
+    return content if augmentation is None else content | {"augmentation": augmentation}
 
 
 def differences(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> Iterator[str]:

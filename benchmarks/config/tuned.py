@@ -1,8 +1,4 @@
-"""Equal tuning's data: which fields are searched, the same points for every model, and what was found of each.
-
-The points are the first of the Halton sequence (J. H. Halton 1960), spread evenly over the logarithm of each range:
-the middle, then the quarters, and so on. Points asked for later do not move earlier ones.
-"""
+"""Equal tuning's data: which fields are searched, and the best values for each model in a `tuned.json`."""
 
 import json
 import math
@@ -44,21 +40,21 @@ def apply(config: ConfigDict) -> ConfigDict:
     """
     if not config.tuned:
         return config
-    found = read(config.tuned)
+    content = read(config.tuned)
     for field in ("dataset", "recipe"):
-        if found[field] != config[field]:
+        if content[field] != config[field]:
             raise ConfigError(
-                f"{config.tuned} was tuned with config.{field}={found[field]}, not {config[field]}."
+                f"{config.tuned} was tuned with config.{field}={content[field]}, not {config[field]}."
             )
     # Files from before there were several tasks do not name theirs.
-    task = found.get("task", tasks.SINGLE_LABEL.name)
+    task = content.get("task", tasks.SINGLE_LABEL.name)
     if task != config.task:
         raise ConfigError(f"{config.tuned} was tuned with config.task={task}, not {config.task}.")
     label = models.label(*models.parse(config.model))
-    entry = found["models"].get(label)
+    entry = content["models"].get(label)
     if not entry:
         raise ConfigError(
-            f"{config.tuned} has nothing for {label}: tuned are {', '.join(found['models'])}."
+            f"{config.tuned} has nothing for {label}: tuned are {', '.join(content['models'])}."
         )
     set_point(config, entry["best"])
     config.tuning_trials = entry["trials"]

@@ -15,6 +15,7 @@ other test sets, or with smaller weights (docs/results.md):
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -23,7 +24,13 @@ from benchmarks.config.fields import DTYPES
 from benchmarks.errors import ConfigError
 from benchmarks.evaluate import compression
 from benchmarks.evaluate.report import describe
-from benchmarks.evaluate.run import _FLAGS, _WEIGHTS_DATASET, evaluate_run, evaluate_weights
+from benchmarks.evaluate.run import (
+    FLAGS,
+    WEIGHTS_DATASET,
+    WEIGHTS_SPLIT,
+    evaluate_run,
+    evaluate_weights,
+)
 from benchmarks.inference import trained_model
 from benchmarks.machine import startup
 from results.records import files
@@ -31,7 +38,7 @@ from results.records import files
 
 def define_flags() -> None:
     trained_model.define_flags()
-    flags.DEFINE_string("dataset", None, f"The run's, or {_WEIGHTS_DATASET}, by default.")
+    flags.DEFINE_string("dataset", None, f"The run's, or {WEIGHTS_DATASET}, by default.")
     flags.DEFINE_string("split", None, "The run's test split, or validation, by default.")
     flags.DEFINE_string("data_dir", None, "Where prepared datasets lie.")
     flags.DEFINE_string("image_size", None, "Pixels a side; the run's or the model's by default.")
@@ -63,27 +70,39 @@ def main() -> int:
     startup.restart_with_allocator()
     startup.use_compilation_cache()
     given = flags.FLAGS
-    changes = {field: given[flag].value for field, flag in _FLAGS.items()}
+    changes: dict[str, Any] = {field: given[flag].value for field, flag in FLAGS.items()}
     changes = {field: value for field, value in changes.items() if value is not None}
-    if given.split:
-        changes["split"] = given.split
-    if given.subset is not None:
-        changes["subset"] = given.subset
     title = Path(given.workdir or given.weights or "").name
-    changes["reporter"] = progress.create("auto", title)
+    reporter = progress.create("auto", title)
     if given.workdir and not (given.model or given.weights):
-        small = {"weight_bits": given.weight_bits, "sparsity": given.sparsity}
-        name = given.name or compression.name(**small)
-        found = evaluate_run(given.workdir, name=name, **small, **changes)
+        evaluation = evaluate_run(
+            given.workdir,
+            given.split,
+            subset=given.subset,
+            weight_bits=given.weight_bits,
+            sparsity=given.sparsity,
+            name=given.name or compression.name(given.weight_bits, given.sparsity),
+            reporter=reporter,
+            **changes,
+        )
     elif given.name or given.weight_bits != compression.FLOAT_BITS or given.sparsity:
         raise ConfigError("--name, --weight_bits and --sparsity go with --workdir.")
     elif given.model and given.weights and not given.workdir:
-        found = evaluate_weights(given.model, given.weights, **changes)
+        evaluation = evaluate_weights(
+            given.model,
+            given.weights,
+            split=given.split or WEIGHTS_SPLIT,
+            subset=given.subset,
+            reporter=reporter,
+            **changes,
+        )
     else:
         raise ConfigError("say --workdir, or --model and --weights.")
-    print(describe(found))
+    print(describe(evaluation))
     if given.out:
-        files.write_atomically(given.out, json.dumps(dataclasses.asdict(found), indent=2) + "\n")
+        files.write_atomically(
+            given.out, json.dumps(dataclasses.asdict(evaluation), indent=2) + "\n"
+        )
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Weights made smaller, and their bytes counted: pruning and quantisation as in Deep Compression, without retraining.
+"""Weights made smaller, and their bytes counted: pruning and quantization as in Deep Compression, without retraining.
 
 Han et al. 2015, arXiv:1510.00149: of each kernel the smallest weights are set to 0 (section 2), the others share few
 values (section 3), and a kept weight is stored as its value and the distance to the one before it in the kernel
@@ -59,7 +59,7 @@ def compress(
     sparsity: float = 0.0,
     not_counted: Collection[str] = (),
 ) -> Compressed:
-    """Returns the arrays with every kernel pruned and quantised, and their bytes.
+    """Returns the arrays with every kernel pruned and quantized, and their bytes.
 
     Biases, norms and batch statistics stay float32, as does each output channel's scale.
 
@@ -108,13 +108,13 @@ def prune(kernel: np.ndarray, sparsity: float) -> tuple[np.ndarray, np.ndarray]:
     """Returns the kernel without its `sparsity` (rounded) smallest weights by magnitude, and which are kept."""
     dropped = round(sparsity * kernel.size)
     order = np.argsort(np.abs(kernel), axis=None, kind="stable")
-    kept = np.ones(kernel.size, bool)
-    kept[order[:dropped]] = False
-    kept = kept.reshape(kernel.shape)
+    flat = np.ones(kernel.size, bool)
+    flat[order[:dropped]] = False
+    kept = flat.reshape(kernel.shape)
     return np.where(kept, kernel, 0), kept
 
 
-def quantise(kernel: np.ndarray, weight_bits: int) -> np.ndarray:
+def quantize(kernel: np.ndarray, weight_bits: int) -> np.ndarray:
     """Returns the kernel in 2^bits - 1 even steps from -max to max of each output channel (its last axis)."""
     levels = 2 ** (weight_bits - 1) - 1
     largest = np.abs(kernel).max(axis=tuple(range(kernel.ndim - 1)), keepdims=True)
@@ -143,4 +143,4 @@ def _compress_kernel(
     bits += -bits % 8
     if weight_bits == FLOAT_BITS:
         return pruned, bits
-    return quantise(pruned, weight_bits), bits + kernel.shape[-1] * FLOAT_BITS
+    return quantize(pruned, weight_bits), bits + kernel.shape[-1] * FLOAT_BITS

@@ -1,4 +1,4 @@
-"""What an evaluation found, as people read it and as the tables take it."""
+"""What an evaluation came to, as people read it and as the tables take it."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -46,49 +46,49 @@ class Evaluation:
 
 
 def to_record(
-    found: Evaluation, name: str, run: records.RunRecord, options: Mapping[str, Any]
+    evaluation: Evaluation, name: str, run: records.RunRecord, options: Mapping[str, Any]
 ) -> evaluations.Evaluation:
     """Returns what the tables take of an evaluation of a run's weights, done with these options of the command."""
     given = "".join(f" --{option}={value}" for option, value in options.items())
     return evaluations.Evaluation(
         name=name,
         run_id=run.run_id,
-        weights_digest=run.weights_digest,
-        dataset=found.dataset,
-        dataset_version=found.dataset_version,
-        split=found.split,
-        metrics=found.metrics,
-        examples=found.metrics["examples"],
-        left_out=found.left_out,
-        num_classes=found.num_classes,
-        image_size=found.image_size,
-        crop_fraction=found.crop_fraction,
+        weights_digest=run.weights_digest or "",
+        dataset=evaluation.dataset,
+        dataset_version=evaluation.dataset_version,
+        split=evaluation.split,
+        metrics=evaluation.metrics,
+        examples=int(evaluation.metrics["examples"]),
+        left_out=evaluation.left_out,
+        num_classes=evaluation.num_classes,
+        image_size=evaluation.image_size,
+        crop_fraction=evaluation.crop_fraction,
         command=f"python -m benchmarks.evaluate --workdir=RUN{given} --name={name}",
         finished_at=now(),
-        compression=found.compression,
+        compression=evaluation.compression,
     )
 
 
-def describe(found: Evaluation) -> str:
+def describe(evaluation: Evaluation) -> str:
     """Returns the lines that the command prints."""
     lines = [
-        f"{found.model} ({found.weights}) on {found.dataset} {found.split}:"
-        f" {found.metrics['examples']:,} examples at {found.image_size} px, {found.dtype}",
+        f"{evaluation.model} ({evaluation.weights}) on {evaluation.dataset} {evaluation.split}:"
+        f" {evaluation.metrics['examples']:,} examples at {evaluation.image_size} px, {evaluation.dtype}",
         "  ".join(
             f"{_SPOKEN.get(name, name.replace('_', ' '))} "
             + (f"{value:.4f}" if name == "loss" else f"{value:.3%}")
-            for name, value in found.metrics.items()
+            for name, value in evaluation.metrics.items()
             if name != "examples"
         ),
     ]
-    if found.left_out:
+    if evaluation.left_out:
         lines.append(
-            f"{found.left_out:,} examples without a label among the {found.num_classes:,} classes left out"
+            f"{evaluation.left_out:,} examples without a label among the {evaluation.num_classes:,} classes left out"
         )
-    if found.compression:
-        lines.append(_describe_compression(found.compression))
-    if found.dataset.partition(":")[0] == _REPORTED_ON:
-        info = models.info(found.model)
+    if evaluation.compression:
+        lines.append(_describe_compression(evaluation.compression))
+    if evaluation.dataset.partition(":")[0] == _REPORTED_ON:
+        info = models.info(evaluation.model)
         for reported in filter(None, (info.reported, *info.also_reported)):
             top5 = f"  top-5 {reported.top5:.3%}" if reported.top5 else ""
             lines.append(f"top-1 {reported.top1:.3%}{top5}  reported: {reported.source}")

@@ -9,12 +9,12 @@ import numpy as np
 import models
 from benchmarks import tasks
 from benchmarks.cli import progress
-from benchmarks.config import derived
 from benchmarks.errors import ConfigError
 from benchmarks.evaluate import compression, subsets
 from benchmarks.evaluate.report import Evaluation, to_record
 from benchmarks.inference import trained_model
 from benchmarks.inference.predict import predict, split_batches
+from benchmarks.inference.trained_model import TrainedModel
 from benchmarks.machine.mesh import create_mesh, placed, replicate
 from benchmarks.steps.eval_step import lower_eval_step
 from benchmarks.steps.pure_model import PureModel
@@ -22,7 +22,7 @@ from input_pipeline import datasets
 from results.records import evaluations
 
 # What flags call the fields of a configuration that they change.
-_FLAGS = {
+FLAGS = {
     "dataset": "dataset",
     "data_dir": "data_dir",
     "image_size": "image_size",
@@ -34,7 +34,7 @@ _FLAGS = {
 }
 # Changes that are about this machine, and not the figures.
 _LOCAL = ("data_dir", "num_workers")
-_WEIGHTS_DATASET, _WEIGHTS_SPLIT = "imagenet2012", "validation"
+WEIGHTS_DATASET, WEIGHTS_SPLIT = "imagenet2012", "validation"
 
 
 def evaluate_run(
@@ -64,37 +64,42 @@ def evaluate_run(
     """
     if name:
         evaluations.path_of(workdir, name)  # refuses one that is no file's before the work is done
-    run = trained_model.from_run(workdir, **changes)
-    facts = None
+    trained = trained_model.from_run(workdir, **changes)
+    compressed = None
     if (weight_bits, sparsity) != (compression.FLOAT_BITS, 0.0):
-        run, facts = _compressed(run, weight_bits, sparsity)
-    found = _evaluate(run, split or run.config.test_split, subset, reporter)
-    found = dataclasses.replace(found, compression=facts)
+        trained, compressed = _compressed(trained, weight_bits, sparsity)
+    evaluation = _evaluate(trained, split or trained.config.test_split, subset, reporter)
+    evaluation = dataclasses.replace(evaluation, compression=compressed)
     if name:
-        options = {_FLAGS[field]: value for field, value in changes.items() if field not in _LOCAL}
-        options |= {"split": found.split} | ({"subset": subset} if subset else {})
-        if facts:
+        options = {FLAGS[field]: value for field, value in changes.items() if field not in _LOCAL}
+        options |= {"split": evaluation.split} | ({"subset": subset} if subset else {})
+        if compressed:
             options |= {"weight_bits": weight_bits, "sparsity": sparsity}
-        evaluations.write(to_record(found, name, run.record, options), workdir)
-    return found
+        evaluations.write(to_record(evaluation, name, trained.run_record, options), workdir)
+    return evaluation
 
 
 def _compressed(
-    run: trained_model.Trained, weight_bits: int, sparsity: float
-) -> tuple[trained_model.Trained, evaluations.Compression]:
-    """Returns a run with smaller weights, and what they take."""
-    abstract = models.create_abstract(run.config.model, run.record.model.num_classes)
-    auxiliary = compression.auxiliary_names(abstract)
-    smaller = compression.compress(run.params, run.batch_stats, weight_bits, sparsity, auxiliary)
+    trained: TrainedModel, weight_bits: int, sparsity: float
+) -> tuple[TrainedModel, evaluations.Compression]:
+    """Returns a run's model with smaller weights, and what they take."""
+    abstract = models.create_abstract(trained.config.model, trained.setup.num_logits)
+    smaller = compression.compress(
+        trained.params,
+        trained.batch_stats,
+        weight_bits,
+        sparsity,
+        compression.auxiliary_names(abstract),
+    )
     params = replicate(smaller.params, create_mesh())
-    return dataclasses.replace(run, params=params), smaller.facts
+    return dataclasses.replace(trained, params=params), smaller.facts
 
 
 def evaluate_weights(
     model: str,
     weights: str | Path,
-    dataset: str = _WEIGHTS_DATASET,
-    split: str = _WEIGHTS_SPLIT,
+    dataset: str = WEIGHTS_DATASET,
+    split: str = WEIGHTS_SPLIT,
     *,
     subset: str | None = None,
     reporter: progress.Reporter | None = None,
@@ -114,54 +119,55 @@ def evaluate_weights(
     Raises:
       ConfigError, ModelError, DataError: one sentence on what is wrong.
     """
-    found = trained_model.from_weights(model, weights, dataset=dataset, **changes)
-    return _evaluate(found, split, subset, reporter)
+    trained = trained_model.from_weights(model, weights, dataset=dataset, **changes)
+    return _evaluate(trained, split, subset, reporter)
 
 
 def _evaluate(
-    found: trained_model.Trained, split: str, subset: str | None, reporter: progress.Reporter | None
+    trained: TrainedModel, split: str, subset: str | None, reporter: progress.Reporter | None
 ) -> Evaluation:
-    config, params, batch_stats = found.config, found.params, found.batch_stats
+    config, setup = trained.config, trained.setup
     dataset = datasets.load(config.dataset, config.data_dir or None, config.positive_class)
     dataset.num_examples(split)
-    model, num_classes = _fitting(found, dataset, split, subset)
+    model, num_classes = _fitting(trained, dataset, split, subset)
     mesh = create_mesh()
     with reporter or progress.create("lines", config.model) as reporter:
         reporter.report(progress.Event("compiling"))
-        eval_step = lower_eval_step(config, model, params, batch_stats, mesh).compile()
+        weights = trained.params, trained.batch_stats
+        eval_step = lower_eval_step(setup, model, *weights, mesh).compile()
         reporter.report(progress.Event("evaluating"))
-        with contextlib.closing(split_batches(config, dataset, split)) as batches:
-            predictions = predict(eval_step, params, batch_stats, placed(batches, mesh))
+        with contextlib.closing(split_batches(setup, dataset, split)) as batches:
+            predictions = predict(eval_step, *weights, placed(batches, mesh))
     return Evaluation(
-        model=found.label,
-        weights=found.source,
+        model=trained.label,
+        weights=trained.source,
         dataset=dataset.name,
         dataset_version=dataset.version,
         split=split,
-        image_size=derived.image_size(config),
+        image_size=trained.image_size,
         crop_fraction=config.crop_fraction,
         crops=config.eval_crops,
         dtype=config.dtype,
-        metrics=model.task.metrics(predictions, found.thresholds),
+        metrics=model.task.metrics(predictions, trained.thresholds),
         num_classes=num_classes,
         left_out=int(np.sum(~predictions["counted"])) if "counted" in predictions else 0,
     )
 
 
 def _fitting(
-    found: trained_model.Trained, dataset: datasets.Dataset, split: str, subset: str | None
+    trained: TrainedModel, dataset: datasets.Dataset, split: str, subset: str | None
 ) -> tuple[PureModel, int]:
     """Returns the model as it answers what the dataset asks, and among how many classes it then chooses."""
-    model = found.model
+    model = trained.model
     subset = subsets.usual(dataset.name) if subset is None else subset
     if subset or (dataset.multi_label and model.task is tasks.SINGLE_LABEL):
-        model = subsets.restrict(model, dataset, split, subset, lambda: found.class_names)
-        return model, len(model.task.choice.classes)
+        choice = subsets.choose_for(model, dataset, split, subset, lambda: trained.class_names)
+        return subsets.restrict(model, dataset, choice), len(choice.classes)
     model.task.check(dataset)
     num_classes = len(model.task.logit_names(dataset.class_names))
     if num_classes != model.num_logits:
         raise ConfigError(
-            f"{found.source} tells {model.num_logits} classes apart and {dataset.name} has {num_classes};"
+            f"{trained.source} tells {model.num_logits} classes apart and {dataset.name} has {num_classes};"
             f" --subset={subsets.NAMES} finds classes by their names."
         )
     return model, num_classes

@@ -44,14 +44,14 @@ def usual(dataset: str) -> str:
     return _USUAL.get(dataset.partition(":")[0].partition("/")[0], "")
 
 
-def restrict(
+def choose_for(
     model: PureModel,
     dataset: Dataset,
     split: str,
     subset: str,
     class_names: Callable[[], Sequence[str]] | None = None,
-) -> PureModel:
-    """Returns a model of one label that chooses among a subset; the arguments are those of `choose`.
+) -> Choice:
+    """Returns what a model of one label chooses among; the arguments are those of `choose`.
 
     Raises:
       ConfigError: the labels cannot be the model's classes, or its task has no one answer.
@@ -60,7 +60,11 @@ def restrict(
         raise ConfigError(
             f"--subset goes with single_label, and the run's task is {model.task.name}."
         )
-    choice = choose(dataset, split, model.num_logits, subset, class_names)
+    return choose(dataset, split, model.num_logits, subset, class_names)
+
+
+def restrict(model: PureModel, dataset: Dataset, choice: Choice) -> PureModel:
+    """Returns the model as it answers where it chooses among some of its classes."""
     task = ChoosingAmong(model.task.name, model.task.train_metric, choice, dataset.multi_label)
     return dataclasses.replace(model, task=task)
 
@@ -139,7 +143,7 @@ class ChoosingAmong(tasks.SingleLabel):
             "counted": jnp.any(right, -1),
         }
 
-    def metrics(self, predictions, thresholds):
+    def _measure(self, predictions, thresholds):
         counted = np.flatnonzero(predictions["counted"])
         if not len(counted):
             raise ConfigError("no picture of the split has a label that the model could choose.")

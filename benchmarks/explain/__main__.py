@@ -49,9 +49,9 @@ def main(paths: list[str]) -> int:
         for name in ("dataset", "data_dir", "image_size")
         if getattr(given, name) is not None
     }
-    found = trained_model.from_flags(**changes)
+    trained = trained_model.from_flags(**changes)
     explanation = explain(
-        found,
+        trained,
         paths[0] if paths else None,
         channels=given.channels,
         pictures=given.pictures,

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import models
-from benchmarks.inference.trained_model import Trained
+from benchmarks.inference import trained_model
+from benchmarks.inference.trained_model import TrainedModel
 
 _OCCLUDED = 0.25  # of a side
 _POSITIONS = 13  # of the square, along a side
@@ -31,20 +32,20 @@ class Look:
     cams: dict[str, np.ndarray]
 
 
-def look(found: Trained, image: np.ndarray) -> Look:
+def look(trained: TrainedModel, image: np.ndarray) -> Look:
     """Returns the stages' outputs and what of them speaks for the highest logit.
 
     Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2; they take the last stage.
 
     Args:
-      found: the model.
+      trained: the model.
       image: uint8 [side, side, 3].
     """
     logit, maps, cams = jax.device_get(
-        _look(found.model, found.params, found.batch_stats, image[None])
+        _look(trained.model, trained.params, trained.batch_stats, image[None])
     )
     # Dicts come out of `jax.jit` sorted.
-    stages = [name.removeprefix(STAGE) for name in found.model.stage_names]
+    stages = [name.removeprefix(STAGE) for name in trained.model.stage_names]
     return Look(
         int(logit),
         {name: maps[name][0].astype(np.float32) for name in stages},
@@ -55,7 +56,7 @@ def look(found: Trained, image: np.ndarray) -> Look:
 @functools.partial(jax.jit, static_argnums=0)
 def _look(model, params, batch_stats, images):
     module = model.merge(params, batch_stats)
-    images = model.normalise(images).astype(module.dtype or jnp.float32)
+    images = model.normalize(images).astype(module.dtype or jnp.float32)
     mode = models.Mode()
 
     def forward(added):
@@ -79,14 +80,14 @@ def _look(model, params, batch_stats, images):
     return logit, outputs, cams
 
 
-def occlusion(found: Trained, image: np.ndarray, logit: int) -> np.ndarray:
-    """Returns how much confidence in a class is lost where a grey square hides the picture.
+def occlusion(trained: TrainedModel, image: np.ndarray, logit: int) -> np.ndarray:
+    """Returns how much confidence in a class is lost where a gray square hides the picture.
 
     Zeiler and Fergus 2014, arXiv:1311.2901, section 4.2. float32 [side, side]: for each pixel the mean over the squares
     that hide it; negative where the confidence grows.
 
     Args:
-      found: the model.
+      trained: the model.
       image: uint8 [side, side, 3].
       logit: the class's.
     """
@@ -95,10 +96,10 @@ def occlusion(found: Trained, image: np.ndarray, logit: int) -> np.ndarray:
     starts = np.unique(np.linspace(0, side - square, _POSITIONS).round().astype(int))
     corners = [(top, left) for top in starts for left in starts]
     hidden = np.repeat(image[None], len(corners) + 1, 0)
-    grey = np.round(np.array(found.model.mean) * 255).astype(np.uint8)
+    gray = np.round(np.array(trained.model.mean) * 255).astype(np.uint8)
     for picture, (top, left) in zip(hidden[1:], corners, strict=True):
-        picture[top : top + square, left : left + square] = grey
-    whole, *others = confidences(found, hidden)[:, logit]
+        picture[top : top + square, left : left + square] = gray
+    whole, *others = confidences(trained, hidden)[0][:, logit]
     lost, covered = np.zeros((side, side)), np.zeros((side, side))
     for (top, left), confidence in zip(corners, others, strict=True):
         part = np.s_[top : top + square, left : left + square]
@@ -107,19 +108,29 @@ def occlusion(found: Trained, image: np.ndarray, logit: int) -> np.ndarray:
     return (lost / covered).astype(np.float32)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _confidences(model, params, batch_stats, images):
-    return model.task.confidences(model.logits(params, batch_stats, images))
+_confidences = jax.jit(trained_model.confidences, static_argnums=0)
 
 
-def confidences(found: Trained, images: np.ndarray) -> np.ndarray:
-    """Returns the confidence of each logit [images, num_logits] of images uint8 [images, side, side, 3]."""
-    rows = []
+def confidences(trained: TrainedModel, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the confidence of each logit, calibrated where the run is, and the raw one: both [images, num_logits].
+
+    Args:
+      trained: the model.
+      images: uint8 [images, side, side, 3].
+    """
+    confident, raw = [], []
     for first in range(0, len(images), _BATCH):
         part = images[first : first + _BATCH]
-        answer = _confidences(found.model, found.params, found.batch_stats, filled(part, _BATCH))
-        rows.append(np.asarray(answer)[: len(part)])
-    return np.concatenate(rows)
+        answer = _confidences(
+            trained.model,
+            trained.params,
+            trained.batch_stats,
+            filled(part, _BATCH),
+            trained.temperature,
+        )
+        confident.append(np.asarray(answer["confidence"])[: len(part)])
+        raw.append(np.asarray(answer["raw"])[: len(part)])
+    return np.concatenate(confident), np.concatenate(raw)
 
 
 def filled(images: np.ndarray, size: int) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,9 @@ import numpy as np
 from benchmarks import tasks
 from benchmarks.errors import ConfigError
 from benchmarks.explain import attribution, features
-from benchmarks.inference import trained_model
 from benchmarks.inference.predict import split_batches
-from input_pipeline import decoding, resizing
+from benchmarks.inference.trained_model import TrainedModel
+from input_pipeline import decoding, loader, resizing
 from input_pipeline.errors import DataError
 
 _TOP_LABELS = 5
@@ -94,7 +93,7 @@ class Explanation:
 
 
 def explain(
-    found: trained_model.Trained,
+    trained: TrainedModel,
     picture: str | Path | None = None,
     *,
     channels: int = 4,
@@ -105,7 +104,7 @@ def explain(
     """Returns what a network makes of a picture.
 
     Args:
-      found: from `trained.from_run` or `trained.from_weights`.
+      trained: from `trained_model.from_run` or `trained_model.from_weights`.
       picture: a file; the first of the test split that can be read if none is given.
       channels: how many of each stage.
       pictures: how many of the dataset for each channel.
@@ -117,68 +116,89 @@ def explain(
     """
     if min(channels, pictures, steps) < 1:
         raise ConfigError("channels, pictures and steps are whole numbers from 1.")
-    image, name = _picture(found, picture)
-    (confidences,) = attribution.confidences(found, image[None])
-    order = np.argsort(-confidences, kind="stable")[:_TOP_LABELS]
-    look = attribution.look(found, image)
-    maps, cams = look.maps, look.cams
-    chosen = features.strongest_channels(maps, channels)
-    seen = _pictures(found, examples) if examples else np.zeros((0, *image.shape), np.uint8)
-    peaks = features.peak_activations(found, seen, chosen)
-    widths = {name: each.shape[-1] for name, each in maps.items()}
-    grey = bool((image == image[..., :1]).all())
-    synthetic = features.synthetic_inputs(found, chosen, widths, steps=steps, grey=grey)
-
-    reached = features.peak_activations(found, np.concatenate([*synthetic.values()]), chosen)
-    first_of = dict(
-        zip(chosen, np.cumsum([0, *map(len, chosen.values())])[:-1].tolist(), strict=True)
-    )
-
-    def channel(stage: str, place: int) -> Channel:
-        values = peaks[stage][:, place]
-        best = np.argsort(-values, kind="stable")[:pictures]
-        index = chosen[stage][place]
-        return Channel(
-            index=index,
-            map=maps[stage][..., index],
-            synthetic=synthetic[stage][place],
-            synthetic_peak=float(reached[stage][first_of[stage] + place, place]),
-            pictures=seen[best],
-            peaks=values[best],
-        )
-
-    large = [each for each, cam in cams.items() if min(cam.shape) >= _SMALLEST_CAM]
+    image, name = _picture(trained, picture)
+    (confidence,), (raw,) = attribution.confidences(trained, image[None])
+    order = np.argsort(-confidence, kind="stable")[:_TOP_LABELS]
+    look = attribution.look(trained, image)
+    searched = _pictures(trained, examples) if examples else np.zeros((0, *image.shape), np.uint8)
+    by_stage = _channels(trained, look, image, searched, channels, pictures, steps)
     return Explanation(
-        model=found.label,
-        source=found.source,
+        model=trained.label,
+        source=trained.source,
         picture=image,
         picture_name=name,
-        decision=_decision(found, confidences),
-        labels=tuple(found.logit_names[label] for label in order),
-        confidences=tuple(map(float, confidences[order])),
-        cam_stage=large[-1] if large else next(iter(cams)),
-        occlusion=attribution.occlusion(found, image, look.logit),
-        filters=features.first_filters(found),
+        decision=trained.decide(confidence, raw),
+        labels=tuple(trained.logit_names[label] for label in order),
+        confidences=tuple(map(float, confidence[order])),
+        cam_stage=_cam_stage(look),
+        occlusion=attribution.occlusion(trained, image, look.logit),
+        filters=features.first_filters(trained),
         stages=tuple(
-            Stage(
-                each,
-                maps[each].shape,
-                cams[each],
-                tuple(channel(each, place) for place in range(len(chosen[each]))),
-            )
-            for each in maps
+            Stage(stage, _shape(look.maps[stage]), look.cams[stage], by_stage[stage])
+            for stage in look.maps
         ),
-        searched=(len(seen), found.config.train_split),
+        searched=(len(searched), trained.config.train_split),
         steps=steps,
     )
 
 
-def _decision(found: trained_model.Trained, confidences: np.ndarray) -> tuple[str, ...]:
-    above = None if found.thresholds is None else confidences >= found.thresholds
-    return found.model.task.decide(confidences, above, found.class_names)
+def _channels(
+    trained: TrainedModel,
+    look: attribution.Look,
+    image: np.ndarray,
+    searched: np.ndarray,
+    channels: int,
+    pictures: int,
+    steps: int,
+) -> dict[str, tuple[Channel, ...]]:
+    """Returns, for each stage, the channels that the picture excites most, and what else excites them.
+
+    Args:
+      trained: the model.
+      look: what it makes of the picture.
+      image: the picture, uint8 [side, side, 3].
+      searched: the dataset's pictures that are looked through, uint8 [pictures, side, side, 3].
+      channels: how many of each stage.
+      pictures: how many of the dataset for each channel.
+      steps: of gradient ascent for each synthetic input.
+    """
+    chosen = features.strongest_channels(look.maps, channels)
+    peaks = features.peak_activations(trained, searched, chosen)
+    widths = {stage: each.shape[-1] for stage, each in look.maps.items()}
+    gray = bool((image == image[..., :1]).all())
+    synthetic = features.synthetic_inputs(trained, chosen, widths, steps=steps, gray=gray)
+    # All stages' synthetic inputs in a row: each channel's own is at its stage's first place and its own after it.
+    reached = features.peak_activations(trained, np.concatenate([*synthetic.values()]), chosen)
+    by_stage, first = {}, 0
+    for stage, indices in chosen.items():
+        best = np.argsort(-peaks[stage], axis=0, kind="stable")[:pictures]
+        by_stage[stage] = tuple(
+            Channel(
+                index=index,
+                map=look.maps[stage][..., index],
+                synthetic=synthetic[stage][place],
+                synthetic_peak=float(reached[stage][first + place, place]),
+                pictures=searched[best[:, place]],
+                peaks=peaks[stage][best[:, place], place],
+            )
+            for place, index in enumerate(indices)
+        )
+        first += len(indices)
+    return by_stage
 
 
-def _picture(found: trained_model.Trained, path: str | Path | None) -> tuple[np.ndarray, str]:
+def _cam_stage(look: attribution.Look) -> str:
+    """Returns the last stage whose maps are large enough to show a place."""
+    large = [stage for stage, cam in look.cams.items() if min(cam.shape) >= _SMALLEST_CAM]
+    return large[-1] if large else next(iter(look.cams))
+
+
+def _shape(maps: np.ndarray) -> tuple[int, int, int]:
+    height, width, channels = maps.shape
+    return height, width, channels
+
+
+def _picture(trained: TrainedModel, path: str | Path | None) -> tuple[np.ndarray, str]:
     """Returns (the picture as evaluation sees it, what to call it)."""
     if path is not None:
         try:
@@ -187,23 +207,23 @@ def _picture(found: trained_model.Trained, path: str | Path | None) -> tuple[np.
             raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from None
         seen = resizing.evaluate_picture(
             decoding.decode(data, lambda: str(path)),
-            found.image_size,
-            found.config.crop_fraction,
-            found.config.interpolation,
+            trained.image_size,
+            trained.config.crop_fraction,
+            trained.config.interpolation,
         )
         return seen, Path(path).name
-    split = found.config.test_split or found.config.validation_split
-    with contextlib.closing(_batches(found, split)) as batches:
+    split = trained.config.test_split or trained.config.validation_split
+    with contextlib.closing(_batches(trained, split)) as batches:
         for batch in batches:
             for place in np.flatnonzero(batch["mask"]):
-                return batch["image"][place], f"{found.config.dataset} {split}, the first picture"
-    raise DataError(f"no picture of {found.config.dataset} {split} can be read")
+                return batch["image"][place], f"{trained.config.dataset} {split}, the first picture"
+    raise DataError(f"no picture of {trained.config.dataset} {split} can be read")
 
 
-def _pictures(found: trained_model.Trained, examples: int) -> np.ndarray:
+def _pictures(trained: TrainedModel, examples: int) -> np.ndarray:
     """Returns the first pictures of the training split, as evaluation sees them."""
     kept, count = [], 0
-    with contextlib.closing(_batches(found, found.config.train_split)) as batches:
+    with contextlib.closing(_batches(trained, trained.config.train_split)) as batches:
         for batch in batches:
             kept.append(batch["image"][batch["mask"] > 0][: examples - count])
             count += len(kept[-1])
@@ -212,8 +232,8 @@ def _pictures(found: trained_model.Trained, examples: int) -> np.ndarray:
     return np.concatenate(kept)
 
 
-def _batches(found: trained_model.Trained, split: str) -> Iterator[dict[str, np.ndarray]]:
-    config = found.config.copy_and_resolve_references()
+def _batches(trained: TrainedModel, split: str) -> loader.Batches:
+    config = trained.config.copy_and_resolve_references()
     config.eval_crops = 1
-    dataset = tasks.load_dataset(config)
-    return split_batches(config, dataset, split)
+    setup = dataclasses.replace(trained.setup, config=config)
+    return split_batches(setup, tasks.load_dataset(config), split)

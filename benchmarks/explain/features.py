@@ -17,7 +17,7 @@ from flax import nnx
 
 import models
 from benchmarks.explain.attribution import filled
-from benchmarks.inference.trained_model import Trained
+from benchmarks.inference.trained_model import TrainedModel
 
 _LEARNING_RATE = 0.3
 _BLUR = 0.25  # cycles a pixel: where a coefficient is scaled to 1 / e
@@ -25,9 +25,9 @@ _BATCH = 64
 _CHUNK = 8  # synthetic inputs that are sought at once
 
 
-def first_filters(found: Trained) -> np.ndarray:
+def first_filters(trained: TrainedModel) -> np.ndarray:
     """Returns the kernels of the convolution that reads the picture, [filters, height, width, 3]."""
-    return np.asarray(first_kernel(found.module()).get_value()).transpose(3, 0, 1, 2)
+    return np.asarray(first_kernel(trained.module()).get_value()).transpose(3, 0, 1, 2)
 
 
 def first_kernel(module: models.Classifier) -> nnx.Param:
@@ -52,7 +52,7 @@ def strongest_channels(maps: Mapping[str, np.ndarray], count: int) -> dict[str, 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _peaks(model, params, batch_stats, images, channels):
-    outputs = model.merge(params, batch_stats).stage_outputs(model.normalise(images))
+    outputs = model.merge(params, batch_stats).stage_outputs(model.normalize(images))
     return {
         name: outputs[name][..., chosen].max((1, 2)).astype(jnp.float32)
         for name, chosen in channels.items()
@@ -60,24 +60,23 @@ def _peaks(model, params, batch_stats, images, channels):
 
 
 def peak_activations(
-    found: Trained, images: np.ndarray, channels: Mapping[str, list[int]]
+    trained: TrainedModel, images: np.ndarray, channels: Mapping[str, list[int]]
 ) -> dict[str, np.ndarray]:
     """Returns, for each stage, the highest value anywhere in each picture: [pictures, channels asked for].
 
     Args:
-      found: the model.
+      trained: the model.
       images: the pictures, uint8 [pictures, side, side, 3].
       channels: by stage.
     """
-    chosen = {name: jnp.array(each) for name, each in channels.items()}
     if not len(images):
         return {name: np.zeros((0, len(each)), np.float32) for name, each in channels.items()}
     chosen = {name: jnp.array(each) for name, each in channels.items()}
     per_batch = [
         _peaks(
-            found.model,
-            found.params,
-            found.batch_stats,
+            trained.model,
+            trained.params,
+            trained.batch_stats,
             filled(images[first : first + _BATCH], _BATCH),
             chosen,
         )
@@ -90,22 +89,22 @@ def peak_activations(
 
 
 def synthetic_inputs(
-    found: Trained,
+    trained: TrainedModel,
     channels: Mapping[str, list[int]],
     widths: Mapping[str, int],
     *,
     steps: int,
-    grey: bool,
+    gray: bool,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
     """Returns, for each stage, pictures that excite its channels, uint8 [channels asked for, side, side, 3].
 
     Args:
-      found: the model.
+      trained: the model.
       channels: by stage.
       widths: how many channels each stage has.
       steps: of gradient ascent.
-      grey: seek grey pictures: a network that saw no colour says nothing of it.
+      gray: seek gray pictures: a network that saw no colour says nothing of it.
       seed: of where the search starts and of the shifts.
     """
     asked = [(name, channel) for name, each in channels.items() for channel in each]
@@ -116,19 +115,19 @@ def synthetic_inputs(
         for row, (name, channel) in enumerate(chunk):
             wanted[name][row, channel] = 1
         key = jax.random.fold_in(jax.random.key(seed), first)
-        static = (found.model, found.image_size, steps, grey)
-        pictures += [*np.asarray(_ascend(*static, found.params, found.batch_stats, wanted, key))][
-            : len(chunk)
-        ]
+        static = (trained.model, trained.image_size, steps, gray)
+        pictures += [
+            *np.asarray(_ascend(*static, trained.params, trained.batch_stats, wanted, key))
+        ][: len(chunk)]
     ends = np.cumsum([len(each) for each in channels.values()])[:-1]
     return dict(zip(channels, np.split(np.stack(pictures), ends), strict=True))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _ascend(model, side, steps, grey, params, batch_stats, wanted, key):
+def _ascend(model, side, steps, gray, params, batch_stats, wanted, key):
     """Returns uint8 [batch, side, side, 3]; `wanted` has 1 at each picture's channel, [batch, channels] by stage."""
     module = model.merge(params, batch_stats)
-    shape = (_CHUNK, side, side // 2 + 1, 1 if grey else 3, 2)
+    shape = (_CHUNK, side, side // 2 + 1, 1 if gray else 3, 2)
     scale = _wavelengths(side)
 
     def picture(spectrum):
@@ -138,9 +137,9 @@ def _ascend(model, side, steps, grey, params, batch_stats, wanted, key):
 
     def excitation(spectrum, shift):
         shifted = jnp.roll(picture(spectrum), shift, (1, 2))
-        outputs = module.stage_outputs(model.normalise(255 * shifted))
-        found = [jnp.sum(outputs[name].mean((1, 2)) * each, -1) for name, each in wanted.items()]
-        each = sum(found).astype(jnp.float32)
+        outputs = module.stage_outputs(model.normalize(255 * shifted))
+        excited = [jnp.sum(outputs[name].mean((1, 2)) * each, -1) for name, each in wanted.items()]
+        each = jnp.asarray(sum(excited), jnp.float32)
         return each.sum(), each
 
     optimizer = optax.adam(_LEARNING_RATE)

@@ -6,22 +6,19 @@ import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from benchmarks.explain.explanation import Channel, Explanation, Stage
 from results.records import files
-
-if TYPE_CHECKING:
-    from benchmarks.explain import Channel, Explanation, Stage
 
 # Pixels a side that are kept: the page has hundreds of small pictures and a few large ones.
 _SMALL, _LARGE = 88, 224
 _STYLE = "page.css"
 
 
-def write(explanation: "Explanation", out: Path, pngs: bool = False) -> list[Path]:
+def write(explanation: Explanation, out: Path, pngs: bool = False) -> list[Path]:
     """Writes `out/explain.html`, with `pngs` every picture of it under `out/pngs/` too; returns what a user opens.
 
     Raises:
@@ -36,7 +33,7 @@ def write(explanation: "Explanation", out: Path, pngs: bool = False) -> list[Pat
     return [page]
 
 
-def render(explanation: "Explanation", pictures: dict[str, bytes] | None = None) -> str:
+def render(explanation: Explanation, pictures: dict[str, bytes] | None = None) -> str:
     """Returns the page.
 
     Args:
@@ -70,13 +67,13 @@ def render(explanation: "Explanation", pictures: dict[str, bytes] | None = None)
     )
 
 
-def _contents(explanation: "Explanation") -> str:
+def _contents(explanation: Explanation) -> str:
     links = [("decision", "Decision"), ("filters", "Filters")]
     links += [(f"stage-{_slug(stage.name)}", stage.name) for stage in explanation.stages]
     return "<nav>" + "".join(f'<a href="#{to}">{_text(name)}</a>' for to, name in links) + "</nav>"
 
 
-def _decision(explanation: "Explanation", pictures: dict[str, bytes]) -> Iterator[str]:
+def _decision(explanation: Explanation, pictures: dict[str, bytes]) -> Iterator[str]:
     picture = explanation.picture
     (cam,) = (each.cam for each in explanation.stages if each.name == explanation.cam_stage)
     lost = explanation.occlusion
@@ -114,20 +111,20 @@ def _decision(explanation: "Explanation", pictures: dict[str, bytes]) -> Iterato
     )
 
 
-def _filters(explanation: "Explanation", pictures: dict[str, bytes]) -> Iterator[str]:
+def _filters(explanation: Explanation, pictures: dict[str, bytes]) -> Iterator[str]:
     filters = explanation.filters
     count, height, width, _ = filters.shape
-    grey = bool((explanation.picture == explanation.picture[..., :1]).all())
-    if grey:
+    gray = bool((explanation.picture == explanation.picture[..., :1]).all())
+    if gray:
         filters = filters.sum(-1, keepdims=True).repeat(3, -1)
     shown = (
-        "bright adds and dark takes away, summed over the colours, for the picture is grey"
-        if grey
-        else "a colour is what each channel adds or takes away"
+        "bright adds and dark takes away, summed over the colors, for the picture is gray"
+        if gray
+        else "a color is what each channel adds or takes away"
     )
     yield '<section id="filters"><h2>Filters of the first convolution</h2>'
     yield (
-        f'<p class="note">{count} kernels of {height}&times;{width} pixels; middle grey is 0,'
+        f'<p class="note">{count} kernels of {height}&times;{width} pixels; middle gray is 0,'
         f" {shown}.</p>"
     )
     yield '<div class="filters">'
@@ -138,7 +135,7 @@ def _filters(explanation: "Explanation", pictures: dict[str, bytes]) -> Iterator
     yield "</div></section>"
 
 
-def _legend(explanation: "Explanation") -> str:
+def _legend(explanation: Explanation) -> str:
     return (
         '<p class="note legend">Each stage below shows the channels that this picture excites most: where they'
         " answer to it (the map, dark to bright, with its lowest and highest value), a synthetic input that was made to"
@@ -148,7 +145,7 @@ def _legend(explanation: "Explanation") -> str:
     )
 
 
-def _stage(explanation: "Explanation", stage: "Stage", pictures: dict[str, bytes]) -> Iterator[str]:
+def _stage(explanation: Explanation, stage: Stage, pictures: dict[str, bytes]) -> Iterator[str]:
     height, width, channels = stage.shape
     count, split = explanation.searched
     slug = _slug(stage.name)
@@ -167,7 +164,7 @@ def _stage(explanation: "Explanation", stage: "Stage", pictures: dict[str, bytes
     yield "</tbody></table></div></div></section>"
 
 
-def _channel(channel: "Channel", slug: str, pictures: dict[str, bytes]) -> Iterator[str]:
+def _channel(channel: Channel, slug: str, pictures: dict[str, bytes]) -> Iterator[str]:
     name = f"{slug}/channel-{channel.index:04d}"
     yield f"<tr><th>{channel.index}</th>"
     mapped = _image(_colored(channel.map), f"{name}-map", "feature map", pictures)
@@ -196,8 +193,8 @@ def _image(image: np.ndarray, name: str, alt: str, pictures: dict[str, bytes]) -
 
 
 def _png(image: np.ndarray) -> bytes:
-    grey = bool((image == image[..., :1]).all())
-    image = image[..., 0] if grey else image[..., ::-1]
+    gray = bool((image == image[..., :1]).all())
+    image = image[..., 0] if gray else image[..., ::-1]
     return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
 
 
@@ -223,15 +220,15 @@ def _colored(values: np.ndarray) -> np.ndarray:
 
 
 def _overlay(picture: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Returns the picture in grey with values (not negative, of any size) over it in colour: bright where highest."""
+    """Returns the picture in gray with values (not negative, of any size) over it in color: bright where highest."""
     base = _large(picture)
     side = len(base)
     heat = cv2.resize(values.astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC)
     heat = np.clip(heat / (float(values.max()) or 1.0), 0, 1)
     color = cv2.applyColorMap(np.round(255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)
-    grey = base.mean(-1, keepdims=True).repeat(3, -1)
+    gray = base.mean(-1, keepdims=True).repeat(3, -1)
     share = 0.25 + 0.5 * heat[..., None]
-    return np.round((1 - share) * grey + share * color[..., ::-1]).astype(np.uint8)
+    return np.round((1 - share) * gray + share * color[..., ::-1]).astype(np.uint8)
 
 
 def _slug(name: str) -> str:

@@ -5,21 +5,21 @@ from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
-from benchmarks.config import derived
+from benchmarks.config.setup import Setup
 from benchmarks.steps.eval_step import eval_batch_size
 from benchmarks.tasks import metrics
 from input_pipeline import datasets, loader
 
 
-def split_batches(config: ConfigDict, dataset: datasets.Dataset, split: str) -> loader.Batches:
+def split_batches(setup: Setup, dataset: datasets.Dataset, split: str) -> loader.Batches:
     """Returns this process's part of a split's batches, padded and masked, as a run's configuration wants them."""
+    config = setup.config
     return loader.eval_batches(
         dataset,
         split,
-        image_size=derived.eval_image_size(config),
-        batch_size=eval_batch_size(config),
+        image_size=setup.eval_image_size,
+        batch_size=eval_batch_size(setup),
         crop_fraction=config.crop_fraction,
         interpolation=config.interpolation,
         crops=config.eval_crops,

@@ -1,18 +1,14 @@
 """How fast a trained model answers: images per second of large batches, and milliseconds for one picture."""
 
 import dataclasses
-import math
-import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
-from benchmarks import tasks
-from benchmarks.config import derived
-from benchmarks.machine import distributed
+from benchmarks.config.setup import Setup
+from benchmarks.machine import timing
 from benchmarks.machine.mesh import local_mesh, on_local_device, place_batch
 from benchmarks.steps.compile import Program
 from benchmarks.steps.eval_step import eval_batch_size
@@ -35,28 +31,27 @@ class InferenceSpeed:
     latency_p99_ms: float
 
 
-def measure(
-    config: ConfigDict, compiled: Program, params: Any, batch_stats: Any, num_logits: int
-) -> InferenceSpeed:
+def measure(setup: Setup, program: Program, params: dict, batch_stats: dict) -> InferenceSpeed:
     """Measures a run's compiled evaluation steps on random pictures."""
-    side = derived.eval_image_size(config)
-    labels = tasks.TASKS[config.task].label_spec(eval_batch_size(config), num_logits)
-    many = random_batch(labels, side, config.eval_crops, jax.process_count())
-    one = random_batch(tasks.TASKS[config.task].label_spec(1, num_logits), side, config.eval_crops)
+    side, crops = setup.eval_image_size, setup.config.eval_crops
+    labels = setup.task.label_spec(eval_batch_size(setup), setup.num_logits)
+    many = random_batch(labels, side, crops, jax.process_count())
+    one = random_batch(setup.task.label_spec(1, setup.num_logits), side, crops)
     mesh = local_mesh()
-    on_one = on_local_device((params, batch_stats))
+    local_params, local_stats = on_local_device((params, batch_stats))
     median, slow = latency_ms(
-        compiled.eval_one,
-        *on_one,
+        program.eval_one,
+        local_params,
+        local_stats,
         one,
         lambda batch: place_batch(batch, mesh),
         at_least_seconds=SINGLE_SECONDS,
     )
     speed = images_per_second(
-        compiled.eval_step,
+        program.eval_step,
         params,
         batch_stats,
-        place_batch(many, compiled.mesh),
+        place_batch(many, program.mesh),
         at_least_seconds=BATCHES_SECONDS,
     )
     return InferenceSpeed(speed, median, slow)
@@ -94,18 +89,11 @@ def images_per_second(
     at_least_batches: int = 3,
 ) -> float:
     """Returns the inference speed on a batch that is on the device already: the median over several passes."""
-    jax.block_until_ready(eval_step(params, batch_stats, batch))
-
-    def timed() -> float:
-        start = time.perf_counter()
-        jax.block_until_ready(eval_step(params, batch_stats, batch))
-        return time.perf_counter() - start
-
-    seconds = [timed() for _ in range(at_least_batches)]
-    # Every process makes as many passes, for in each they exchange what they predict.
-    taken = distributed.slowest(sum(seconds))
-    more = math.ceil((at_least_seconds - taken) / taken * at_least_batches)
-    seconds += [timed() for _ in range(more)]
+    seconds = timing.samples(
+        lambda: eval_step(params, batch_stats, batch),
+        at_least=at_least_batches,
+        at_least_seconds=at_least_seconds,
+    )
     return len(batch["label"]) / float(np.median(seconds))
 
 
@@ -132,13 +120,11 @@ def latency_ms(
       at_least_times: and of answers; the first is not counted.
       at_most_times: of answers, however few seconds they take.
     """
-    seconds: list[float] = []
-    jax.device_get(eval_step(params, batch_stats, place(batch)))
-    while len(seconds) < at_least_times or (
-        sum(seconds) < at_least_seconds and len(seconds) < at_most_times
-    ):
-        start = time.perf_counter()
-        jax.device_get(eval_step(params, batch_stats, place(batch)))
-        seconds.append(time.perf_counter() - start)
+    seconds = timing.samples(
+        lambda: jax.device_get(eval_step(params, batch_stats, place(batch))),
+        at_least=at_least_times,
+        at_least_seconds=at_least_seconds,
+        at_most=at_most_times,
+    )
     median, slow = np.percentile(seconds, (50, 99))
     return float(median) * 1e3, float(slow) * 1e3

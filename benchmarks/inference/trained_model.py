@@ -1,4 +1,4 @@
-"""Trained weights to use: a finished run's, or those of a file, as the pure function that evaluation has."""
+"""A trained model to use: a finished run's weights, or those of a file, with how pictures are fed to them."""
 
 import dataclasses
 import functools
@@ -13,8 +13,9 @@ from ml_collections import ConfigDict
 
 import models
 from benchmarks import tasks
-from benchmarks.config import derived, stored
+from benchmarks.config import stored
 from benchmarks.config.fields import default_config
+from benchmarks.config.setup import Setup, set_up
 from benchmarks.errors import ConfigError
 from benchmarks.machine.mesh import create_mesh, replicate, replicated
 from benchmarks.runs import validation
@@ -31,18 +32,18 @@ _IMAGENET_CLASSES = "imagenet_classes.txt"
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
-    """A model with its weights.
+class TrainedModel:
+    """A model with its weights, ready to answer.
 
     Attributes:
-      config: how it is fed: image size, crop, interpolation, normalisation, dtype; the dataset of a run.
+      setup: how it is fed: image size, crop, interpolation, normalization, dtype; of a run also its dataset.
       model: as pure functions over the two that follow.
       params, batch_stats: plain nested dicts of arrays, a copy on each device.
       source: the run's folder or the file.
       record: the run's; None of a file.
     """
 
-    config: ConfigDict
+    setup: Setup
     model: PureModel
     params: dict
     batch_stats: dict
@@ -50,14 +51,19 @@ class Trained:
     record: records.RunRecord | None = None
 
     @property
+    def config(self) -> ConfigDict:
+        """The configuration that the setup follows from."""
+        return self.setup.config
+
+    @property
     def label(self) -> str:
         """The model with its options, as commands take it."""
-        return models.label(*models.parse(self.config.model))
+        return self.setup.model
 
     @property
     def image_size(self) -> int:
         """Pixels a side."""
-        return derived.eval_image_size(self.config)
+        return self.setup.eval_image_size
 
     @functools.cached_property
     def class_names(self) -> tuple[str, ...]:
@@ -91,6 +97,45 @@ class Trained:
             return np.array([*decision.thresholds.values()])
         return self.model.task.default_thresholds(self.model.num_logits)
 
+    @property
+    def run_record(self) -> records.RunRecord:
+        """The record of the run that the weights are of.
+
+        Raises:
+          ConfigError: they are a file's.
+        """
+        if self.record is None:
+            raise ConfigError(f"{self.source} is no run, and has no record.")
+        return self.record
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether a temperature was fitted to its confidences (`benchmarks.calibrate`)."""
+        return bool(self.record and self.record.decision and self.record.decision.temperature)
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before they become confidences; 1 where they are not calibrated."""
+        decision = self.record and self.record.decision
+        return (decision and decision.temperature) or 1.0
+
+    def decide(
+        self, confidence: np.ndarray, raw: np.ndarray, threshold: float | None = None
+    ) -> tuple[str, ...]:
+        """Returns the labels that one picture gets.
+
+        Args:
+          confidence: in each logit's class [num_logits].
+          raw: the same before any temperature, which the run's own thresholds are about.
+          threshold: of the confidence that a label needs, in place of the run's own.
+        """
+        above: np.ndarray | None = None
+        if threshold is not None:
+            above = confidence >= threshold
+        elif self.thresholds is not None:
+            above = raw >= self.thresholds
+        return self.model.task.decide(confidence, above, self.class_names)
+
     def logits(self, images: jax.Array) -> jax.Array:
         """Returns float32 logits [batch, num_logits] of uint8 images [batch, height, width, 3]."""
         return self.model.logits(self.params, self.batch_stats, images)
@@ -100,7 +145,25 @@ class Trained:
         return self.model.merge(self.params, self.batch_stats)
 
 
-def from_run(workdir: str | Path, **changes) -> Trained:
+def confidences(
+    model: PureModel, params: dict, batch_stats: dict, images: jax.Array, temperature: float
+) -> dict[str, jax.Array]:
+    """Returns the `confidence` of each logit and its `raw` one, before the temperature: both [batch, num_logits].
+
+    Args:
+      model: static where this is compiled.
+      params, batch_stats: its weights.
+      images: uint8 [batch, height, width, 3] or [batch, crops, height, width, 3].
+      temperature: what logits are divided by.
+    """
+    logits = model.logits(params, batch_stats, images)
+    return {
+        "confidence": model.task.confidences(logits / temperature),
+        "raw": model.task.confidences(logits),
+    }
+
+
+def from_run(workdir: str | Path, **changes) -> TrainedModel:
     """Returns the weights of a finished run, checked against its record.
 
     Args:
@@ -116,18 +179,21 @@ def from_run(workdir: str | Path, **changes) -> Trained:
         raise ConfigError(f"there is no completed run in {workdir}.")
     config = stored.load(workdir / "record.json")
     config.update(changes)
+    if "image_size" in changes:
+        config.eval_image_size = ""  # a size that is asked for counts in evaluation too
     validation.validate(config)
-    model, params, batch_stats = abstract_model(config, record.model.num_classes)
+    setup = set_up(config, record.model.num_classes)
+    model, params, batch_stats = abstract_model(setup)
     everywhere = replicated(create_mesh())
     weights = load_weights(workdir, *shapes((params, batch_stats), everywhere))
     if weights_digest(*weights) != record.weights_digest:
         raise ConfigError(
             f"the weights in {workdir / 'weights'} are not those of its record; train the run again."
         )
-    return Trained(config, model, *weights, str(workdir), record)
+    return TrainedModel(setup, model, *weights, str(workdir), record)
 
 
-def from_weights(model: str, weights: str | Path, **changes) -> Trained:
+def from_weights(model: str, weights: str | Path, **changes) -> TrainedModel:
     """Returns the weights of a `.pth` or `.safetensors` file, fed as the model's authors feed it.
 
     Args:
@@ -146,9 +212,10 @@ def from_weights(model: str, weights: str | Path, **changes) -> Trained:
     config.update(changes)
     validation.validate(config)
     loaded = pretrained.load(model, weights, dtype=DTYPES[config.dtype])
-    pure, *values = split_configured(config, loaded)
-    placed = replicate(tuple(values), create_mesh())
-    return Trained(config, pure, *placed, str(weights))
+    setup = set_up(config, loaded.num_classes)
+    pure, *values = split_configured(setup, loaded)
+    params, batch_stats = replicate(tuple(values), create_mesh())
+    return TrainedModel(setup, pure, params, batch_stats, str(weights))
 
 
 def define_flags() -> None:
@@ -158,7 +225,7 @@ def define_flags() -> None:
     flags.DEFINE_string("weights", None, "A .pth or .safetensors file, torchvision's or timm's.")
 
 
-def from_flags(**changes) -> Trained:
+def from_flags(**changes) -> TrainedModel:
     """Returns the weights that the command line names.
 
     Raises:

@@ -1,13 +1,19 @@
 """How far a suite is: bars in a terminal, else lines for a log file."""
 
+from collections.abc import Sequence
+
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 from rich.text import Text
 
 from benchmarks.cli import progress
 from results import records
+from results.rankings import rows
 from results.records import tasks
+from results.tables.cells import percent
 
 
 class _TimeLeft(ProgressColumn):
@@ -30,7 +36,7 @@ class Display:
         self._console = Console(stderr=True)
         self._runs = runs
         self._done = 0
-        self._lines: progress.Lines | None = None
+        self._lines = progress.Lines("suite")
         self._suite = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
@@ -69,6 +75,12 @@ class Display:
         fraction = event.step / event.steps if event.steps else 0.0
         self._suite.update(self._suite_task, completed=self._done + fraction)
 
+    def show(self, run_records: Sequence[records.RunRecord]) -> None:
+        """Shows, in a terminal, how the runs that have ended rank so far, above the bars."""
+        if self._console.is_terminal:
+            tables = [_standing(table) for table in rows.summarise(run_records)]
+            self._live.update(Group(*tables, self._suite, self._run))
+
     def end(self, record: records.RunRecord) -> None:
         """Moves the suite's bar to the next run and leaves a line about this one."""
         self._done += 1
@@ -85,3 +97,15 @@ class Display:
             f"[{self._done}/{self._runs}] {record.label} seed {record.seed}: {outcome}",
             markup=False,
         )
+
+
+def _standing(ranking: rows.Table) -> Table:
+    """Returns the first columns of a ranking: enough to follow it while it grows."""
+    task = tasks.find(ranking.group.task)
+    table = Table("rank", "model", f"{task.spoken} %", "seeds", box=box.SIMPLE_HEAD)
+    for column in (0, 2, 3):
+        table.columns[column].justify = "right"
+    for row in ranking.rows:
+        cells = (str(row.rank or ""), row.model, percent(row.score) if row.score else row.status)
+        table.add_row(*map(Text, (*cells, str(row.seeds))))
+    return table

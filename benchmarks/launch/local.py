@@ -1,4 +1,4 @@
-"""One worker of a suite: the runs that nobody else is at, each in a process of its own."""
+"""One worker of a suite: every run that no other worker is doing, each in a process of its own."""
 
 import contextlib
 import dataclasses
@@ -11,16 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ml_collections import ConfigDict
-
-import models
 from benchmarks import configs
 from benchmarks.cli import progress
 from benchmarks.config import stored
 from benchmarks.launch import locks
 from benchmarks.launch.display import Display
 from benchmarks.machine import preemption, startup
-from benchmarks.runs.folder import claim_directory
+from benchmarks.runs.folder import CONFIG_FILE, LOG_FILE, claim_directory, record_path
 from benchmarks.runs.plan import Run
 from benchmarks.runs.record import now, planned_record
 from results import records
@@ -43,7 +40,7 @@ class _Task:
 
     def ended(self) -> records.RunRecord | None:
         """Returns the run's record if nothing is left to do."""
-        path = self.run.workdir / "record.json"
+        path = record_path(self.run.workdir)
         if not path.exists():
             return None
         record = records.read(path)
@@ -53,11 +50,23 @@ class _Task:
 
 
 def work(
-    mine: list[Run], others: list[Run], began: float, display: Display
+    mine: list[Run],
+    others: list[Run],
+    began: float,
+    display: Display,
+    when_one_ends: Callable[[], None] = lambda: None,
 ) -> dict[Path, records.RunRecord]:
-    """Does what nobody else is at until all of `mine` have ended; returns these records, and its own, by folder.
+    """Does every run that no other worker is doing until all of `mine` have ended.
 
-    Of `mine`, runs that failed before this worker began are done again; of `others`, those without any record.
+    Args:
+      mine: the runs of this worker's shard; those that failed before it began are done again.
+      others: of the other shards, whose runs are taken up where they have no record and no worker.
+      began: when this worker began, by the clock of the file system.
+      display: shows how far it is.
+      when_one_ends: is called after each run that ends.
+
+    Returns:
+      The records of `mine`, and of the others that this worker did, by folder.
     """
     made: dict[Path, records.RunRecord] = {}
     left = [_Task(each, True, began) for each in mine]
@@ -72,6 +81,7 @@ def work(
             elif task.own or not ended:
                 made[task.run.workdir] = record
                 display.end(record)
+                when_one_ends()
         if not any(task.own for task in waiting):
             return made
         left = waiting
@@ -81,54 +91,33 @@ def work(
 def _take_up(task: _Task, display: Display) -> records.RunRecord | None:
     """Returns the run's record after training it; None where another worker is at it."""
     directory = task.run.workdir
-    claim = locks.take(directory)
-    if claim is None:
+    lock = locks.acquire(directory)
+    if lock is None:
         return None
-    with claim:
-        # It may have ended between the look and the claim.
+    with lock:
+        # It may have ended between the look and the lock.
         record = task.ended()
         if record is None:
-            display.begin(_title(task.run.config), extra=not task.own)
-            record = _run_in_process(task.run, claim, display.update)
+            display.begin(task.run.title, extra=not task.own)
+            record = _run_in_process(task.run, lock, display.update)
     if record and record.status == "completed":
         locks.clear(directory)
     return record
 
 
 def _run_in_process(
-    each: Run, claim: locks.Claim, update: Callable[[progress.Event], None]
+    run: Run, lock: locks.Lock, update: Callable[[progress.Event], None]
 ) -> records.RunRecord | None:
     """Trains one run in a process of its own and returns its record, or one that says how the process died.
 
-    None if the claim was lost: then the run is another worker's.
+    None if the lock was lost: then the run is another worker's.
     """
     started = now()
-    claim_directory(each.workdir, "config.json", stored.to_plain(each.config))
-    path = each.workdir / "record.json"
+    claim_directory(run.workdir, CONFIG_FILE, stored.to_plain(run.config))
+    path = record_path(run.workdir)
     path.unlink(missing_ok=True)
-    from_json = Path(configs.__file__).with_name("from_json.py")
-    arguments = [
-        *(sys.executable, "-m", "benchmarks.train", "--progress=json"),
-        f"--config={from_json}:{each.workdir / 'config.json'}",
-        f"--workdir={each.workdir}",
-    ]
-    environment = startup.with_allocator(dict(os.environ))
-    with (each.workdir / "log.txt").open("a") as log:
-        process = subprocess.Popen(
-            arguments, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
-        )
-        claim.on_lost = process.kill
-        try:
-            for line in process.stdout:
-                event = progress.parse(line)
-                if event:
-                    update(event)
-            status = process.wait()
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
-    if claim.lost:
+    status = _train(run, lock, update)
+    if lock.lost:
         return None
     if path.exists():
         return records.read(path)
@@ -136,15 +125,39 @@ def _run_in_process(
         raise StoppedError
     how = f"by signal {-status}" if status < 0 else f"with exit status {status}"
     record = dataclasses.replace(
-        planned_record(each, started, "crashed"),
-        error=f"The process ended {how}; see {each.workdir.name}/log.txt.",
+        planned_record(run, started, "crashed"),
+        error=f"The process ended {how}; see {run.workdir.name}/{LOG_FILE}.",
     )
     records.write(record, path)
     return record
 
 
-def _title(config: ConfigDict) -> str:
-    return f"{models.label(*models.parse(config.model))} seed {config.seed}"
+def _train(run: Run, lock: locks.Lock, update: Callable[[progress.Event], None]) -> int:
+    """Starts `benchmarks.train` on the run, tells its progress, and returns its exit status."""
+    from_json = Path(configs.__file__).with_name("from_json.py")
+    arguments = [
+        *(sys.executable, "-m", "benchmarks.train", "--progress=json"),
+        f"--config={from_json}:{run.workdir / CONFIG_FILE}",
+        f"--workdir={run.workdir}",
+    ]
+    environment = startup.with_allocator(dict(os.environ))
+    with (
+        (run.workdir / LOG_FILE).open("a") as log,
+        subprocess.Popen(
+            arguments, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+        ) as process,
+    ):
+        lock.on_lost = process.kill
+        try:
+            for line in process.stdout or ():
+                event = progress.parse(line)
+                if event:
+                    update(event)
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
 
 
 @contextlib.contextmanager
@@ -154,7 +167,7 @@ def stopped_by_sigterm() -> Iterator[None]:
         yield
         return
 
-    def stop(*_):
+    def stop(*_: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise StoppedError
 

@@ -1,9 +1,9 @@
-"""Claims on runs, so that workers on many machines share a folder and no two do the same run.
+"""Locks on runs, so that workers on many machines share a folder and no two do the same run.
 
-A claim is a file `claim-N.json` in the run's folder, which the file system lets one worker alone create (`O_EXCL`, on
-NFS too). The highest N counts. Its holder touches it every few seconds; a claim that was let go of, whose holder is
-dead or that nobody has touched for a minute is stale, and whoever creates N + 1 succeeds to it. Numbers only grow, so a
-stale claim is succeeded to once, however many workers see that it is stale, and a holder that was only asleep finds
+A lock is a file `lock-N.json` in the run's folder, which the file system lets one worker alone create (`O_EXCL`, on
+NFS too). The highest N counts. Its holder touches it every few seconds; a lock that was released, whose holder is dead
+or that nobody has touched for a minute is stale, and whoever creates N + 1 succeeds to it. Numbers only grow, so a
+stale lock is succeeded to once, however many workers see that it is stale, and a holder that was only asleep finds
 N + 1 and stops. Ages are by the clock of the file system, never by that of a machine.
 """
 
@@ -22,11 +22,11 @@ HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
 
 
-class Claim:
-    """A run that is this process's to do; a context manager that lets go of it at its end.
+class Lock:
+    """A run that is this process's to do; a context manager that releases it at its end.
 
     Attributes:
-      on_lost: is called, in another thread, if another worker has succeeded to the claim.
+      on_lost: is called, in another thread, if another worker has succeeded to the lock.
       lost: whether that has happened.
     """
 
@@ -37,7 +37,7 @@ class Claim:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._touch_until_ended, daemon=True)
 
-    def __enter__(self) -> "Claim":
+    def __enter__(self) -> "Lock":
         self._thread.start()
         return self
 
@@ -62,10 +62,10 @@ class Claim:
                 return
 
 
-def take(directory: Path) -> Claim | None:
-    """Returns the claim on the run in `directory`, or None where another worker has it.
+def acquire(directory: Path) -> Lock | None:
+    """Returns the lock on the run in `directory`, or None where another worker has it.
 
-    The run may have ended between the caller's last look and the claim: look again.
+    The run may have ended between the caller's last look and the lock: look again.
     """
     directory.mkdir(parents=True, exist_ok=True)
     latest = _latest(directory)
@@ -79,12 +79,12 @@ def take(directory: Path) -> Claim | None:
             )
     except FileExistsError:
         return None
-    return Claim(path)
+    return Lock(path)
 
 
 def clear(directory: Path) -> None:
-    """Removes the claims on a run that is completed, and so needs none."""
-    for path in directory.glob("claim-*.json"):
+    """Removes the locks on a run that is completed, and so needs none."""
+    for path in directory.glob("lock-*.json"):
         path.unlink(missing_ok=True)
 
 
@@ -96,15 +96,15 @@ def now(directory: Path) -> float:
 
 
 def _latest(directory: Path) -> int:
-    return max(map(_number, directory.glob("claim-*.json")), default=0)
+    return max(map(_number, directory.glob("lock-*.json")), default=0)
 
 
 def _number(path: Path) -> int:
-    return int(path.stem.removeprefix("claim-"))
+    return int(path.stem.removeprefix("lock-"))
 
 
 def _path(directory: Path, number: int) -> Path:
-    return directory / f"claim-{number}.json"
+    return directory / f"lock-{number}.json"
 
 
 def _is_stale(path: Path) -> bool:

@@ -40,7 +40,7 @@ def from_environment(environment: Mapping[str, str]) -> Shard:
     """Returns the shard of a task of a Slurm array or of a Kubernetes indexed job; without one, the whole.
 
     Kubernetes tells an index and no count, which then is `ISOBUDGET_SHARDS`; without it too, every worker has the
-    whole, which claims divide among them as well. With it, tasks of a Slurm array count from 0.
+    whole, which locks divide among them as well. With it, tasks of a Slurm array count from 0.
 
     Raises:
       ConfigError: what the environment says makes no shard.

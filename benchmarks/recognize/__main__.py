@@ -18,7 +18,7 @@ from benchmarks.cli import command
 from benchmarks.errors import ConfigError
 from benchmarks.inference import trained_model
 from benchmarks.machine import startup
-from benchmarks.recognize.output import FORMATS, _writer, rows
+from benchmarks.recognize.output import FORMATS, rows, writer_of
 from benchmarks.recognize.recognizer import Prediction, Recognizer
 from input_pipeline import passes, pictures
 
@@ -53,10 +53,10 @@ def main(arguments: list[str]) -> int:
     }
     changes = {field: value for field, value in changes.items() if value is not None}
     recognizer = Recognizer(trained_model.from_flags(**changes), given.threshold)
-    count = len(recognizer.found.logit_names)
-    writer = _writer(given.format, recognizer, min(given.top or count, count))
+    count = len(recognizer.trained.logit_names)
+    writer = writer_of(given.format, recognizer, min(given.top or count, count))
     failed = 0
-    with passes.progress("recognising", len(paths)) as advance:
+    with passes.progress("recognizing", len(paths)) as advance:
         for row in rows(map(str, paths), recognizer.stream(paths), given.top):
             writer.write(row)
             advance(1)

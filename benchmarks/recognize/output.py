@@ -32,7 +32,7 @@ def rows(
             zip(prediction.decisions, prediction.errors, strict=True)
         ):
             row: dict[str, Any] = {"picture": next(names)}
-            if error:
+            if decision is None:
                 yield row | {"error": error}
             else:
                 best = prediction.top(index, top)
@@ -57,18 +57,18 @@ class _Csv:
 
     def __init__(self, pairs: int):
         self._pairs = pairs
-        self._writer = csv.writer(sys.stdout, lineterminator="\n")
+        self.writer_of = csv.writer(sys.stdout, lineterminator="\n")
         columns = [
             f"{kind}{place + 1}" for place in range(pairs) for kind in ("label", "confidence")
         ]
-        self._writer.writerow(["picture", "decision", "error", *columns])
+        self.writer_of.writerow(["picture", "decision", "error", *columns])
 
     def write(self, row: dict[str, Any]) -> None:
-        found = [*row.get("confidences", {}).items()]
-        cells = [cell for label, value in found for cell in (label, f"{value:.6f}")]
+        confidences = row.get("confidences", {}).items()
+        cells = [cell for label, value in confidences for cell in (label, f"{value:.6f}")]
         cells += [""] * (2 * self._pairs - len(cells))
         decision = ";".join(row.get("decision", ()))
-        self._writer.writerow([row["picture"], decision, row.get("error", ""), *cells])
+        self.writer_of.writerow([row["picture"], decision, row.get("error", ""), *cells])
 
     def close(self) -> None:
         pass
@@ -94,11 +94,11 @@ class _Table:
         console.print(self._table)
 
 
-def _writer(name: str, recognizer: Recognizer, pairs: int) -> _Lines | _Csv | _Table:
+def writer_of(name: str, recognizer: Recognizer, pairs: int) -> _Lines | _Csv | _Table:
     if name == "jsonl":
         return _Lines()
     if name == "csv":
         return _Csv(pairs)
-    found = recognizer.found
-    kind = "calibrated" if recognizer.calibrated else "not calibrated"
-    return _Table(f"{found.label} ({Path(found.source).name}), confidences {kind}")
+    trained = recognizer.trained
+    kind = "calibrated" if recognizer.trained.calibrated else "not calibrated"
+    return _Table(f"{trained.label} ({Path(trained.source).name}), confidences {kind}")

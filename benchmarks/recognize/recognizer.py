@@ -1,6 +1,6 @@
-"""A recognizer: trained weights, to labels with confidences for pictures from anywhere.
+"""A recognizer: a trained model that labels pictures from anywhere, with confidences.
 
-recognizer = recognition.Recognizer.from_run("runs/digits/runs/resnet50-seed0")
+recognizer = Recognizer.from_run("runs/digits/runs/resnet50-seed0")
 prediction = recognizer.recognize(["a.jpg", Image.open("b.png"), np.zeros((80, 60, 3), np.uint8)])
 prediction.decisions[0], prediction.confidences[0]
 """
@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks.errors import ConfigError
 from benchmarks.inference import trained_model
+from benchmarks.inference.trained_model import TrainedModel
 from benchmarks.machine.mesh import create_mesh, place_batch, replicated, round_up_to_devices
 from benchmarks.steps.eval_step import eval_batch_size
 from input_pipeline import pictures
@@ -26,7 +27,7 @@ _SMALL_BATCHES = (1, 8)
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What is recognised in some pictures.
+    """What is recognized in some pictures.
 
     Attributes:
       labels: which class each column of `confidences` is about.
@@ -49,16 +50,15 @@ class Prediction:
 
 
 class Recognizer:
-    """Recognises pictures by trained weights.
+    """Recognizes pictures by trained weights.
 
     Attributes:
-      found: the weights, and how pictures are shown to them.
-      temperature: what logits are divided by; 1 where the confidences are not calibrated.
+      trained: the model, and how pictures are shown to it.
       threshold: of the confidence a label needs; None for what was chosen on the validation split, and in single_label
         for none.
     """
 
-    def __init__(self, found: trained_model.Trained, threshold: float | None = None):
+    def __init__(self, trained: TrainedModel, threshold: float | None = None):
         """Takes the weights; compiles nothing yet.
 
         Raises:
@@ -66,14 +66,12 @@ class Recognizer:
         """
         if threshold is not None and not 0 <= threshold <= 1:
             raise ConfigError(f"a threshold is from 0 to 1, not {threshold}.")
-        self.found = found
-        decision = found.record and found.record.decision
-        self.calibrated = bool(decision and decision.temperature)
-        self.temperature = decision.temperature if self.calibrated else 1.0
+        self.trained = trained
         self.threshold = threshold
         self._mesh = create_mesh()
         self._answer = jax.jit(
-            functools.partial(_answer, found.model), out_shardings=replicated(self._mesh)
+            functools.partial(trained_model.confidences, trained.model),
+            out_shardings=replicated(self._mesh),
         )
 
     @classmethod
@@ -91,19 +89,19 @@ class Recognizer:
         return cls(trained_model.from_weights(model, weights, **changes), threshold)
 
     def recognize(self, images: Sequence[pictures.Picture]) -> Prediction:
-        """Returns what is recognised in the pictures.
+        """Returns what is recognized in the pictures.
 
         Args:
           images: files' paths, Pillow's images, or arrays uint8 [height, width, 3] or [height, width], of any size.
         """
         parts = [*self.stream(images)]
-        empty = np.zeros((0, len(self.found.logit_names)), np.float32)
+        empty = np.zeros((0, len(self.trained.logit_names)), np.float32)
         return Prediction(
-            self.found.logit_names,
+            self.trained.logit_names,
             np.concatenate([empty, *(part.confidences for part in parts)]),
             tuple(each for part in parts for each in part.decisions),
             tuple(each for part in parts for each in part.errors),
-            self.calibrated,
+            self.trained.calibrated,
         )
 
     def stream(self, images: Sequence[pictures.Picture]) -> Iterator[Prediction]:
@@ -122,10 +120,10 @@ class Recognizer:
         return pictures.batches(
             images,
             batch_size=self._batch_size(len(images)),
-            image_size=self.found.image_size,
-            crop_fraction=self.found.config.crop_fraction,
-            interpolation=self.found.config.interpolation,
-            crops=self.found.config.eval_crops,
+            image_size=self.trained.image_size,
+            crop_fraction=self.trained.config.crop_fraction,
+            interpolation=self.trained.config.interpolation,
+            crops=self.trained.config.eval_crops,
         )
 
     def answer(self, images: np.ndarray) -> dict[str, jax.Array]:
@@ -134,12 +132,13 @@ class Recognizer:
         Args:
           images: one of `read`'s batches.
         """
-        found = self.found
         placed = place_batch({"image": images}, self._mesh)["image"]
-        return self._answer(found.params, found.batch_stats, placed, self.temperature)
+        return self._answer(
+            self.trained.params, self.trained.batch_stats, placed, self.trained.temperature
+        )
 
     def _batch_size(self, count: int) -> int:
-        usual = eval_batch_size(self.found.config)
+        usual = eval_batch_size(self.trained.setup)
         sizes = [size for size in _SMALL_BATCHES if count <= size < usual]
         return round_up_to_devices(min([*sizes, usual]))
 
@@ -150,27 +149,8 @@ class Recognizer:
         unreadable = np.array([error is not None for error in errors], bool)
         confidences[unreadable] = np.nan
         decisions = tuple(
-            None if error else self._decide(*row)
+            None if error else self.trained.decide(*row, self.threshold)
             for error, row in zip(errors, zip(confidences, raw, strict=True), strict=True)
         )
-        labels = self.found.logit_names
-        return Prediction(labels, confidences, decisions, tuple(errors), self.calibrated)
-
-    def _decide(self, confidence: np.ndarray, raw: np.ndarray) -> tuple[str, ...]:
-        """Returns the labels that one picture gets.
-
-        Thresholds from the validation split are of confidences as they were before any temperature.
-        """
-        if self.threshold is not None:
-            above = confidence >= self.threshold
-        else:
-            above = None if self.found.thresholds is None else raw >= self.found.thresholds
-        return self.found.model.task.decide(confidence, above, self.found.class_names)
-
-
-def _answer(model, params, batch_stats, images, temperature):
-    logits = model.logits(params, batch_stats, images)
-    return {
-        "confidence": model.task.confidences(logits / temperature),
-        "raw": model.task.confidences(logits),
-    }
+        labels = self.trained.logit_names
+        return Prediction(labels, confidences, decisions, tuple(errors), self.trained.calibrated)

@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     startup.use_compilation_cache()
     given = flags.FLAGS
     try:
-        found = reproduce(
+        compared = reproduce(
             arguments[0],
             steps=given.steps,
             workdir=given.workdir,
@@ -54,14 +54,14 @@ def main(arguments: list[str]) -> int:
     except preemption.PreemptedError as stopped:
         print(stopped, file=sys.stderr)
         return preemption.AGAIN_STATUS
-    if not found.differences:
+    if not compared.differences:
         print("software, code, hardware and data are those of the record")
-    print(comparison.describe(found))
+    print(comparison.describe(compared))
     if given.out:
         files.write_atomically(
-            Path(given.out), json.dumps(dataclasses.asdict(found), indent=2) + "\n"
+            Path(given.out), json.dumps(dataclasses.asdict(compared), indent=2) + "\n"
         )
-    return int(found.verdict == comparison.DIFFERENT)
+    return int(compared.verdict == comparison.DIFFERENT)
 
 
 if __name__ == "__main__":

@@ -61,9 +61,10 @@ def logged(folder: Path) -> Logged:
     Raises:
       ConfigError: it is damaged.
     """
-    path, found, before = folder / "metrics.jsonl", {}, 0
+    path, before = folder / "metrics.jsonl", 0
+    intervals: Logged = {}
     if not path.exists():
-        return found
+        return intervals
     try:
         for line in map(json.loads, path.read_text().splitlines()):
             values = {
@@ -72,37 +73,37 @@ def logged(folder: Path) -> Logged:
                 if name.startswith("train/") and name != _SPEED
             }
             if values:
-                found[before, line["step"]] = values
+                intervals[before, line["step"]] = values
                 before = line["step"]
     except (ValueError, KeyError, TypeError):
         raise ConfigError(f"{path} is damaged.") from None
-    return found
+    return intervals
 
 
 def compare_steps(path: Path, record: records.RunRecord, ours: Logged, steps: int) -> Reproduction:
     """Compares what was logged of the first steps with what the run of the record at `path` logged."""
     theirs = logged(path.parent)
-    found = Reproduction(str(path), record.label, record.seed, DIFFERENT, "", steps=steps)
+    compared = Reproduction(str(path), record.label, record.seed, DIFFERENT, "", steps=steps)
     shared = sorted(theirs.keys() & ours.keys())
     if not shared:
-        return dataclasses.replace(found, reason="nothing was logged of the same steps.")
+        return dataclasses.replace(compared, reason="nothing was logged of the same steps.")
     unequal = [interval for interval in shared if theirs[interval] != ours[interval]]
     shown = unequal[0] if unequal else shared[-1]
-    found = dataclasses.replace(
-        found,
+    compared = dataclasses.replace(
+        compared,
         metrics={name: (theirs[shown].get(name), ours[shown].get(name)) for name in theirs[shown]},
     )
     if unequal:
         reason = f"what was logged of training differs in steps {shown[0] + 1} to {shown[1]}."
-        return dataclasses.replace(found, reason=reason)
+        return dataclasses.replace(compared, reason=reason)
     reason = f"what was logged of training agrees up to step {shown[1]}."
-    return dataclasses.replace(found, verdict=IDENTICAL, reason=reason)
+    return dataclasses.replace(compared, verdict=IDENTICAL, reason=reason)
 
 
 def compare_runs(path: Path, record: records.RunRecord, again: records.RunRecord) -> Reproduction:
     """Compares the record of a run that was done again with the one at `path`."""
     there, here = record.metrics.test, again.metrics.test
-    found = Reproduction(
+    compared = Reproduction(
         str(path),
         record.label,
         record.seed,
@@ -114,19 +115,19 @@ def compare_runs(path: Path, record: records.RunRecord, again: records.RunRecord
         digests=(record.weights_digest, again.weights_digest),
     )
     if "completed" not in (record.status, again.status):
-        return _failed_alike(found, record, again)
+        return _failed_alike(compared, record, again)
     if record.status != again.status:
         reason = f"the record's run {_ending(record)}, this one {_ending(again)}."
-        return dataclasses.replace(found, reason=reason)
+        return dataclasses.replace(compared, reason=reason)
     if record.weights_digest and record.weights_digest == again.weights_digest:
         return dataclasses.replace(
-            found, verdict=IDENTICAL, reason="the weights have the same digest."
+            compared, verdict=IDENTICAL, reason="the weights have the same digest."
         )
-    return _among_seeds(found, path, record, again)
+    return _among_seeds(compared, path, record, again)
 
 
 def _failed_alike(
-    found: Reproduction, record: records.RunRecord, again: records.RunRecord
+    compared: Reproduction, record: records.RunRecord, again: records.RunRecord
 ) -> Reproduction:
     """Compares two runs that both failed."""
     same = (record.status, _step(record)) == (again.status, _step(again))
@@ -134,10 +135,10 @@ def _failed_alike(
         same = same and record.error == again.error
     if same:
         return dataclasses.replace(
-            found, verdict=IDENTICAL, reason=f"both runs {_ending(again)}, as far as they came."
+            compared, verdict=IDENTICAL, reason=f"both runs {_ending(again)}, as far as they came."
         )
     reason = f"the record's run {_ending(record)}, this one {_ending(again)}."
-    return dataclasses.replace(found, reason=reason)
+    return dataclasses.replace(compared, reason=reason)
 
 
 def _step(record: records.RunRecord) -> int | None:
@@ -153,22 +154,22 @@ def _ending(record: records.RunRecord) -> str:
 
 
 def _among_seeds(
-    found: Reproduction, path: Path, record: records.RunRecord, again: records.RunRecord
+    compared: Reproduction, path: Path, record: records.RunRecord, again: records.RunRecord
 ) -> Reproduction:
     """Compares the primary metric with what the suite's other seeds let expect."""
     primary = tasks.find(record.dataset.task).primary
     others = _other_seeds(path, record, primary)
     interval = statistics.prediction_interval(list(others.values()))
-    found = dataclasses.replace(found, seeds=len(others), interval=interval)
+    compared = dataclasses.replace(compared, seeds=len(others), interval=interval)
     score = again.metrics.test.get(primary, math.nan)
     if interval is None:
         reason = f"the weights' digests differ, and {len(others)} other seeds make no interval."
-        return dataclasses.replace(found, reason=reason)
+        return dataclasses.replace(compared, reason=reason)
     low, high = interval
     inside = low <= score <= high
     where = f"test {primary} {score:.4f} is {'in' if inside else 'outside'} {low:.4f} to {high:.4f}"
     return dataclasses.replace(
-        found,
+        compared,
         verdict=WITHIN if inside else DIFFERENT,
         reason=f"the weights' digests differ; {where}, the 95% prediction interval of"
         f" {len(others)} other seeds.",
@@ -180,10 +181,10 @@ def _other_seeds(path: Path, record: records.RunRecord, primary: str) -> dict[in
     folder = path.resolve().parent
     if folder.parent.name != "runs":
         return {}
-    found, _ = records.load_all([folder.parents[1]])
+    others, _ = records.load_all([folder.parents[1]])
     return {
         other.seed: other.metrics.test[primary]
-        for other in found
+        for other in others
         if other.status == "completed"
         and other.seed != record.seed
         and _shared(other) == _shared(record)
@@ -198,15 +199,15 @@ def _shared(record: records.RunRecord) -> dict[str, Any]:
     }
 
 
-def describe(found: Reproduction) -> str:
+def describe(compared: Reproduction) -> str:
     """Returns the lines that the command prints at its end."""
-    part = f", its first {found.steps} steps" if found.steps else ""
+    part = f", its first {compared.steps} steps" if compared.steps else ""
     lines = [
         f"  {name}: {_number(there)} there, {_number(here)} here"
-        for name, (there, here) in found.metrics.items()
+        for name, (there, here) in compared.metrics.items()
     ]
-    title = f"{found.model}, seed {found.seed}{part}"
-    return "\n".join([title, *lines, f"{found.verdict}: {found.reason}"])
+    title = f"{compared.model}, seed {compared.seed}{part}"
+    return "\n".join([title, *lines, f"{compared.verdict}: {compared.reason}"])
 
 
 def _number(value: Any) -> str:

@@ -14,6 +14,7 @@ from benchmarks.config import resolve, stored
 from benchmarks.errors import ConfigError, DivergedError
 from benchmarks.machine import preemption
 from benchmarks.reproduce import comparison, surroundings
+from benchmarks.runs.folder import record_path
 from benchmarks.runs.plan import Run, prepare
 from benchmarks.runs.record import now
 from benchmarks.train import attempt
@@ -59,12 +60,11 @@ def reproduce(
             tell(difference)
         if steps is None:
             again = train_and_evaluate(config, folder, reporter=reporter)
-            found = comparison.compare_runs(path, record, again)
+            compared = comparison.compare_runs(path, record, again)
         else:
-            found = comparison.compare_steps(
-                path, record, _first_steps(run, steps, reporter), steps
-            )
-    return dataclasses.replace(found, differences=tuple(differences))
+            logged = _first_steps(run, steps, reporter)
+            compared = comparison.compare_steps(path, record, logged, steps)
+    return dataclasses.replace(compared, differences=tuple(differences))
 
 
 def _configuration(path: Path, record: records.RunRecord, data_dir: str | None) -> ConfigDict:
@@ -84,13 +84,13 @@ def _configuration(path: Path, record: records.RunRecord, data_dir: str | None) 
 def _folder(workdir: str | Path | None, path: Path) -> Iterator[Path]:
     """Gives the folder to run in, and removes it where none was asked for."""
     if workdir is None:
-        with tempfile.TemporaryDirectory(prefix="reproduce-") as folder:
-            yield Path(folder)
+        with tempfile.TemporaryDirectory(prefix="reproduce-") as temporary:
+            yield Path(temporary)
         return
     folder = Path(workdir)
     if path.resolve().parent in (folder.resolve(), *folder.resolve().parents):
         raise ConfigError(f"--workdir={workdir} is where the record lies; choose another.")
-    if (folder / "record.json").exists():
+    if record_path(folder).exists():
         raise ConfigError(f"--workdir={workdir} holds a finished run; choose another.")
     yield folder
 

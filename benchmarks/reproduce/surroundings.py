@@ -73,13 +73,13 @@ def _missing_fields(
     there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = ""
 ) -> list[Difference]:
     """Returns the fields that an older record's configuration lacks, which have their defaults here."""
-    found = []
+    missing = []
     for name, value in here.items():
         if name not in there:
-            found.append(Difference("configuration", prefix + name, None, value))
+            missing.append(Difference("configuration", prefix + name, None, value))
         elif isinstance(value, dict) and isinstance(there[name], Mapping):
-            found += _missing_fields(there[name], value, f"{prefix}{name}.")
-    return found
+            missing += _missing_fields(there[name], value, f"{prefix}{name}.")
+    return missing
 
 
 def _text(value: Any) -> str:

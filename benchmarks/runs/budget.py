@@ -30,6 +30,17 @@ class Costs:
     train_macs: int | None = None
     seconds_per_step: float | None = None
 
+    @property
+    def macs(self) -> int:
+        """The multiply-accumulates, where they were counted.
+
+        Raises:
+          ValueError: no budget asked for them.
+        """
+        if self.train_macs is None:
+            raise ValueError("the multiply-accumulates of this run were not counted")
+        return self.train_macs
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -48,17 +59,29 @@ class Budget:
     steps: int | None
 
     @property
-    def examples(self) -> int | None:
-        """Training examples that all steps see, repeats counted."""
-        return None if self.steps is None else self.steps * self.costs.batch_size
+    def num_steps(self) -> int:
+        """The steps, where they are known.
+
+        Raises:
+          ValueError: they are not yet.
+        """
+        if self.steps is None:
+            raise ValueError(f"the steps of a budget of {self.kind} are not calibrated yet")
+        return self.steps
+
+    @property
+    def num_examples(self) -> int:
+        """Training examples that all steps see, repeats counted; raises as `num_steps`."""
+        return self.num_steps * self.costs.batch_size
 
     def spent(self, steps: int, seconds: float) -> float:
         """Returns what so many steps and seconds are in the budget's unit."""
         examples = steps * self.costs.batch_size
+        if self.kind == "flops":
+            return train_flops(self.costs.macs, examples)
         return {
             "examples": examples,
             "epochs": examples / self.costs.train_examples,
-            "flops": train_flops(self.costs.train_macs, examples),
             "seconds": seconds,
         }[self.kind]
 
@@ -73,7 +96,7 @@ def _steps_for_epochs(amount: float, costs: Costs) -> int:
 
 
 def _steps_for_flops(amount: float, costs: Costs) -> int:
-    return int(amount // train_flops(costs.train_macs, costs.batch_size))
+    return int(amount // train_flops(costs.macs, costs.batch_size))
 
 
 def _steps_for_seconds(amount: float, costs: Costs) -> int | None:

@@ -8,7 +8,17 @@ from typing import Any
 
 from benchmarks.config import stored
 from benchmarks.errors import ConfigError
+from results import records
 from results.records import files, predictions
+
+# What lies in a run's folder beside what `results` reads.
+CONFIG_FILE = "config.json"
+LOG_FILE = "log.txt"
+
+
+def record_path(workdir: Path) -> Path:
+    """Returns where the record of a run lies."""
+    return workdir / records.FILE_NAME
 
 
 def claim_directory(directory: Path, name: str, content: dict[str, Any]) -> None:

@@ -1,6 +1,8 @@
-"""What is settled about a run before it is trained, and the record of it whatever happens."""
+"""What is settled about a run before it is trained: one value that knows its sizes, steps, task, data and budget."""
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -8,81 +10,132 @@ from ml_collections import ConfigDict
 
 import models
 from benchmarks import tasks
-from benchmarks.config import derived
-from benchmarks.runs import budget, validation
+from benchmarks.config.setup import Setup, set_up
+from benchmarks.runs import budget as budget_lib
+from benchmarks.runs import validation
 from benchmarks.steps import freezing
 from benchmarks.weights import transfer
 from input_pipeline import augmentation, datasets, loader, seeds
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-    """What is settled before anything is trained; `source` is what its weights begin with."""
+    """A run that can be trained, evaluated and recorded.
 
-    config: ConfigDict
+    Attributes:
+      setup: its configuration with what follows from it.
+      workdir: its folder.
+      dataset: what it reads.
+      budget: what it may spend, in steps where these are known.
+      source: the weights that it begins with; None where all are drawn.
+    """
+
+    setup: Setup
     workdir: Path
     dataset: datasets.Dataset
-    budget: budget.Budget
-    image_size: int
+    budget: budget_lib.Budget
     source: transfer.Source | None = None
 
     @property
+    def config(self) -> ConfigDict:
+        """The resolved configuration, which its record will hold."""
+        return self.setup.config
+
+    @property
     def task(self) -> tasks.Task:
-        """What the run's logits are for."""
-        return tasks.TASKS[self.config.task]
+        """What its logits are for."""
+        return self.setup.task
+
+    @property
+    def title(self) -> str:
+        """The model with its options, and the seed, as people read it."""
+        return f"{self.setup.model} seed {self.config.seed}"
 
     @property
     def logit_names(self) -> tuple[str, ...]:
         """Which class each logit speaks for."""
         return self.task.logit_names(self.dataset.class_names)
 
-    @property
-    def num_logits(self) -> int:
-        """The outputs of the model's head."""
-        return len(self.logit_names)
+    @functools.cached_property
+    def train_macs(self) -> int:
+        """The multiply-accumulates of training with one example, see `count_train_macs`."""
+        return count_train_macs(self.setup)
+
+    @functools.cached_property
+    def positive_weights(self) -> tuple[float, ...]:
+        """How much more the loss of a positive weighs, for each logit; empty for 1."""
+        return tasks.positive_weights(self.config, self.dataset)
+
+    def with_steps(self, planned: budget_lib.Budget) -> "Run":
+        """Returns the run with a budget whose steps are known."""
+        return dataclasses.replace(self, budget=planned)
 
 
 def prepare(
-    config: ConfigDict,
-    workdir: str | Path,
-    dataset: datasets.Dataset | None = None,
+    config: ConfigDict, workdir: str | Path, dataset: datasets.Dataset | None = None
 ) -> Run:
-    """Checks everything that can be checked before training; writes nothing and touches no device.
+    """Returns one run, ready to be trained; see `prepare_all`."""
+    (run,) = prepare_all([(config, Path(workdir))], dataset)
+    return run
+
+
+def prepare_all(
+    requests: Sequence[tuple[ConfigDict, Path]], dataset: datasets.Dataset | None = None
+) -> list[Run]:
+    """Checks everything that can be checked before training; writes no run and touches no device.
+
+    The data is looked at last: reading a dataset for the first time writes it, and every other mistake should show
+    before.
 
     Args:
-      config: see `benchmarks/config.py`.
-      workdir: the run's folder.
+      requests: the configuration and the folder of each run; all read the same dataset.
       dataset: what `config.dataset` names, if it is loaded already.
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
     """
-    validation.validate(config)
-    source = transfer.source(config)
-    dataset = dataset or tasks.load_dataset(config)
-    for split in filter(None, (config.train_split, config.validation_split, config.test_split)):
+    for config, _ in requests:
+        validation.validate(config)
+    sources = [transfer.source(config) for config, _ in requests]
+    dataset = dataset or tasks.load_dataset(requests[0][0])
+    return [
+        _prepared(config, workdir, dataset, source)
+        for (config, workdir), source in zip(requests, sources, strict=True)
+    ]
+
+
+def _prepared(
+    config: ConfigDict,
+    workdir: Path,
+    dataset: datasets.Dataset,
+    source: transfer.Source | None,
+) -> Run:
+    for split in _splits(config):
         dataset.num_examples(split)
-    plan = budget.plan(config.budget.kind, config.budget.amount, _costs(config, dataset))
-    return Run(config, Path(workdir), dataset, plan, derived.image_size(config), source)
-
-
-def _costs(config: ConfigDict, dataset: datasets.Dataset) -> budget.Costs:
-    by_flops = config.budget.kind == "flops"
     num_logits = len(tasks.TASKS[config.task].logit_names(dataset.class_names))
-    return budget.Costs(
+    setup = set_up(config, num_logits)
+    costs = budget_lib.Costs(
         batch_size=config.batch_size,
         train_examples=dataset.num_examples(config.train_split),
-        train_macs=train_macs(config, num_logits) if by_flops else None,
+        train_macs=count_train_macs(setup) if config.budget.kind == "flops" else None,
     )
+    planned = budget_lib.plan(config.budget.kind, config.budget.amount, costs)
+    return Run(setup, workdir, dataset, planned, source)
 
 
-def train_macs(config: ConfigDict, num_logits: int) -> int:
+def _splits(config: ConfigDict) -> tuple[str, ...]:
+    """Returns the splits that a run reads, training first."""
+    named = (config.train_split, config.validation_split, config.test_split)
+    return tuple(split for split in named if split)
+
+
+def count_train_macs(setup: Setup) -> int:
     """Returns the multiply-accumulates of training with one example, on average over the run's parts.
 
-    Those of a forward pass in training three times over, and where layers are frozen less often.
+    Those of a forward pass in training three times over, and fewer where layers are frozen.
     """
-    model = models.create_abstract(config.model, num_logits)
-    frozen = freezing.of(config)
+    model = models.create_abstract(setup.config.model, setup.num_logits)
+    frozen = freezing.of(setup.config)
     counts = [
         models.count_train_macs(
             model,
@@ -90,7 +143,7 @@ def train_macs(config: ConfigDict, num_logits: int) -> int:
             frozen=frozen.stages,
             is_trained=lambda path: path not in frozen.variables,
         )
-        for side in derived.train_sizes(config)
+        for side in setup.train_sizes
     ]
     return round(sum(counts) / len(counts))
 

@@ -9,6 +9,7 @@ import models
 from benchmarks.config import stored
 from benchmarks.errors import DivergedError
 from benchmarks.machine import environment
+from benchmarks.runs.folder import record_path
 from benchmarks.runs.plan import Run
 from results import records
 
@@ -18,12 +19,12 @@ _AGAIN = "python -m benchmarks.reproduce record.json"
 
 def finished_record(workdir: Path) -> records.RunRecord | None:
     """Returns the record of the run in this folder if it completed."""
-    path = workdir / "record.json"
+    path = record_path(workdir)
     record = records.read(path) if path.exists() else None
     return record if record and record.status == "completed" else None
 
 
-def planned_record(run: Run, started: str, status: str) -> records.RunRecord:
+def planned_record(run: Run, started: str, status: records.Status) -> records.RunRecord:
     """Returns the record of a run as far as it is known without making the model or touching a device."""
     config = run.config
     name, options = models.parse(config.model)
@@ -31,7 +32,7 @@ def planned_record(run: Run, started: str, status: str) -> records.RunRecord:
     return records.RunRecord(
         run_id=run.workdir.resolve().name,
         status=status,
-        model=records.Model(name, options, run.image_size, run.num_logits),
+        model=records.Model(name, options, run.setup.image_size, run.setup.num_logits),
         dataset=records.Dataset(
             name=run.dataset.name,
             version=run.dataset.version,
@@ -63,14 +64,14 @@ def planned_record(run: Run, started: str, status: str) -> records.RunRecord:
 
 def with_facts(record: records.RunRecord, run: Run) -> records.RunRecord:
     """Adds the model's counts and the machine."""
-    abstract = models.create_abstract(run.config.model, run.num_logits)
+    abstract = models.create_abstract(run.config.model, run.setup.num_logits)
     auxiliary = models.count_auxiliary_parameters(abstract)
     model = dataclasses.replace(
         record.model,
         parameters=models.count_parameters(abstract) - auxiliary,
         auxiliary_parameters=auxiliary,
-        macs=models.count_macs(abstract, run.image_size),
-        activations=models.count_activations(abstract, run.image_size),
+        macs=models.count_macs(abstract, run.setup.image_size),
+        activations=models.count_activations(abstract, run.setup.image_size),
         weight_bytes=models.count_weight_bytes(abstract),
     )
     return dataclasses.replace(record, model=model, hardware=environment.hardware(run.config.dtype))
@@ -82,14 +83,13 @@ def out_of_memory(error: Exception) -> bool:
 
 
 def failed_record(run: Run, started: str, error: Exception) -> records.RunRecord:
-    """The record of a run that ended with an exception."""
+    """Returns the record of a run that ended with an exception."""
+    status: records.Status = "out_of_memory" if out_of_memory(error) else "failed"
+    line = (str(error).strip().splitlines() or [""])[0]
+    sentence, failure = f"{type(error).__name__}: {line}", None
     if isinstance(error, DivergedError):
-        status = "diverged"
+        status, sentence = "diverged", line
         failure = records.Failure(error.step, error.loss, error.gradient_norm)
-    else:
-        status, failure = ("out_of_memory" if out_of_memory(error) else "failed"), None
-    first_line = (str(error).strip().splitlines() or [""])[0]
-    sentence = first_line if status == "diverged" else f"{type(error).__name__}: {first_line}"
     record = planned_record(run, started, status)
     # Where the model itself cannot be made, its counts stay empty: the failure is what is to be told.
     with contextlib.suppress(Exception):

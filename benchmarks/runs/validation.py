@@ -1,7 +1,7 @@
 """What a configuration must be before anything is run: each field's values, and what goes together."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -10,6 +10,7 @@ import models
 from benchmarks import tasks
 from benchmarks.config import derived, tuned
 from benchmarks.config.fields import BATCH_NORM_SCOPES, DTYPES, RECIPES
+from benchmarks.config.setup import Setup, set_up
 from benchmarks.errors import ConfigError
 from benchmarks.runs.budget import BUDGET_KINDS
 from benchmarks.steps import freezing, optimizers
@@ -81,6 +82,16 @@ def validate(config: ConfigDict) -> None:
         models.check_image_size(config.model, side)
 
 
-def _one_of(field: str, value: Any, choices: Sequence[str]) -> None:
+def checked(config: ConfigDict, num_logits: int) -> Setup:
+    """Returns what follows from a configuration that has no run of its own, having checked it.
+
+    Raises:
+      ConfigError, models.ModelError: as `validate`.
+    """
+    validate(config)
+    return set_up(config, num_logits)
+
+
+def _one_of(field: str, value: Any, choices: Collection[str]) -> None:
     if value not in choices:
         raise ConfigError(f"config.{field} is one of {', '.join(choices)}, not {value!r}.")

@@ -5,11 +5,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
-from ml_collections import ConfigDict
+from jax.sharding import Mesh, Sharding
 
 import models
-from benchmarks import tasks
+from benchmarks.config.setup import Setup
 from benchmarks.machine.mesh import replicated
 from benchmarks.steps import freezing, optimizers
 from benchmarks.steps.pure_model import PureModel, split_module
@@ -19,46 +18,44 @@ from benchmarks.steps.train_step import State, create_state
 DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
 
 
-def abstract_state(config: ConfigDict, num_logits: int, mesh: Mesh) -> State:
-    """Returns the shapes, types and shardings of a run's state; nothing is allocated."""
-    _, params, batch_stats = abstract_model(config, num_logits)
+def abstract_model(setup: Setup) -> tuple[PureModel, dict, dict]:
+    """Returns (pure model, params, batch_stats), the last two of abstract arrays."""
+    dtype = DTYPES[setup.config.dtype]
+    model = models.create_abstract(setup.config.model, setup.num_logits, dtype=dtype)
+    return split_configured(setup, model)
+
+
+def split_configured(setup: Setup, model: models.Classifier) -> tuple[PureModel, dict, dict]:
+    """Returns (pure model, params, batch_stats), normalizing images as the configuration says."""
+    return split_module(model, setup.mean, setup.std, setup.task)
+
+
+def abstract_state(setup: Setup, mesh: Mesh) -> State:
+    """Returns the shapes, types and shardings of a run's state."""
+    _, params, batch_stats = abstract_model(setup)
     state = jax.eval_shape(
-        lambda params, batch_stats: _state(config, params, batch_stats, 1),
+        lambda params, batch_stats: first_state(setup, params, batch_stats, 1),
         *shapes((params, batch_stats)),
     )
     return shapes(state, replicated(mesh))
 
 
-def _state(config: ConfigDict, params: dict, batch_stats: dict, num_steps: int) -> State:
-    with_ema = config.ema_decay > 0
+def first_state(setup: Setup, params: dict, batch_stats: dict, num_steps: int) -> State:
+    """Returns the state before the first of `num_steps` steps, with these weights."""
     return create_state(
         params,
         batch_stats,
-        create_optimizer(config),
+        create_optimizer(setup),
         num_steps,
-        with_ema,
-        freezing.of(config),
+        with_ema=setup.config.ema_decay > 0,
+        frozen=freezing.of(setup.config),
     )
 
 
-def abstract_model(config: ConfigDict, num_logits: int) -> tuple[PureModel, dict, dict]:
-    """Returns (pure model, params, batch_stats), the last two of abstract arrays."""
-    return split_configured(
-        config, models.create_abstract(config.model, num_logits, dtype=DTYPES[config.dtype])
-    )
-
-
-def split_configured(config: ConfigDict, model: models.Classifier) -> tuple[PureModel, dict, dict]:
-    """Returns (pure model, params, batch_stats) with the normalisation that `config` asks for."""
-    info = models.info(config.model)
-    return split_module(
-        model, config.mean or info.mean, config.std or info.std, tasks.TASKS[config.task]
-    )
-
-
-def _abstract_batch(
-    model: PureModel, batch_size: int, side: int, sharding, crops: int = 1
+def abstract_batch(
+    model: PureModel, batch_size: int, side: int, sharding: Sharding, crops: int = 1
 ) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns the shapes of a batch of images [batch, side, side, 3], or [batch, crops, side, side, 3]."""
     image = (batch_size, *((crops,) if crops > 1 else ()), side, side, 3)
     batch = {
         "image": jax.ShapeDtypeStruct(image, jnp.uint8),
@@ -68,20 +65,21 @@ def _abstract_batch(
     return shapes(batch, sharding)
 
 
-def shapes(tree: Any, sharding=None) -> Any:
+def shapes(tree: Any, sharding: Sharding | None = None) -> Any:
     """Returns the shapes and types of a tree of arrays, with this sharding."""
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
     )
 
 
-def create_optimizer(config: ConfigDict) -> optax.GradientTransformationExtraArgs:
-    """Returns the run's optimiser; all but the head moves by `config.transfer.backbone_learning_rate` times as much.
+def create_optimizer(setup: Setup) -> optax.GradientTransformationExtraArgs:
+    """Returns the run's optimizer; all but the head moves by `config.transfer.backbone_learning_rate` times as much.
 
-    Of every optimiser here the step is in proportion to the learning rate, decay of weights included.
+    Every optimizer here takes a step in proportion to the learning rate, weight decay included.
     """
-    optimizer = optimizers.create_optimizer(config.optimizer)
-    factor = config.transfer.backbone_learning_rate
+    optimizer = optimizers.create_optimizer(setup.config.optimizer)
+    factor = setup.config.transfer.backbone_learning_rate
     if factor == 1:
         return optimizer
-    return optax.chain(optimizer, optax.masked(optax.scale(factor), freezing.backbone(config)))
+    backbone = freezing.backbone(setup.config)
+    return optax.chain(optimizer, optax.masked(optax.scale(factor), backbone))

@@ -1,26 +1,32 @@
-"""A run made ready to execute: its state on the devices and its compiled steps."""
+"""A run's steps, compiled for a mesh of devices."""
 
 import concurrent.futures
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
-from benchmarks.config import derived
+from benchmarks.config.setup import Setup
 from benchmarks.machine.mesh import data_sharded, local_mesh, replicated
 from benchmarks.steps import freezing, optimizers
 from benchmarks.steps.abstract import (
-    _abstract_batch,
+    abstract_batch,
     abstract_model,
     abstract_state,
     create_optimizer,
 )
 from benchmarks.steps.eval_step import lower_eval_step
-from benchmarks.steps.train_step import Settings, make_train_step
+from benchmarks.steps.train_step import (
+    Batch,
+    Settings,
+    State,
+    TrainStep,
+    make_train_step,
+    metric_names,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +50,7 @@ class Program:
 
 
 def compile_program(
-    config: ConfigDict,
-    num_logits: int,
+    setup: Setup,
     mesh: Mesh,
     accumulation: int | None = None,
     positive_weights: tuple[float, ...] = (),
@@ -53,49 +58,54 @@ def compile_program(
     """Compiles a run's steps for the mesh; what they need is shapes alone.
 
     Args:
-      config: the run's.
-      num_logits: the number of logits.
+      setup: the run's.
       mesh: the devices.
       accumulation: in how many parts a batch is worked on; `config.accumulation` unless given.
       positive_weights: of each logit, see `tasks.positive_weights`; empty for 1.
     """
-    model, _, _ = abstract_model(config, num_logits)
-    state = abstract_state(config, num_logits, mesh)
-    everywhere, sharded = replicated(mesh), data_sharded(mesh)
-    train_step = make_train_step(
-        model,
-        create_optimizer(config),
-        _settings(config, mesh, accumulation or config.accumulation, positive_weights),
+    model, _, _ = abstract_model(setup)
+    state = abstract_state(setup, mesh)
+    names = metric_names(model.task)
+    settings = _settings(setup, mesh, accumulation or setup.config.accumulation, positive_weights)
+    train_step = make_train_step(model, create_optimizer(setup), settings)
+    train = jax.jit(
+        _with_one_array(train_step, names), donate_argnums=0, out_shardings=replicated(mesh)
     )
-    metric_names: list[str] = []
-
-    def with_one_array(state, batch):
-        state, metrics = train_step(state, batch)
-        metric_names[:] = sorted(metrics)
-        return state, jnp.stack([metrics[name].astype(jnp.float32) for name in metric_names])
-
-    train = jax.jit(with_one_array, donate_argnums=0, out_shardings=everywhere)
-    sizes = sorted(set(derived.train_sizes(config)))
-    lowered = [
-        train.lower(state, _abstract_batch(model, config.batch_size, side, sharded))
-        for side in sizes
+    sizes = sorted(set(setup.train_sizes))
+    batches = [
+        abstract_batch(model, setup.config.batch_size, side, data_sharded(mesh)) for side in sizes
     ]
     weights = state["params"], state["batch_stats"]
-    lowered.append(lower_eval_step(config, model, *weights, mesh))
-    lowered.append(lower_eval_step(config, model, *weights, local_mesh(), batch_size=1))
+    lowered = [train.lower(state, batch) for batch in batches]
+    lowered.append(lower_eval_step(setup, model, *weights, mesh))
+    lowered.append(lower_eval_step(setup, model, *weights, local_mesh(), batch_size=1))
     # Much of XLA's compiler runs on one core, so two programs at once are done sooner.
     with concurrent.futures.ThreadPoolExecutor() as pool:
         *train_steps, eval_step, eval_one = pool.map(lambda each: each.compile(), lowered)
     by_size = dict(zip(sizes, train_steps, strict=True))
-    return Program(mesh, by_size, tuple(metric_names), eval_step, eval_one)
+    return Program(mesh, by_size, names, eval_step, eval_one)
+
+
+def _with_one_array(
+    train_step: TrainStep, names: tuple[str, ...]
+) -> Callable[[State, Batch], tuple[State, jax.Array]]:
+    """Returns the step with its metrics as one float32 array, in the order of `names`."""
+
+    def with_one_array(state: State, batch: Batch) -> tuple[State, jax.Array]:
+        state, metrics = train_step(state, batch)
+        return state, jnp.stack([metrics[name].astype(jnp.float32) for name in names])
+
+    return with_one_array
 
 
 def _settings(
-    config: ConfigDict, mesh: Mesh, accumulation: int, positive_weights: tuple[float, ...]
+    setup: Setup, mesh: Mesh, accumulation: int, positive_weights: tuple[float, ...]
 ) -> Settings:
-    peak = derived.learning_rate(config)
+    config = setup.config
     return Settings(
-        learning_rate=lambda progress: optimizers.learning_rate(config.optimizer, progress, peak),
+        learning_rate=lambda progress: optimizers.learning_rate(
+            config.optimizer, progress, setup.learning_rate
+        ),
         label_smoothing=config.label_smoothing,
         positive_weights=positive_weights,
         seed=config.seed,

@@ -1,25 +1,24 @@
-"""One evaluation step: a batch of a split to what is predicted for each example."""
+"""One evaluation step: from a batch of a split to what is predicted for each of its examples."""
 
 from collections.abc import Callable
 
 import jax
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
-from benchmarks.config import derived
+from benchmarks.config.setup import Setup
 from benchmarks.machine.mesh import data_sharded, replicated, round_up_to_devices
-from benchmarks.steps.abstract import _abstract_batch, shapes
+from benchmarks.steps.abstract import abstract_batch, shapes
 from benchmarks.steps.pure_model import PureModel
 from benchmarks.steps.train_step import Batch
 
 
-def eval_batch_size(config: ConfigDict) -> int:
+def eval_batch_size(setup: Setup) -> int:
     """Returns the batch size of evaluation: the configured one, rounded up to divide among the devices."""
-    return round_up_to_devices(config.eval_batch_size)
+    return round_up_to_devices(setup.config.eval_batch_size)
 
 
 def lower_eval_step(
-    config: ConfigDict,
+    setup: Setup,
     model: PureModel,
     params: dict,
     batch_stats: dict,
@@ -30,10 +29,13 @@ def lower_eval_step(
 
     The batch size is `eval_batch_size` unless given.
     """
-    everywhere, sharded = replicated(mesh), data_sharded(mesh)
-    batch_size = batch_size or eval_batch_size(config)
-    batch = _abstract_batch(
-        model, batch_size, derived.eval_image_size(config), sharded, config.eval_crops
+    everywhere = replicated(mesh)
+    batch = abstract_batch(
+        model,
+        batch_size or eval_batch_size(setup),
+        setup.eval_image_size,
+        data_sharded(mesh),
+        setup.config.eval_crops,
     )
     return jax.jit(make_eval_step(model), out_shardings=everywhere).lower(
         *shapes((params, batch_stats), everywhere), batch
@@ -46,7 +48,7 @@ def make_eval_step(model: PureModel) -> Callable[[dict, dict, Batch], dict[str, 
     That is what the task predicts (`tasks.Task.predict`), and mask [batch] (0 marks padding).
     """
 
-    def eval_step(params: dict, batch_stats: dict, batch: Batch):
+    def eval_step(params: dict, batch_stats: dict, batch: Batch) -> dict[str, jax.Array]:
         logits = model.logits(params, batch_stats, batch["image"])
         return model.task.predict(logits, batch["label"]) | {"mask": batch["mask"]}
 

@@ -78,10 +78,10 @@ def _of(spec: str, named: tuple[str, ...]) -> Frozen:
     everything = models.variable_paths(model)
     if named == (ALL,):
         head = models.head_path(model)
-        kept = (path for path in everything if path[:-1] != head)
-        return Frozen(frozenset(model.stages()), frozenset(kept))
+        everything_else = frozenset(path for path in everything if path[:-1] != head)
+        return Frozen(frozenset(model.stages()), everything_else)
     stages = models.stage_variables(model)
-    kept = set().union(*(stages[name] for name in named))
+    kept = {path for name in named for path in stages[name]}
     for stage, head in models.auxiliary_paths(model).items():
         if stage in named:
             kept.update(path for path in everything if path[: len(head)] == head)
@@ -89,7 +89,8 @@ def _of(spec: str, named: tuple[str, ...]) -> Frozen:
 
 
 def _partition(tree: dict, variables: frozenset, path: tuple[str, ...]) -> tuple[dict, dict]:
-    trained, frozen = {}, {}
+    trained: dict = {}
+    frozen: dict = {}
     for key, value in tree.items():
         here = (*path, str(key))
         if isinstance(value, dict):

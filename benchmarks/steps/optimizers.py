@@ -1,11 +1,13 @@
-"""Optimisers and learning-rate schedules by name. To add one, write a function and put its name in a registry.
+"""Optimizers and learning-rate schedules by name; `register_optimizer` and `register_schedule` add one's own.
 
-Nothing here depends on the number of steps: a schedule is a function of progress, and the optimiser is told the
+Nothing here depends on the number of steps: a schedule is a function of progress, and the optimizer is told the
 learning rate at each update. A compiled step so serves a run of any length.
 """
 
+import functools
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,53 +15,106 @@ import optax
 from ml_collections import ConfigDict
 
 from benchmarks.errors import ConfigError
+from benchmarks.registry import OPTIMIZERS, SCHEDULES, Registry, options
 
 # In parts of a run: more than float32 division is off by on any device, less than one step of a run of a million.
 _ROUNDING = 5e-7
 
 
+_Function = TypeVar("_Function", bound=Callable)
+
+
+def register_schedule(name: str) -> Callable[[_Function], _Function]:
+    """Returns a decorator that registers a schedule, a function of (progress, config), under `name`.
+
+    It returns what the peak learning rate is multiplied by, a float32 scalar, for `progress`, a traced float32 scalar
+    from 0 to 1; the linear warm-up comes on top. `config` is `config.optimizer`. Keyword-only parameters are the
+    schedule's options, which a configuration sets as `config.optimizer.NAME.OPTION`.
+
+    Raises:
+      ConfigError: the name is taken or unfit, or an option has no default that a configuration can hold.
+    """
+    return _registered(SCHEDULES, name)
+
+
+def register_optimizer(name: str) -> Callable[[_Function], _Function]:
+    """Returns a decorator that registers an optimizer, a function of `config.optimizer`, under `name`.
+
+    It returns an optax transformation that ends with `scale_by_given_learning_rate()`, and includes weight decay if it
+    has any (`weight_decay(config)`). Options are as for `register_schedule`.
+
+    Raises:
+      ConfigError: as `register_schedule`.
+    """
+    return _registered(OPTIMIZERS, name)
+
+
+def _registered(registry: Registry, name: str) -> Callable[[_Function], _Function]:
+    def decorate(function: _Function) -> _Function:
+        if options(function) and (name in SCHEDULES or name in OPTIMIZERS):
+            raise ConfigError(
+                f"config.optimizer.{name} would hold the options of two: choose another name."
+            )
+        registry.register(name, function, function.__module__)
+        return function
+
+    return decorate
+
+
+def _with_options(function: Callable, name: str, config: ConfigDict) -> Callable:
+    return functools.partial(function, **dict(config[name])) if options(function) else function
+
+
+@register_schedule("warmup_cosine")
 def warmup_cosine(progress: jax.Array, config: ConfigDict) -> jax.Array:
     """Half a cosine from 1 at the end of the warm-up to 0 at the end of the run (arXiv:1608.03983, equation 5)."""
     return 0.5 * (1 + jnp.cos(jnp.pi * _after_warmup(progress, config)))
 
 
+@register_schedule("linear")
 def linear(progress: jax.Array, config: ConfigDict) -> jax.Array:
     """A straight line from 1 at the end of the warm-up to 0 at the end of the run."""
     return 1 - _after_warmup(progress, config)
 
 
+@register_schedule("constant")
 def constant(progress: jax.Array, config: ConfigDict) -> jax.Array:
     """1 throughout."""
     del config
     return jnp.ones_like(progress)
 
 
+@register_schedule("step")
 def step(progress: jax.Array, config: ConfigDict) -> jax.Array:
     """1, multiplied by `step_factor` at each of `step_fractions` of the run."""
     reached = jnp.asarray(config.step_fractions, jnp.float32) <= progress + _ROUNDING
     return config.step_factor ** jnp.sum(reached).astype(jnp.float32)
 
 
+@register_schedule("exponential")
 def exponential(progress: jax.Array, config: ConfigDict) -> jax.Array:
     """1, multiplied by `exponential_rate` each time that another `exponential_every` of the run is over."""
     times = jnp.floor((progress + _ROUNDING) / config.exponential_every)
     return config.exponential_rate**times
 
 
+@register_optimizer("adamw")
 def adamw(config: ConfigDict) -> optax.GradientTransformation:
     """AdamW (arXiv:1711.05101)."""
     return optax.chain(
         optax.scale_by_adam(config.beta1, config.beta2),
-        _weight_decay(config),
+        weight_decay(config),
         scale_by_given_learning_rate(),
     )
 
 
+@register_optimizer("sgd")
 def sgd(config: ConfigDict) -> optax.GradientTransformation:
     """SGD with momentum and L2 weight decay, in PyTorch's order: decay, momentum, learning rate."""
-    return optax.chain(_weight_decay(config), _momentum(config), scale_by_given_learning_rate())
+    return optax.chain(weight_decay(config), _momentum(config), scale_by_given_learning_rate())
 
 
+@register_optimizer("rmsprop")
 def rmsprop(config: ConfigDict) -> optax.GradientTransformation:
     """RMSProp as the Inception and MobileNet papers mean it, which is TensorFlow's `RMSPropOptimizer`.
 
@@ -67,38 +122,22 @@ def rmsprop(config: ConfigDict) -> optax.GradientTransformation:
     multiplied by the learning rate; weight decay is part of the gradient.
     """
     return optax.chain(
-        _weight_decay(config),
+        weight_decay(config),
         optax.scale_by_rms(config.rmsprop_decay, config.rmsprop_epsilon, initial_scale=1.0),
         scale_by_given_learning_rate(),
         _momentum(config),
     )
 
 
+@register_optimizer("lamb")
 def lamb(config: ConfigDict) -> optax.GradientTransformation:
     """LAMB (arXiv:1904.00962): Adam with weight decay, each tensor's step in proportion to the tensor's norm."""
     return optax.chain(
         optax.scale_by_adam(config.beta1, config.beta2, eps=1e-6),
-        _weight_decay(config),
+        weight_decay(config),
         optax.scale_by_trust_ratio(),
         scale_by_given_learning_rate(),
     )
-
-
-# (progress through the run, a float32 scalar from 0 to 1; `config.optimizer`) to a factor of the peak learning rate.
-Schedule = Callable[[jax.Array, ConfigDict], jax.Array]
-SCHEDULES: dict[str, Schedule] = {
-    "warmup_cosine": warmup_cosine,
-    "linear": linear,
-    "constant": constant,
-    "step": step,
-    "exponential": exponential,
-}
-OPTIMIZERS: dict[str, Callable[[ConfigDict], optax.GradientTransformation]] = {
-    "adamw": adamw,
-    "sgd": sgd,
-    "rmsprop": rmsprop,
-    "lamb": lamb,
-}
 
 
 def learning_rate_factor(config: ConfigDict, progress: jax.Array) -> jax.Array:
@@ -109,7 +148,8 @@ def learning_rate_factor(config: ConfigDict, progress: jax.Array) -> jax.Array:
       progress: step / number of steps, a float32 scalar from 0 to 1; may be traced.
     """
     progress = jnp.asarray(progress, jnp.float32)
-    factor = SCHEDULES[config.schedule](progress, config)
+    schedule = _with_options(SCHEDULES[config.schedule], config.schedule, config)
+    factor = schedule(progress, config)
     if config.warmup_fraction:
         factor = factor * jnp.minimum(1.0, progress / config.warmup_fraction)
     return factor
@@ -121,11 +161,11 @@ def learning_rate(config: ConfigDict, progress: jax.Array, peak: float) -> jax.A
 
 
 def create_optimizer(config: ConfigDict) -> optax.GradientTransformationExtraArgs:
-    """Returns the optimiser of `config.optimizer`, behind clipping by global norm if asked for.
+    """Returns the optimizer of `config.optimizer`, behind clipping by global norm if asked for.
 
     Its `update(gradients, state, params, learning_rate=...)` takes the learning rate of the step as a keyword.
     """
-    optimizer = OPTIMIZERS[config.name](config)
+    optimizer = _with_options(OPTIMIZERS[config.name], config.name, config)(config)
     if config.clip_norm:
         return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
     return optimizer
@@ -164,11 +204,18 @@ def validate(config: ConfigDict) -> None:
     Raises:
       ConfigError: its field and what would be right.
     """
-    for field, choices in (("name", OPTIMIZERS), ("schedule", SCHEDULES)):
+    registries: tuple[tuple[str, Registry], ...] = (("name", OPTIMIZERS), ("schedule", SCHEDULES))
+    for field, choices in registries:
         if config[field] not in choices:
             raise ConfigError(
                 f"config.optimizer.{field} is one of {', '.join(choices)}, not {config[field]!r}."
             )
+        known = options(choices[config[field]])
+        for option in config.get(config[field], {}) if known else ():
+            if option not in known:
+                raise ConfigError(
+                    f"config.optimizer.{config[field]} has no option {option!r}, but {', '.join(known)}."
+                )
     if not 0 <= config.warmup_fraction <= 1:
         raise ConfigError(
             f"config.optimizer.warmup_fraction is from 0 to 1, not {config.warmup_fraction}."
@@ -196,7 +243,9 @@ def _after_warmup(progress: jax.Array, config: ConfigDict) -> jax.Array:
     return jnp.clip((progress - config.warmup_fraction) / length, 0, 1)
 
 
-def _weight_decay(config: ConfigDict) -> optax.GradientTransformation:
+def weight_decay(config: ConfigDict) -> optax.GradientTransformation:
+    """Returns what adds `config.weight_decay` times each parameter that decays, as `config` says."""
+
     def mask(params):
         return decayed(params, everything=config.decay_all, depthwise=config.decay_depthwise)
 

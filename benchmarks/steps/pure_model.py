@@ -24,8 +24,8 @@ class PureModel:
     """
 
     graph: nnx.GraphDef
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     num_logits: int
     task: tasks.Task
     stage_names: tuple[str, ...]
@@ -34,7 +34,7 @@ class PureModel:
     def merge(self, params: dict, batch_stats: dict) -> models.Classifier:
         return nnx.merge(self.graph, params, batch_stats, copy=True)
 
-    def normalise(self, images: jax.Array) -> jax.Array:
+    def normalize(self, images: jax.Array) -> jax.Array:
         """Returns float32 images [batch, height, width, 3] of uint8 ones, with the model's mean and deviation."""
         mean = jnp.array(self.mean, jnp.float32) * 255
         std = jnp.array(self.std, jnp.float32) * 255
@@ -47,9 +47,9 @@ class PureModel:
         """
         module = self.merge(params, batch_stats)
         if images.ndim == 4:
-            return module(self.normalise(images))
+            return module(self.normalize(images))
         batch, crops = images.shape[:2]
-        logits = module(self.normalise(images.reshape(batch * crops, *images.shape[2:])))
+        logits = module(self.normalize(images.reshape(batch * crops, *images.shape[2:])))
         return self.task.join_crops(logits.reshape(batch, crops, -1))
 
 
@@ -66,7 +66,8 @@ def split_module(
       mean, std: of each channel, for images scaled to 0..1.
       task: what its logits are for.
     """
-    graph, params, batch_stats = nnx.split(model, nnx.Param, nnx.BatchStat)
+    graph, *states = nnx.split(model, nnx.Param, nnx.BatchStat)
+    params, batch_stats = map(nnx.to_pure_dict, states)
     pure = PureModel(
         graph=graph,
         mean=tuple(mean),
@@ -76,4 +77,4 @@ def split_module(
         stage_names=tuple(f"stage:{name}" for name in model.stages()),
         auxiliary_weight=model.auxiliary_weight,
     )
-    return pure, nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats)
+    return pure, params, batch_stats

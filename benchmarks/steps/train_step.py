@@ -1,4 +1,4 @@
-"""The compiled part of a run: a model as pure functions over plain dicts, one training step, one evaluation step.
+"""One training step, a pure function over plain dicts of arrays that is compiled for a mesh of devices.
 
 Only plain dicts cross `jax.jit`: dispatching hundreds of NNX variables costs several times what dispatching the same
 arrays in dicts does. The batch is sharded over the mesh's `data` axis and the state is replicated, so that batch
@@ -6,6 +6,7 @@ statistics and gradients are those of the global batch on any number of devices.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
 
+from benchmarks import tasks
 from benchmarks.steps import freezing
 from benchmarks.steps.pure_model import PureModel
 from input_pipeline import on_device, seeds
@@ -23,11 +25,15 @@ from input_pipeline import on_device, seeds
 State = dict[str, Any]
 # image uint8 [batch, height, width, 3], label as the task has it, mask float32 [batch] (0 marks padding).
 Batch = dict[str, jax.Array]
+# (state, batch) -> (state, metrics by name, each a scalar)
+TrainStep = Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]
+# (params, batch_stats, examples, key) -> (gradients of what is trained, batch_stats, loss and `Task.train_metric`)
+Differentiate = Callable[[dict, dict, Batch, jax.Array], tuple[dict, dict, dict[str, jax.Array]]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What a training step does beside the model and the optimiser.
+    """What a training step does beside the model and the optimizer.
 
     Attributes:
       learning_rate: from the share of the run that is done, a float32 scalar from 0 to below 1.
@@ -85,39 +91,29 @@ def final_weights(state: State) -> tuple[dict, dict]:
     return weights["params"], weights["batch_stats"]
 
 
+def metric_names(task: tasks.Task) -> tuple[str, ...]:
+    """Returns the names of a training step's metrics, sorted.
+
+    loss (auxiliary losses included), the task's `train_metric` (on the training batch), gradient_norm (before clipping)
+    and learning_rate.
+    """
+    return tuple(sorted(("loss", task.train_metric, "gradient_norm", "learning_rate")))
+
+
 def make_train_step(
     model: PureModel, optimizer: optax.GradientTransformationExtraArgs, settings: Settings
-) -> Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]:
-    """Returns the function (state, batch) -> (state, metrics) of one optimisation step, to be compiled.
+) -> TrainStep:
+    """Returns the function (state, batch) -> (state, metrics) of one optimization step, to be compiled.
 
-    The metrics are scalars: loss (auxiliary losses included), the task's `train_metric` (on the training batch),
-    gradient_norm (before clipping) and learning_rate.
+    The metrics are scalars, named as `metric_names` says.
     """
     differentiate = _make_gradients(model, settings)
 
-    def train_step(state: State, batch: Batch):
+    def train_step(state: State, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
         def key(purpose: str) -> jax.Array:
             return jax.random.fold_in(seeds.key(settings.seed, purpose), state["step"])
 
-        images = model.normalise(batch["image"])
-        targets = model.task.targets(batch["label"], model.num_logits, settings.label_smoothing)
-        if settings.random_erasing:
-            images = on_device.random_erasing(
-                images, key("erasing"), probability=settings.random_erasing
-            )
-        images, targets = on_device.mix(
-            images,
-            targets,
-            key("mixing"),
-            mixup_alpha=settings.mixup,
-            cutmix_alpha=settings.cutmix,
-        )
-        examples = {
-            "image": images,
-            "target": targets,
-            "label": batch["label"],
-            "mask": batch["mask"],
-        }
+        examples = _augmented(model, settings, batch, key)
         gradients, batch_stats, metrics = differentiate(
             state["params"], state["batch_stats"], examples, key("dropout")
         )
@@ -145,85 +141,144 @@ def make_train_step(
     return train_step
 
 
+def _augmented(
+    model: PureModel, settings: Settings, batch: Batch, key: Callable[[str], jax.Array]
+) -> Batch:
+    """Returns the examples that a step learns from: image and target after erasing and mixing, label, mask.
+
+    Args:
+      model: says how images are normalized.
+      settings: how much is erased and mixed.
+      batch: as it was read.
+      key: from a purpose to the random key of this step.
+    """
+    images = model.normalize(batch["image"])
+    targets = model.task.targets(batch["label"], model.num_logits, settings.label_smoothing)
+    if settings.random_erasing:
+        images = on_device.random_erasing(
+            images, key("erasing"), probability=settings.random_erasing
+        )
+    images, targets = on_device.mix(
+        images,
+        targets,
+        key("mixing"),
+        mixup_alpha=settings.mixup,
+        cutmix_alpha=settings.cutmix,
+    )
+    return {"image": images, "target": targets, "label": batch["label"], "mask": batch["mask"]}
+
+
 def _averaged(before: State, after: State, decay: float, frozen: freezing.Frozen) -> dict:
     """Returns the moving averages; in the first steps they follow faster, as TensorFlow's do with a step count."""
     count = before["step"].astype(jnp.float32)
-    decay = jnp.minimum(decay, (1 + count) / (10 + count))
+    ramped = jnp.minimum(decay, (1 + count) / (10 + count))
     averages = {}
     for name, average in before["ema"].items():
         # The average of equal numbers may be another in its last bit.
         new, kept = frozen.partition(after[name])
         mean = jax.tree.map(
-            lambda old, new: decay * old + (1 - decay) * new, frozen.partition(average)[0], new
+            lambda old, new: ramped * old + (1 - ramped) * new, frozen.partition(average)[0], new
         )
         averages[name] = freezing.merge(mean, kept)
     return averages
 
 
-def _make_gradients(model: PureModel, settings: Settings) -> Callable:
-    """Returns (params, batch_stats, examples, key) -> (gradients, batch statistics, metrics) of a batch.
-
-    The gradients are of what is trained alone.
-    """
-    task, weights, frozen = model.task, settings.positive_weights, settings.frozen
-
-    def loss_and_outputs(trained, kept, batch_stats, examples, key):
-        module = model.merge(freezing.merge(trained, kept), batch_stats)
-        logits, auxiliary = module.logits_and_auxiliary(
-            examples["image"], train=True, rngs=nnx.Rngs(dropout=key), frozen=frozen.stages
-        )
-        losses = [
-            _weighted_mean(task.loss(each, examples["target"], weights), examples["mask"])
-            for each in (logits, *auxiliary)
-        ]
-        loss = losses[0] + model.auxiliary_weight * sum(losses[1:])
-        right = task.right(logits, examples["label"]).astype(jnp.float32)
-        share = _weighted_mean(right, examples["mask"])
-        batch_stats = nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
-        return loss, (batch_stats, {"loss": loss, task.train_metric: share})
-
+def _make_gradients(model: PureModel, settings: Settings) -> Differentiate:
+    """Returns the function that differentiates the loss of a batch by what is trained."""
+    loss: Callable = functools.partial(_loss_and_outputs, model, settings)
     if settings.remat:
         # Every stage names its output (models/classifier.py).
         keep = jax.checkpoint_policies.save_only_these_names(*model.stage_names)
-        loss_and_outputs = jax.checkpoint(loss_and_outputs, policy=keep)
+        loss = jax.checkpoint(loss, policy=keep)
+    differentiate: Differentiate = functools.partial(_of_a_batch, loss, settings.frozen)
+    if settings.accumulation > 1:
+        differentiate = functools.partial(_of_parts, differentiate, model, settings)
+    if settings.mesh is not None:
+        differentiate = _on_each_device(differentiate, settings.mesh)
+    return differentiate
 
-    def whole(params, batch_stats, examples, key):
-        (_, (batch_stats, metrics)), gradients = jax.value_and_grad(loss_and_outputs, has_aux=True)(
-            *frozen.partition(params), batch_stats, examples, key
+
+def _loss_and_outputs(
+    model: PureModel,
+    settings: Settings,
+    trained: dict,
+    kept: dict,
+    batch_stats: dict,
+    examples: Batch,
+    key: jax.Array,
+) -> tuple[jax.Array, tuple[dict, dict[str, jax.Array]]]:
+    """Returns (loss, (batch statistics, metrics)) of the examples; `trained` and `kept` together are the parameters."""
+    task = model.task
+    module = model.merge(freezing.merge(trained, kept), batch_stats)
+    logits, auxiliary = module.logits_and_auxiliary(
+        examples["image"],
+        train=True,
+        rngs=nnx.Rngs(dropout=key),
+        frozen=settings.frozen.stages,
+    )
+    losses = [
+        _weighted_mean(
+            task.loss(each, examples["target"], settings.positive_weights), examples["mask"]
         )
-        return gradients, batch_stats, metrics
+        for each in (logits, *auxiliary)
+    ]
+    loss = losses[0] + model.auxiliary_weight * sum(losses[1:])
+    right = task.right(logits, examples["label"]).astype(jnp.float32)
+    share = _weighted_mean(right, examples["mask"])
+    batch_stats = nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
+    return loss, (batch_stats, {"loss": loss, task.train_metric: share})
 
+
+def _of_a_batch(
+    loss: Callable,
+    frozen: freezing.Frozen,
+    params: dict,
+    batch_stats: dict,
+    examples: Batch,
+    key: jax.Array,
+) -> tuple[dict, dict, dict[str, jax.Array]]:
+    """Differentiates the loss of all examples at once; see `Differentiate`."""
+    differentiate = jax.value_and_grad(loss, has_aux=True)
+    (_, (batch_stats, metrics)), gradients = differentiate(
+        *frozen.partition(params), batch_stats, examples, key
+    )
+    return gradients, batch_stats, metrics
+
+
+def _of_parts(
+    differentiate: Differentiate,
+    model: PureModel,
+    settings: Settings,
+    params: dict,
+    batch_stats: dict,
+    examples: Batch,
+    key: jax.Array,
+) -> tuple[dict, dict, dict[str, jax.Array]]:
+    """Differentiates one part of the batch after another and averages; see `Differentiate`."""
     parts = settings.accumulation
+    # Every part takes each parts-th example, so that each device works on its own ones.
+    cut = jax.tree.map(
+        lambda each: each.reshape(-1, parts, *each.shape[1:]).swapaxes(0, 1), examples
+    )
 
-    def in_parts(params, batch_stats, examples, key):
-        # Every part takes each parts-th example, so that each device works on its own ones.
-        cut = jax.tree.map(
-            lambda each: each.reshape(-1, parts, *each.shape[1:]).swapaxes(0, 1), examples
+    def add(carry: tuple, part: tuple) -> tuple[tuple, None]:
+        sums, batch_stats = carry
+        index, examples = part
+        gradients, batch_stats, metrics = differentiate(
+            params, batch_stats, examples, jax.random.fold_in(key, index)
         )
+        return (jax.tree.map(jnp.add, sums, (gradients, metrics)), batch_stats), None
 
-        def add(carry, part):
-            sums, batch_stats = carry
-            index, examples = part
-            gradients, batch_stats, metrics = whole(
-                params, batch_stats, examples, jax.random.fold_in(key, index)
-            )
-            return (jax.tree.map(jnp.add, sums, (gradients, metrics)), batch_stats), None
-
-        zeros = jax.tree.map(jnp.zeros_like, frozen.partition(params)[0])
-        nothing = {"loss": jnp.zeros(()), task.train_metric: jnp.zeros(())}
-        (sums, batch_stats), _ = jax.lax.scan(
-            add, ((zeros, nothing), batch_stats), (jnp.arange(parts), cut)
-        )
-        gradients, metrics = jax.tree.map(lambda each: each / parts, sums)
-        return gradients, batch_stats, metrics
-
-    differentiate = whole if parts == 1 else in_parts
-    if settings.mesh is None:
-        return differentiate
-    return _on_each_device(differentiate, settings.mesh)
+    zeros = jax.tree.map(jnp.zeros_like, settings.frozen.partition(params)[0])
+    nothing = {"loss": jnp.zeros(()), model.task.train_metric: jnp.zeros(())}
+    (sums, batch_stats), _ = jax.lax.scan(
+        add, ((zeros, nothing), batch_stats), (jnp.arange(parts), cut)
+    )
+    gradients, metrics = jax.tree.map(lambda each: each / parts, sums)
+    return gradients, batch_stats, metrics
 
 
-def _on_each_device(differentiate: Callable, mesh: Mesh) -> Callable:
+def _on_each_device(differentiate: Differentiate, mesh: Mesh) -> Differentiate:
     """Runs each device's part of the batch on its own, as `jax.pmap` did, and averages what comes out."""
     (axis,) = mesh.axis_names
 

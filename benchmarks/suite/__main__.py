@@ -31,8 +31,10 @@ from results import leaderboard, records
 
 
 def _seeds(texts: list[str] | None) -> list[int] | None:
+    if texts is None:
+        return None
     try:
-        return None if texts is None else [int(text) for text in texts]
+        return [int(text) for text in texts]
     except ValueError:
         raise ConfigError(
             f"--seeds are whole numbers with commas between them, not {','.join(texts)!r}."

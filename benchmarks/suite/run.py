@@ -5,14 +5,12 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from benchmarks import tasks
 from benchmarks.config import derived, resolve, stored
 from benchmarks.errors import ConfigError
 from benchmarks.launch import local, locks, shards
 from benchmarks.launch.display import Display
-from benchmarks.runs import validation
 from benchmarks.runs.folder import claim_directory
-from benchmarks.runs.plan import Run, prepare
+from benchmarks.runs.plan import Run, prepare_all
 from results import leaderboard, records
 from results.records import evaluations
 
@@ -28,7 +26,7 @@ def run(
     """Trains every model with every seed, writes the leaderboard, and returns the records, failed runs included.
 
     Args:
-      config: what the runs share, see `benchmarks/config.py`.
+      config: what the runs share, see `benchmarks/config/fields.py`.
       workdir: gets `runs/<run id>/record.json`, `leaderboard.md`, `.csv`, `.json` and `index.html`.
       model_specs: `config.suite.models` unless given.
       seeds: `config.suite.seeds` unless given.
@@ -37,7 +35,7 @@ def run(
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
-      worker.StoppedError: on SIGTERM.
+      local.StoppedError: on SIGTERM.
     """
     workdir = Path(workdir)
     planned = plan(config, workdir, model_specs or config.suite.models, seeds or config.suite.seeds)
@@ -46,42 +44,43 @@ def run(
         shared.pop(own, None)
     claim_directory(workdir, "suite.json", shared)
     mine, others = (shard or shards.Shard(0, 1)).divide(planned)
+    began = locks.now(workdir)
     with Display(len(mine)) as display, local.stopped_by_sigterm():
-        made = local.work(mine, others, locks.now(workdir), display)
+        made = local.work(mine, others, began, display, lambda: _write_tables(workdir, display))
     _write_tables(workdir)
     return [made[each.workdir] for each in planned if each.workdir in made]
 
 
-def _write_tables(workdir: Path) -> None:
-    """Writes the tables, and again where records came meanwhile, so that the last worker's hold all."""
+def _write_tables(workdir: Path, display: Display | None = None) -> None:
+    """Writes the tables and the page, and again where records came meanwhile, so that the last worker's hold all."""
     written = None
     while True:
         everything, folders, _ = records.load_with_folders([workdir])
-        found = [(record.run_id, record.finished_at) for record in everything]
-        if found == written or not found:
+        ended = [(record.run_id, record.finished_at) for record in everything]
+        if ended == written or not ended:
             return
         evaluated, _ = evaluations.load_all([workdir], everything)
         leaderboard.write_tables(everything, workdir, evaluated, folders)
-        written = found
+        if display:
+            display.show(everything)
+        written = ended
 
 
 def plan(
     config: ConfigDict, workdir: Path, model_specs: Sequence[str], seeds: Sequence[int]
 ) -> list[Run]:
-    """Returns the runs, all models of the first seed first, after checking each.
+    """Returns the runs after checking each: all models of the first seed first, the cheapest before the others.
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
     """
     if not model_specs or not seeds:
         raise ConfigError("a suite needs at least one model and one seed.")
-    # The data is looked at last: preparing it writes, and every other mistake should show before.
     configs = [resolve.for_run(config, spec, seed) for seed in seeds for spec in model_specs]
-    for each in configs:
-        validation.validate(each)
-    dataset = tasks.load_dataset(config)
-    prepared = {}
-    for each in configs:
-        directory = workdir / "runs" / derived.run_id(each)
-        prepared[directory] = prepare(each, directory, dataset)
-    return list(prepared.values())
+    by_folder = {workdir / "runs" / derived.run_id(each): each for each in configs}
+    runs = prepare_all([(each, folder) for folder, each in by_folder.items()])
+    costs = {each.setup.model: each for each in runs}
+    cheapest = sorted(costs, key=lambda model: costs[model].train_macs)
+    order = {model: position for position, model in enumerate(cheapest)}
+    places = {seed: position for position, seed in enumerate(seeds)}
+    return sorted(runs, key=lambda run: (places[run.config.seed], order[run.setup.model]))

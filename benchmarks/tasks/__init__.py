@@ -1,7 +1,16 @@
 """What is asked of a model: one label, one class against the rest, or any number of labels."""
 
 from benchmarks.tasks.data import BALANCED, load_dataset, positive_weights, validate
-from benchmarks.tasks.task import BINARY, MULTI_LABEL, SINGLE_LABEL, TASKS, SingleLabel, Task, rank
+from benchmarks.tasks.task import (
+    BINARY,
+    MULTI_LABEL,
+    SINGLE_LABEL,
+    TASKS,
+    SingleLabel,
+    Task,
+    rank,
+    register_metric,
+)
 
 __all__ = [
     "BALANCED",
@@ -14,5 +23,6 @@ __all__ = [
     "load_dataset",
     "positive_weights",
     "rank",
+    "register_metric",
     "validate",
 ]

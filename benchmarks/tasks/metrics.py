@@ -1,6 +1,6 @@
 """Metrics of a split from what was predicted for each of its examples."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -8,6 +8,8 @@ from results.rankings.confidence import expected_calibration_error, of_logits, s
 
 # Arrays by name, one value (or row) an example, in the order of the split; see `tasks.Task.predict`.
 Predictions = Mapping[str, np.ndarray]
+# Of one's own: (predictions) -> a number, by name.
+Metric = Callable[[Predictions], float]
 
 
 def single_label(predictions: Predictions) -> dict[str, float]:

@@ -1,10 +1,12 @@
 """What differs between the tasks: the targets, the loss, what is predicted for each example, decided and measured.
 
-To add a task: a class here, its line in `TASKS`, and in `results/tasks.py` what its rankings go by.
+To add a task: a class here, its line in `TASKS`, and in `results/records/tasks.py` what its rankings go by.
 """
 
 import abc
 import dataclasses
+from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,9 @@ import numpy as np
 import optax
 
 from benchmarks.errors import ConfigError
+from benchmarks.registry import Registry
 from benchmarks.tasks import metrics, thresholds
+from benchmarks.tasks.metrics import Metric, Predictions
 from input_pipeline import datasets
 
 
@@ -90,7 +94,7 @@ class Task(abc.ABC):
     def predict(self, logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
         """Returns what is kept of each example: arrays by name, [batch, ...]."""
 
-    def thresholds(self, predictions: metrics.Predictions) -> np.ndarray | None:
+    def thresholds(self, predictions: Predictions) -> np.ndarray | None:
         """Returns the threshold of each logit's confidence [num_logits], chosen on these predictions.
 
         None where nothing is decided by a threshold.
@@ -101,11 +105,22 @@ class Task(abc.ABC):
         """Returns the thresholds where there is nothing to choose them on."""
         return None
 
+    def metrics(self, predictions: Predictions, thresholds: np.ndarray | None) -> dict[str, float]:
+        """Returns the metrics of a split, as `results.records.Metrics` names them, and those that plug-ins add.
+
+        Raises:
+          ConfigError: a plug-in's metric has the name of another, or is no number.
+        """
+        measured = self._measure(predictions, thresholds)
+        for name, metric in METRICS[self.name].items():
+            if name in measured:
+                raise ConfigError(f"there is a metric {name!r} of {self.name} already.")
+            measured[name] = _number(name, metric(predictions))
+        return measured
+
     @abc.abstractmethod
-    def metrics(
-        self, predictions: metrics.Predictions, thresholds: np.ndarray | None
-    ) -> dict[str, float]:
-        """Returns the metrics of a split, as `results.schema.Metrics` names them."""
+    def _measure(self, predictions: Predictions, thresholds: np.ndarray | None) -> dict[str, float]:
+        """Returns the task's own metrics of a split."""
 
 
 class SingleLabel(Task):
@@ -153,7 +168,7 @@ class SingleLabel(Task):
             "rank": rank(logits, labels),
         }
 
-    def metrics(self, predictions, thresholds):
+    def _measure(self, predictions, thresholds):
         return metrics.single_label(predictions)
 
 
@@ -213,7 +228,7 @@ class Binary(_Sigmoid):
     def decide(self, confidence, above, class_names):
         return (class_names[int(above[0])],)
 
-    def metrics(self, predictions, thresholds):
+    def _measure(self, predictions, thresholds):
         return metrics.binary(predictions, thresholds)
 
     def _hard_targets(self, labels):
@@ -236,7 +251,7 @@ class MultiLabel(_Sigmoid):
     def decide(self, confidence, above, class_names):
         return tuple(name for name, yes in zip(class_names, above, strict=True) if yes)
 
-    def metrics(self, predictions, thresholds):
+    def _measure(self, predictions, thresholds):
         return metrics.multi_label(predictions, thresholds)
 
     def _hard_targets(self, labels):
@@ -257,3 +272,39 @@ def rank(logits: jax.Array, labels: jax.Array) -> jax.Array:
     # NaN is above nothing: without this, a model of NaNs would be right every time.
     finite = jnp.isfinite(label_logits[:, 0])
     return jnp.where(finite, jnp.sum(ahead, -1), logits.shape[-1]).astype(jnp.int32)
+
+
+# By task: what plug-ins measure beside the task's own metrics.
+METRICS: dict[str, Registry[Metric]] = {name: Registry(f"a metric of {name}") for name in TASKS}
+
+_Metric = TypeVar("_Metric", bound=Metric)
+
+
+def register_metric(task: str, name: str) -> Callable[[_Metric], _Metric]:
+    """Returns a decorator that registers a metric of a task, which every evaluation then measures.
+
+    It is called with what was predicted for each example of a split (arrays by name, see `Task.predict`) and returns a
+    number, which records and `benchmarks.evaluate` show beside the task's own metrics. Rankings do not go by it.
+
+    Args:
+      task: a name in `TASKS`.
+      name: an identifier that no metric of the task has.
+
+    Raises:
+      ConfigError: no such task, or the name is taken.
+    """
+    if task not in METRICS:
+        raise ConfigError(f"a metric is of a task, {', '.join(METRICS)}, not of {task!r}.")
+
+    def decorate(metric: _Metric) -> _Metric:
+        METRICS[task].register(name, metric, metric.__module__)
+        return metric
+
+    return decorate
+
+
+def _number(name: str, value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]  # whatever a plug-in returns
+    except (TypeError, ValueError):
+        raise ConfigError(f"the metric {name!r} is a number, not {value!r}.") from None

@@ -9,42 +9,35 @@ Prints, for each model, images per second in training and in inference, the mill
 picture to its answer (median and 99th percentile), the peak of memory, and the seconds to compile. With `--input`,
 images per second of each stage from the disk to the device, by number of worker processes, for random resized crop and
 flip; with `--models` too, the share of its time that training each spends waiting for data. With `--loop`, what the
-training loop adds to the bare compiled step. With `--recognize`, how much of recognising a folder's pictures, from
+training loop adds to the bare compiled step. With `--recognize`, how much of recognizing a folder's pictures, from
 their files to their labels, is the work of a run's model. `--out` writes the same as CSV. Speed depends on the machine
 and on what else it does: compare rows of one run.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from absl import flags
-from ml_collections import ConfigDict
-from rich.console import Console
 
 import models
 from benchmarks.cli import command
 from benchmarks.config import derived
 from benchmarks.config.fields import DTYPES, default_config
+from benchmarks.config.setup import Setup
 from benchmarks.errors import ConfigError
 from benchmarks.machine import startup
 from benchmarks.runs import validation
-from benchmarks.throughput import input_speed, loop_overhead, recognition_speed
+from benchmarks.throughput import input_speed, loop_overhead, recognition_speed, tables
 from benchmarks.throughput.model_speed import measure
-from benchmarks.throughput.tables import (
-    _input_table,
-    _loop_table,
-    _recognition_table,
-    _table,
-    _waiting_table,
-    write_csv,
-)
 from input_pipeline import augmentation, datasets, pictures
+
+# Of ImageNet: models are timed with the head that their papers gave them.
+_NUM_CLASSES = 1000
 
 
 def _measure_input() -> list[input_speed.InputSpeed] | list[input_speed.Waiting]:
-    """Prints the speed of reading; with models, how long training each of them waits for it instead."""
+    """Returns the speed of reading; with models, how long training each of them waits for it instead."""
     given = flags.FLAGS
     size = given.image_size or "224"
     if not size.isdigit():
@@ -59,13 +52,13 @@ def _measure_input() -> list[input_speed.InputSpeed] | list[input_speed.Waiting]
     config.batch_size = config.eval_batch_size = given.batch_size
     config.augmentation.crop, config.augmentation.changes = "random_resized", ("flip",)
     if given.models:
-        found = []
+        waiting = []
         for config.model in derived.split_specs(given.models):
             for config.num_workers in workers:
-                found.append(input_speed.measure_waiting(config, dataset))
-        Console().print(_waiting_table(found))
-        return found
-    speeds = input_speed.measure(
+                setup = validation.checked(config, dataset.num_classes)
+                waiting.append(input_speed.measure_waiting(setup, dataset))
+        return waiting
+    return input_speed.measure(
         dataset,
         given.split,
         image_size=int(size),
@@ -74,15 +67,13 @@ def _measure_input() -> list[input_speed.InputSpeed] | list[input_speed.Waiting]
         workers=workers,
         peers=given.peers,
     )
-    Console().print(_input_table(speeds))
-    return speeds
 
 
 def define_flags() -> None:
     flags.DEFINE_bool("input", False, "Measure how fast data is read, instead of models.")
     flags.DEFINE_bool("loop", False, "Measure what the training loop adds to the compiled step.")
     flags.DEFINE_list(
-        "recognize", [], "Measure these runs' folders, recognising --pictures, instead of models."
+        "recognize", [], "Measure these runs' folders, recognizing --pictures, instead of models."
     )
     flags.DEFINE_string("pictures", None, "With --recognize: a folder of pictures.")
     flags.DEFINE_string("dataset", "imagenet2012", "With --input: what is read.")
@@ -110,25 +101,30 @@ def main() -> int:
         raise ConfigError("--input, --loop and --recognize are three measurements: say one.")
     if bool(given.recognize) != bool(given.pictures):
         raise ConfigError("--recognize and --pictures go together.")
-    if given.input:
-        speeds = _measure_input()
-    elif given.loop:
-        speeds = _each_model(loop_overhead.measure)
-        Console().print(_loop_table(speeds))
-    elif given.recognize:
-        paths = pictures.find([given.pictures])
-        speeds = [recognition_speed.measure(workdir, paths) for workdir in given.recognize]
-        Console().print(_recognition_table(speeds))
-    else:
-        speeds = _each_model(measure)
-        Console().print(_table(speeds))
+    measured = _measure()
+    tables.print_table(measured)
     if given.out:
-        write_csv(speeds, Path(given.out))
+        tables.write_csv(measured, Path(given.out))
     return 0
 
 
-def _each_model(measure_one: Callable[[ConfigDict], Any]) -> list:
-    speeds = []
+def _measure() -> Sequence[tables.Measurement]:
+    """Returns what the flags ask for, a row each."""
+    given = flags.FLAGS
+    if given.input:
+        return _measure_input()
+    if given.loop:
+        return _each_model(loop_overhead.measure)
+    if given.recognize:
+        paths = pictures.find([given.pictures])
+        return [recognition_speed.measure(workdir, paths) for workdir in given.recognize]
+    return _each_model(measure)
+
+
+def _each_model(
+    measure_one: Callable[[Setup], tables.Measurement],
+) -> Sequence[tables.Measurement]:
+    speeds: list[tables.Measurement] = []
     specs = derived.split_specs(flags.FLAGS.models or ",".join(models.names()))
     for spec in specs:
         config = default_config()
@@ -136,9 +132,9 @@ def _each_model(measure_one: Callable[[ConfigDict], Any]) -> list:
         config.batch_size = config.eval_batch_size = flags.FLAGS.batch_size
         config.dtype = flags.FLAGS.dtype
         config.image_size = flags.FLAGS.image_size or str(models.info(spec).input_size)
-        validation.validate(config)
+        setup = validation.checked(config, _NUM_CLASSES)
         print(f"[{len(speeds) + 1}/{len(specs)}] {spec}", file=sys.stderr, flush=True)
-        speeds.append(measure_one(config))
+        speeds.append(measure_one(setup))
     return speeds
 
 

@@ -10,14 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
-import models
-from benchmarks import tasks
-from benchmarks.config import derived
+from benchmarks.config.setup import Setup
+from benchmarks.machine import timing
 from benchmarks.machine.mesh import create_mesh, place_batch, placed
-from benchmarks.runs import validation
 from benchmarks.steps.compile import compile_program
+from benchmarks.steps.train_step import State
 from benchmarks.throughput import input_peers
 from benchmarks.weights.initial import initial_state
 from input_pipeline import augmentation as augmentation_lib
@@ -94,7 +92,7 @@ def measure(
     timings: dict[tuple[str, str, int], list[float]] = {}
     for _ in range(rounds):
         for stage, run in stages.items():
-            timings.setdefault(("isobudget", stage, 0), []).append(_SAMPLE / _seconds(run))
+            timings.setdefault(("isobudget", stage, 0), []).append(_SAMPLE / timing.seconds(run))
         for key, make in whole.items():
             timings.setdefault(key, []).append(_images_per_second(make(), batch_size, batches))
     return [InputSpeed(*key, float(np.median(speeds))) for key, speeds in timings.items()]
@@ -117,18 +115,17 @@ class Waiting:
     input_wait_share: float
 
 
-def measure_waiting(config: ConfigDict, dataset: Dataset, steps: int = 20) -> Waiting:
-    """Trains the configuration's model for some steps on real data and measures how long it waits for it.
+def measure_waiting(setup: Setup, dataset: Dataset, steps: int = 20) -> Waiting:
+    """Trains a model for some steps on real data and measures how long it waits for it.
 
     Raises:
-      ConfigError, ModelError, DataError: one sentence on what is wrong.
+      ConfigError, DataError: one sentence on what is wrong.
     """
-    validation.validate(config)
-    tasks.TASKS[config.task].check(dataset)
+    config, side = setup.config, setup.image_size
+    setup.task.check(dataset)
     mesh = create_mesh()
-    compiled = compile_program(config, dataset.num_classes, mesh)
-    side = derived.image_size(config)
-    state = initial_state(config, dataset.num_classes, steps, mesh)
+    program = compile_program(setup, mesh)
+    state = initial_state(setup, steps, mesh)
     batches = loader.train_batches(
         dataset,
         config.train_split,
@@ -139,19 +136,22 @@ def measure_waiting(config: ConfigDict, dataset: Dataset, steps: int = 20) -> Wa
         augmentation=augmentation_lib.create(config.augmentation),
         num_workers=config.num_workers,
     )
-    waited, start = 0.0, 0.0
-    for step in range(steps + _WARM_UP_STEPS):
-        if step == _WARM_UP_STEPS:
-            jax.block_until_ready(state)
-            waited, start = 0.0, time.perf_counter()
-        began = time.perf_counter()
-        batch = next(batches)
-        waited += time.perf_counter() - began
-        state, _ = compiled.train_steps[side](state, place_batch(batch, mesh))
-    jax.block_until_ready(state)
-    seconds = time.perf_counter() - start
+    waited = 0.0
+
+    def train(count: int) -> State:
+        nonlocal state, waited
+        for _ in range(count):
+            start = time.perf_counter()
+            batch = next(batches)
+            waited += time.perf_counter() - start
+            state, _ = program.train_steps[side](state, place_batch(batch, mesh))
+        return state
+
+    timing.seconds(lambda: train(_WARM_UP_STEPS))
+    waited = 0.0
+    seconds = timing.seconds(lambda: train(steps))
     return Waiting(
-        model=models.label(*models.parse(config.model)),
+        model=setup.model,
         batch_size=config.batch_size,
         workers=config.num_workers,
         train_images_per_second=steps * config.batch_size / seconds,
@@ -200,17 +200,12 @@ def _for_each(function: Callable[[int], object], numbers: Iterable[int]) -> None
         function(number)
 
 
-def _seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
 def _images_per_second(batches: Iterator, batch_size: int, count: int) -> float:
     """Times `count` batches after a few; the reader may work ahead meanwhile, so more than it keeps ready."""
-    for batch in itertools.islice(batches, _WARM_UP_BATCHES):
-        jax.block_until_ready(batch)
-    start = time.perf_counter()
-    for batch in itertools.islice(batches, count):
-        jax.block_until_ready(batch)
-    return count * batch_size / (time.perf_counter() - start)
+
+    def read(number: int) -> None:
+        for batch in itertools.islice(batches, number):
+            jax.block_until_ready(batch)
+
+    read(_WARM_UP_BATCHES)
+    return count * batch_size / timing.seconds(lambda: read(count))

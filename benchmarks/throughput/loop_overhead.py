@@ -4,22 +4,17 @@ import contextlib
 import dataclasses
 import itertools
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
-import models
-from benchmarks import tasks
 from benchmarks.cli import progress
-from benchmarks.config import derived
+from benchmarks.config.setup import Setup
 from benchmarks.inference import speed as inference_speed
-from benchmarks.machine import preemption
+from benchmarks.machine import preemption, timing
 from benchmarks.machine.mesh import create_mesh, place_batch
-from benchmarks.runs import validation
 from benchmarks.steps.compile import Program, compile_program
 from benchmarks.steps.train_step import State
 from benchmarks.train import loop
@@ -56,33 +51,27 @@ class LoopOverhead:
     steps: int
 
 
-def measure(config: ConfigDict, num_logits: int = 1000) -> LoopOverhead:
-    """Measures the model of `config` at its image size, batch size and dtype.
-
-    Raises:
-      ConfigError, ModelError: one sentence on what is wrong.
-    """
-    validation.validate(config)
+def measure(setup: Setup) -> LoopOverhead:
+    """Measures a model at its image size, batch size and dtype."""
     mesh = create_mesh()
-    compiled = compile_program(config, num_logits, mesh)
-    state = initial_state(config, num_logits, num_steps=10**6, mesh=mesh)
-    side = derived.image_size(config)
-    labels = tasks.TASKS[config.task].label_spec(config.batch_size, num_logits)
-    batch = inference_speed.random_batch(labels, side, processes=jax.process_count())
-    state, _ = _bare(compiled, state, batch, side, _MIN_STEPS)
-    state, seconds = _bare(compiled, state, batch, side, _MIN_STEPS)
+    program = compile_program(setup, mesh)
+    state = initial_state(setup, 10**6, mesh)
+    labels = setup.task.label_spec(setup.config.batch_size, setup.num_logits)
+    batch = inference_speed.random_batch(labels, setup.image_size, processes=jax.process_count())
+    state, _ = _bare(setup, program, state, batch, _MIN_STEPS)
+    state, seconds = _bare(setup, program, state, batch, _MIN_STEPS)
     steps = max(_MIN_STEPS, round(_SECONDS_A_ROUND / seconds))
     bare, looped = [], []
     for _ in range(_ROUNDS):
-        state, seconds = _bare(compiled, state, batch, side, steps)
+        state, seconds = _bare(setup, program, state, batch, steps)
         bare.append(seconds)
-        state, seconds = _looped(config, compiled, state, batch, side, steps)
+        state, seconds = _looped(setup, program, state, batch, steps)
         looped.append(seconds)
     return LoopOverhead(
-        model=models.label(*models.parse(config.model)),
-        image_size=side,
-        batch_size=config.batch_size,
-        dtype=config.dtype,
+        model=setup.model,
+        image_size=setup.image_size,
+        batch_size=setup.config.batch_size,
+        dtype=setup.config.dtype,
         bare_step_ms=float(np.median(bare)) * 1e3,
         loop_step_ms=float(np.median(looped)) * 1e3,
         overhead=float(np.median(np.divide(looped, bare))) - 1,
@@ -92,30 +81,30 @@ def measure(config: ConfigDict, num_logits: int = 1000) -> LoopOverhead:
 
 
 def _bare(
-    compiled: Program, state: State, batch: dict[str, np.ndarray], side: int, steps: int
+    setup: Setup, program: Program, state: State, batch: dict[str, np.ndarray], steps: int
 ) -> tuple[State, float]:
     """Returns the state and the seconds of a step, of so many on one batch that is on the device."""
-    placed = place_batch(batch, compiled.mesh)
-    step = compiled.train_steps[side]
+    placed = place_batch(batch, program.mesh)
+    step = program.train_steps[setup.image_size]
     jax.block_until_ready((state, placed))
-    start = time.perf_counter()
-    for _ in range(steps):
-        state, _ = step(state, placed)
-    jax.block_until_ready(state)
-    return state, (time.perf_counter() - start) / steps
+
+    def train() -> State:
+        nonlocal state
+        for _ in range(steps):
+            state, _ = step(state, placed)
+        return state
+
+    seconds = timing.seconds(train)
+    return state, seconds / steps
 
 
 def _looped(
-    config: ConfigDict,
-    compiled: Program,
-    state: State,
-    batch: dict[str, np.ndarray],
-    side: int,
-    steps: int,
+    setup: Setup, program: Program, state: State, batch: dict[str, np.ndarray], steps: int
 ) -> tuple[State, float]:
     """Returns the state and the seconds of a step of the loop, as its own clock counts them."""
+    config = setup.config
 
-    def read(first: int, end: int, size: int) -> Iterator[dict[str, np.ndarray]]:
+    def read(first: int, end: int, size: int) -> Generator[dict[str, np.ndarray]]:
         del size
         # A generator, because the loop closes what it reads.
         yield from itertools.repeat(batch, end - first)
@@ -123,7 +112,7 @@ def _looped(
     schedule = loop.Schedule(
         start_step=0,
         num_steps=steps,
-        part_ends=((steps, side),),
+        part_ends=((steps, setup.image_size),),
         batch_size=config.batch_size,
         log_every_steps=config.log_every_steps,
         checkpoint_every_steps=10**9,
@@ -131,7 +120,7 @@ def _looped(
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         state = loop.train(
-            compiled,
+            program,
             state,
             read,
             schedule,

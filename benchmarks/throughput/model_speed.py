@@ -5,16 +5,13 @@ import time
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
-import models
-from benchmarks import tasks
-from benchmarks.config import derived
+from benchmarks.config.setup import Setup
 from benchmarks.inference import speed as inference_speed
-from benchmarks.machine import memory
+from benchmarks.machine import memory, timing
 from benchmarks.machine.mesh import create_mesh, place_batch
-from benchmarks.runs import validation
 from benchmarks.steps.compile import compile_program
+from benchmarks.steps.train_step import State
 from benchmarks.weights.initial import initial_state
 
 # A step's time is the median over at least this many, after one that warms up.
@@ -48,53 +45,38 @@ class Speed:
     compile_seconds: float
 
 
-def measure(config: ConfigDict, num_logits: int = 1000) -> Speed:
-    """Measures the model of `config` at its image size, batch size and dtype.
-
-    Raises:
-      ConfigError, ModelError: one sentence on what is wrong.
-    """
-    validation.validate(config)
+def measure(setup: Setup) -> Speed:
+    """Measures a model at its image size, batch size and dtype."""
+    config, side = setup.config, setup.image_size
     mesh = create_mesh()
     earlier_peak = memory.peak_bytes()
     start = time.perf_counter()
-    compiled = compile_program(config, num_logits, mesh)
+    program = compile_program(setup, mesh)
     compile_seconds = time.perf_counter() - start
-    state = initial_state(config, num_logits, num_steps=100, mesh=mesh)
-    side = derived.image_size(config)
-    batch = place_batch(
-        inference_speed.random_batch(
-            tasks.TASKS[config.task].label_spec(config.batch_size, num_logits),
-            side,
-            processes=jax.process_count(),
-        ),
-        mesh,
-    )
-    seconds: list[float] = []
-    train_step = compiled.train_steps[side]
-    state, _ = train_step(state, batch)
-    jax.block_until_ready(state)
-    while len(seconds) < _STEPS or sum(seconds) < _SECONDS:
-        start = time.perf_counter()
-        state, _ = train_step(state, batch)
-        jax.block_until_ready(state)
-        seconds.append(time.perf_counter() - start)
-    step = float(np.median(seconds))
+    state = initial_state(setup, 100, mesh)
+    labels = setup.task.label_spec(config.batch_size, setup.num_logits)
+    images = inference_speed.random_batch(labels, side, processes=jax.process_count())
+    batch = place_batch(images, mesh)
+
+    def step() -> State:
+        nonlocal state
+        state, _ = program.train_steps[side](state, batch)
+        return state
+
+    seconds = timing.samples(step, at_least=_STEPS, at_least_seconds=_SECONDS)
+    step_seconds = float(np.median(seconds))
     peak = memory.peak_bytes()
-    peak = None if peak == earlier_peak else peak
-    inference = inference_speed.measure(
-        config, compiled, state["params"], state["batch_stats"], num_logits
-    )
+    inference = inference_speed.measure(setup, program, state["params"], state["batch_stats"])
     return Speed(
-        model=models.label(*models.parse(config.model)),
+        model=setup.model,
         image_size=side,
         batch_size=config.batch_size,
         dtype=config.dtype,
-        train_images_per_second=config.batch_size / step,
+        train_images_per_second=config.batch_size / step_seconds,
         infer_images_per_second=inference.images_per_second,
-        train_step_ms=step * 1e3,
+        train_step_ms=step_seconds * 1e3,
         infer_latency_p50_ms=inference.latency_p50_ms,
         infer_latency_p99_ms=inference.latency_p99_ms,
-        peak_memory_bytes=peak,
+        peak_memory_bytes=None if peak == earlier_peak else peak,
         compile_seconds=compile_seconds,
     )

@@ -1,13 +1,12 @@
-"""How much of recognising pictures is the model's own work, and how much reading them and telling the labels."""
+"""How much of recognizing pictures is the model's own work, and how much reading them and telling the labels."""
 
 import dataclasses
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
 import numpy as np
 
+from benchmarks.machine import timing
 from benchmarks.recognize.recognizer import Recognizer
 from input_pipeline.errors import DataError
 
@@ -16,7 +15,7 @@ _ROUNDS = 5
 
 @dataclasses.dataclass(frozen=True)
 class RecognitionSpeed:
-    """The seconds that recognising pictures takes, from their files to their labels.
+    """The seconds that recognizing pictures takes, from their files to their labels.
 
     Attributes:
       model: with its options.
@@ -52,13 +51,11 @@ def measure(workdir: str | Path, paths: Sequence[Path]) -> RecognitionSpeed:
     _alone(recognizer, batches)
     whole, alone = [], []
     for _ in range(_ROUNDS):
-        start = time.perf_counter()
-        recognizer.recognize(paths)
-        whole.append(time.perf_counter() - start)
+        whole.append(timing.seconds(lambda: recognizer.recognize(paths).confidences))
         alone.append(_alone(recognizer, batches))
     return RecognitionSpeed(
-        model=recognizer.found.label,
-        image_size=recognizer.found.image_size,
+        model=recognizer.trained.label,
+        image_size=recognizer.trained.image_size,
         pictures=len(paths),
         seconds=float(np.median(whole)),
         model_seconds=float(np.median(alone)),
@@ -69,6 +66,4 @@ def measure(workdir: str | Path, paths: Sequence[Path]) -> RecognitionSpeed:
 
 def _alone(recognizer: Recognizer, batches: Sequence[np.ndarray]) -> float:
     """Returns the seconds of the model on batches in the host's memory."""
-    start = time.perf_counter()
-    jax.block_until_ready([recognizer.answer(batch) for batch in batches])
-    return time.perf_counter() - start
+    return timing.seconds(lambda: [recognizer.answer(batch) for batch in batches])

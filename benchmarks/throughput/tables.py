@@ -2,115 +2,91 @@
 
 import csv
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.table import Table
-
-from benchmarks.throughput import input_speed, loop_overhead, recognition_speed
+from benchmarks.throughput.input_speed import InputSpeed, Waiting
+from benchmarks.throughput.loop_overhead import LoopOverhead
 from benchmarks.throughput.model_speed import Speed
+from benchmarks.throughput.recognition_speed import RecognitionSpeed
+from isobudget.tables import print_table as print_columns
+
+Measurement = Speed | InputSpeed | Waiting | LoopOverhead | RecognitionSpeed
+
+_ONE_THREAD = ("read", "decode", "augment")
 
 
-def write_csv(
-    speeds: Sequence[
-        Speed
-        | input_speed.InputSpeed
-        | input_speed.Waiting
-        | loop_overhead.LoopOverhead
-        | recognition_speed.RecognitionSpeed
-    ],
-    path: Path,
-) -> None:
+def write_csv(measured: Sequence[Measurement], path: Path) -> None:
     """Writes a row each, the header naming fields and units as their class does."""
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(speeds[0])])
+        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(measured[0])])
         writer.writeheader()
-        writer.writerows(dataclasses.asdict(speed) for speed in speeds)
+        writer.writerows(dataclasses.asdict(each) for each in measured)
 
 
-def _numbers(*columns: str, texts: int = 1) -> Table:
-    """Returns an empty table whose columns but the first ones are numbers."""
-    table = Table(*columns)
-    for column in table.columns[texts:]:
-        column.justify = "right"
-    return table
-
-
-def _table(speeds: Sequence[Speed]) -> Table:
-    table = _numbers(
-        "model",
-        "size",
-        "batch",
-        "train img/s",
-        "infer img/s",
-        "step ms",
-        "p50 ms",
-        "p99 ms",
-        "GiB",
-        "compile s",
+def print_table(measured: Sequence[Measurement]) -> None:
+    """Prints a row each, all being of one class."""
+    columns = _COLUMNS[type(measured[0])]
+    texts = [heading for heading in columns if heading in _TEXTS]
+    print_columns(
+        text=texts,
+        numbers=[heading for heading in columns if heading not in texts],
+        rows=[tuple(cell(each) for cell in columns.values()) for each in measured],
     )
-    for speed in speeds:
-        table.add_row(
-            speed.model,
-            str(speed.image_size),
-            str(speed.batch_size),
-            f"{speed.train_images_per_second:,.1f}",
-            f"{speed.infer_images_per_second:,.1f}",
-            f"{speed.train_step_ms:,.1f}",
-            f"{speed.infer_latency_p50_ms:,.2f}",
-            f"{speed.infer_latency_p99_ms:,.2f}",
-            f"{speed.peak_memory_bytes / 2**30:.2f}" if speed.peak_memory_bytes else "",
-            f"{speed.compile_seconds:.1f}",
-        )
-    return table
 
 
-def _input_table(speeds: Sequence[input_speed.InputSpeed]) -> Table:
-    table = _numbers("reader", "stage", "workers", "images/s", texts=2)
-    for speed in speeds:
-        workers = str(speed.workers) if speed.workers else "threads"
-        if speed.stage in ("read", "decode", "augment"):
-            workers = "1 thread"
-        table.add_row(speed.reader, speed.stage, workers, f"{speed.images_per_second:,.0f}")
-    return table
+def _gibibytes(size: int | None) -> str:
+    return f"{size / 2**30:.2f}" if size else ""
 
 
-def _waiting_table(found: Sequence[input_speed.Waiting]) -> Table:
-    table = _numbers("model", "batch", "workers", "train img/s", "waiting for data")
-    for each in found:
-        table.add_row(
-            each.model,
-            str(each.batch_size),
-            str(each.workers) if each.workers else "threads",
-            f"{each.train_images_per_second:,.1f}",
-            f"{each.input_wait_share:.1%}",
-        )
-    return table
+def _workers(number: int) -> str:
+    return str(number) if number else "threads"
 
 
-def _loop_table(found: Sequence[loop_overhead.LoopOverhead]) -> Table:
-    table = _numbers("model", "size", "batch", "bare step ms", "in the loop ms", "overhead")
-    for each in found:
-        table.add_row(
-            each.model,
-            str(each.image_size),
-            str(each.batch_size),
-            f"{each.bare_step_ms:,.2f}",
-            f"{each.loop_step_ms:,.2f}",
-            f"{each.overhead:.1%}",
-        )
-    return table
-
-
-def _recognition_table(found: Sequence[recognition_speed.RecognitionSpeed]) -> Table:
-    table = _numbers("model", "size", "pictures", "seconds", "the model alone", "its share")
-    for each in found:
-        table.add_row(
-            each.model,
-            str(each.image_size),
-            f"{each.pictures:,}",
-            f"{each.seconds:.3f}",
-            f"{each.model_seconds:.3f}",
-            f"{each.model_share:.0%}",
-        )
-    return table
+_TEXTS = ("model", "reader", "stage")
+# By class, each column's heading and what it says of a row, columns of text first.
+_COLUMNS: dict[type, dict[str, Callable]] = {
+    Speed: {
+        "model": lambda speed: speed.model,
+        "size": lambda speed: str(speed.image_size),
+        "batch": lambda speed: str(speed.batch_size),
+        "train img/s": lambda speed: f"{speed.train_images_per_second:,.1f}",
+        "infer img/s": lambda speed: f"{speed.infer_images_per_second:,.1f}",
+        "step ms": lambda speed: f"{speed.train_step_ms:,.1f}",
+        "p50 ms": lambda speed: f"{speed.infer_latency_p50_ms:,.2f}",
+        "p99 ms": lambda speed: f"{speed.infer_latency_p99_ms:,.2f}",
+        "GiB": lambda speed: _gibibytes(speed.peak_memory_bytes),
+        "compile s": lambda speed: f"{speed.compile_seconds:.1f}",
+    },
+    InputSpeed: {
+        "reader": lambda speed: speed.reader,
+        "stage": lambda speed: speed.stage,
+        "workers": lambda speed: (
+            "1 thread" if speed.stage in _ONE_THREAD else _workers(speed.workers)
+        ),
+        "images/s": lambda speed: f"{speed.images_per_second:,.0f}",
+    },
+    Waiting: {
+        "model": lambda waiting: waiting.model,
+        "batch": lambda waiting: str(waiting.batch_size),
+        "workers": lambda waiting: _workers(waiting.workers),
+        "train img/s": lambda waiting: f"{waiting.train_images_per_second:,.1f}",
+        "waiting for data": lambda waiting: f"{waiting.input_wait_share:.1%}",
+    },
+    LoopOverhead: {
+        "model": lambda overhead: overhead.model,
+        "size": lambda overhead: str(overhead.image_size),
+        "batch": lambda overhead: str(overhead.batch_size),
+        "bare step ms": lambda overhead: f"{overhead.bare_step_ms:,.2f}",
+        "in the loop ms": lambda overhead: f"{overhead.loop_step_ms:,.2f}",
+        "overhead": lambda overhead: f"{overhead.overhead:.1%}",
+    },
+    RecognitionSpeed: {
+        "model": lambda speed: speed.model,
+        "size": lambda speed: str(speed.image_size),
+        "pictures": lambda speed: f"{speed.pictures:,}",
+        "seconds": lambda speed: f"{speed.seconds:.3f}",
+        "the model alone": lambda speed: f"{speed.model_seconds:.3f}",
+        "its share": lambda speed: f"{speed.model_share:.0%}",
+    },
+}

@@ -1,4 +1,4 @@
-"""One attempt at a run: compile, restore, train, evaluate, measure; its record at the end."""
+"""One attempt at a run: opened, trained, evaluated and recorded."""
 
 import concurrent.futures
 import contextlib
@@ -8,16 +8,14 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from benchmarks import tasks
 from benchmarks.cli import progress
-from benchmarks.config import derived
 from benchmarks.inference import speed as inference_speed
 from benchmarks.inference.predict import predict, split_batches
 from benchmarks.machine import memory, preemption
 from benchmarks.machine.mesh import create_mesh, placed
 from benchmarks.runs import budget
 from benchmarks.runs.folder import write_class_names
-from benchmarks.runs.plan import Run, train_batches, train_macs
+from benchmarks.runs.plan import Run, train_batches
 from benchmarks.runs.record import planned_record, with_facts
 from benchmarks.steps.abstract import abstract_state
 from benchmarks.steps.compile import Program, compile_program
@@ -32,6 +30,44 @@ from input_pipeline import loader
 from results import records
 from results.records import files
 from results.records import predictions as kept
+
+
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+    """A run that is under way in this process.
+
+    Attributes:
+      run: what is settled about it, its steps included.
+      started: when, ISO 8601, UTC.
+      start_step: how many steps an earlier attempt has done.
+      accumulation: in how many parts a batch is worked on.
+      program: its compiled steps.
+      clock: its seconds, earlier attempts included.
+      reporter: is told where it is.
+    """
+
+    run: Run
+    started: str
+    start_step: int
+    accumulation: int
+    program: Program
+    clock: Clock
+    reporter: progress.Reporter
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """What the splits of a trained run came to.
+
+    Attributes:
+      metrics: of each split that there is.
+      unreadable: how many of its examples could not be read.
+      thresholds: of each logit's confidence; None where nothing is decided by one.
+    """
+
+    metrics: dict[str, dict[str, float]]
+    unreadable: dict[str, int]
+    thresholds: np.ndarray | None
 
 
 def execute(
@@ -56,161 +92,199 @@ def execute(
       DivergedError, PreemptedError, CheckpointError: see `loop.train`.
       DataError: too much of the data cannot be read.
     """
-    config, num_logits = run.config, run.num_logits
-    positive_weights = tasks.positive_weights(config, run.dataset)
-    mesh = create_mesh()
     with checkpoints.Checkpoints(run.workdir) as saved:
-        restored = saved.restore_latest(abstract_state(config, num_logits, mesh))
-        start_step, state, seconds = restored or (0, None, None)
-        del restored
-        clock = Clock(seconds)
-        reporter.report(progress.Event("compiling", step=start_step))
-        # Weights are drawn while XLA compiles: for a large network either takes seconds.
-        with concurrent.futures.ThreadPoolExecutor(1) as pool, clock.measure("compile"):
-            compiling = pool.submit(
-                compile_program, config, num_logits, mesh, accumulation, positive_weights
-            )
-            if state is None:
-                state = initial_state(config, num_logits, run.budget.steps or 1, mesh)
-            compiled = compiling.result()
-        if run.budget.steps is None:
-            reporter.report(progress.Event("calibrating"))
-            run, state = step_time.calibrate(run, compiled, state, start_step)
-        schedule = loop.Schedule(
-            start_step=start_step,
-            num_steps=run.budget.steps,
-            part_ends=loop.part_ends(derived.train_sizes(config), run.budget.steps),
-            batch_size=config.batch_size,
-            log_every_steps=config.log_every_steps,
-            checkpoint_every_steps=config.checkpoint_every_steps,
-            validate_every_steps=config.validate_every_steps,
-            profile_steps=profile_steps,
-            profile_dir=run.workdir / "profile",
-        )
-        readers: list[loader.Batches] = []
-
-        def read(first: int, end: int, size: int) -> loader.Batches:
-            readers.append(train_batches(run, first, end, size))
-            return readers[-1]
-
-        def validate(state: State) -> dict[str, float]:
-            with clock.measure("evaluation"):
-                weights = final_weights(state)
-                predictions, _ = _predict(run, compiled, *weights, config.validation_split)
-            return run.task.metrics(predictions, run.task.thresholds(predictions))
-
-        with _metric_files(run.workdir, start_step) as metric_files:
-            state = loop.train(
-                compiled,
-                state,
-                read,
-                schedule,
-                clock=clock,
-                files=metric_files,
-                checkpoints=saved,
-                reporter=reporter,
-                notice=notice,
-                validate=validate,
-            )
+        attempt, state = _open(run, started, accumulation, saved, reporter)
+        with _metric_files(attempt) as metric_files:
+            state, unreadable = _train(attempt, state, saved, metric_files, profile_steps, notice)
             peak_memory = memory.peak_bytes()
-            reporter.report(
-                progress.Event("evaluating", step=run.budget.steps, steps=run.budget.steps)
-            )
-            params, batch_stats = final_weights(state)
-            del state  # the optimiser's half of the memory
-            with clock.measure("evaluation"):
-                measured, unreadable, decision = _evaluate(run, compiled, params, batch_stats)
-            for split, values in measured.items():
-                metric_files.write(run.budget.steps, metrics.named(split, values))
-        answers = inference_speed.measure(config, compiled, params, batch_stats, num_logits)
-        digest = weights_digest(params, batch_stats)
-        save_weights(run.workdir, params, batch_stats)
-        if jax.process_index() == 0:
-            write_class_names(run.workdir, run.dataset.class_names)
-        record = dataclasses.replace(
-            with_facts(planned_record(run, started, "completed"), run),
-            metrics=records.Metrics(**measured),
-            timings=_timings(clock),
-            throughput=records.Throughput(
-                train_images_per_second=run.budget.examples / clock["train"],
-                infer_images_per_second=answers.images_per_second,
-                infer_latency_p50_ms=answers.latency_p50_ms,
-                infer_latency_p99_ms=answers.latency_p99_ms,
-            ),
-            weights_digest=digest,
-            unreadable_examples={"train": sum(len(each.faults) for each in readers)} | unreadable,
-            accumulation=accumulation,
-            peak_memory_bytes=peak_memory,
-            decision=decision,
-            positive_weights=_by_label(run, positive_weights),
-        )
-        record = _with_spending(record, run, clock)
-        if jax.process_index() == 0:
-            mistakes.try_to_write(run.workdir, record, run.config, run.dataset)
-    return record
+            weights = final_weights(state)
+            del state  # the optimizer's half of the memory
+            evaluated = _evaluate(attempt, weights)
+            for split, values in evaluated.metrics.items():
+                metric_files.write(attempt.run.budget.num_steps, metrics.named(split, values))
+        return _record(attempt, weights, evaluated, unreadable, peak_memory)
 
 
-def _metric_files(workdir, start_step: int) -> MetricFiles | NoFiles:
-    return MetricFiles(workdir, start_step) if jax.process_index() == 0 else NoFiles()
+def _open(
+    run: Run,
+    started: str,
+    accumulation: int,
+    saved: checkpoints.Checkpoints,
+    reporter: progress.Reporter,
+) -> tuple[Attempt, State]:
+    """Compiles the run's steps and returns its state, restored or new, and knows from then on how many steps it has."""
+    mesh = create_mesh()
+    restored = saved.restore_latest(abstract_state(run.setup, mesh))
+    start_step, state, seconds = restored or (0, None, None)
+    del restored
+    clock = Clock(seconds)
+    reporter.report(progress.Event("compiling", step=start_step))
+    positive_weights = run.positive_weights
+    # Weights are drawn while XLA compiles: for a large network either takes seconds.
+    with concurrent.futures.ThreadPoolExecutor(1) as pool, clock.measure("compile"):
+        compiling = pool.submit(compile_program, run.setup, mesh, accumulation, positive_weights)
+        if state is None:
+            state = initial_state(run.setup, run.budget.steps or 1, mesh)
+        program = compiling.result()
+    if run.budget.steps is None:
+        reporter.report(progress.Event("calibrating"))
+        run, state = step_time.with_steps(run, program, state, start_step)
+    return Attempt(run, started, start_step, accumulation, program, clock, reporter), state
 
 
-def _evaluate(run: Run, compiled: Program, params, batch_stats):
-    """Returns, the test split being read last and once: metrics by split, unreadable examples by split, the decision.
+def _metric_files(attempt: Attempt) -> MetricFiles | NoFiles:
+    if jax.process_index() == 0:
+        return MetricFiles(attempt.run.workdir, attempt.start_step)
+    return NoFiles()
+
+
+def _train(
+    attempt: Attempt,
+    state: State,
+    saved: checkpoints.Checkpoints,
+    metric_files: MetricFiles | NoFiles,
+    profile_steps: tuple[int, int] | None,
+    notice: preemption.Notice,
+) -> tuple[State, int]:
+    """Returns the state after the last step, and how many training examples could not be read."""
+    run, clock = attempt.run, attempt.clock
+    readers: list[loader.Batches] = []
+
+    def read(first: int, end: int, size: int) -> loader.Batches:
+        readers.append(train_batches(run, first, end, size))
+        return readers[-1]
+
+    def validate(state: State) -> dict[str, float]:
+        with clock.measure("evaluation"):
+            predictions, _ = _predict(attempt, final_weights(state), run.config.validation_split)
+        return run.task.metrics(predictions, run.task.thresholds(predictions))
+
+    state = loop.train(
+        attempt.program,
+        state,
+        read,
+        _schedule(attempt, profile_steps),
+        clock=clock,
+        files=metric_files,
+        checkpoints=saved,
+        reporter=attempt.reporter,
+        notice=notice,
+        validate=validate,
+    )
+    return state, sum(len(each.faults) for each in readers)
+
+
+def _schedule(attempt: Attempt, profile_steps: tuple[int, int] | None) -> loop.Schedule:
+    run, config = attempt.run, attempt.run.config
+    num_steps = run.budget.num_steps
+    return loop.Schedule(
+        start_step=attempt.start_step,
+        num_steps=num_steps,
+        part_ends=loop.part_ends(run.setup.train_sizes, num_steps),
+        batch_size=config.batch_size,
+        log_every_steps=config.log_every_steps,
+        checkpoint_every_steps=config.checkpoint_every_steps,
+        validate_every_steps=config.validate_every_steps,
+        profile_steps=profile_steps,
+        profile_dir=run.workdir / "profile",
+    )
+
+
+def _evaluate(attempt: Attempt, weights: tuple[dict, dict]) -> Evaluated:
+    """Evaluates the splits, the test split last and once.
 
     Thresholds are chosen on the validation split, and are a half without one. What was predicted for each example is
     kept in the run's `predictions/`.
     """
-    thresholds = run.task.default_thresholds(run.num_logits)
+    run = attempt.run
+    steps = run.budget.num_steps
+    attempt.reporter.report(progress.Event("evaluating", step=steps, steps=steps))
     splits = {"validation": run.config.validation_split, "test": run.config.test_split}
-    measured, unreadable = {}, {}
-    for name, split in splits.items():
-        if not split:
-            continue
-        predictions, unreadable[name] = _predict(run, compiled, params, batch_stats, split)
-        if name == "validation":
-            thresholds = run.task.thresholds(predictions)
-        measured[name] = run.task.metrics(predictions, thresholds)
-        if jax.process_index() == 0:
-            files.write_arrays(run.workdir / kept.FOLDER / f"{name}.npz", predictions)
-    return measured, unreadable, _decision(run, thresholds)
-
-
-def _decision(run: Run, thresholds: np.ndarray | None) -> records.Decision | None:
-    found = _by_label(run, thresholds)
-    return records.Decision(found) if found else None
-
-
-def _by_label(run: Run, values: Sequence[float] | None) -> dict[str, float] | None:
-    """Returns the values by what their logits speak for, None where there are none."""
-    if values is None or not len(values):
-        return None
-    return dict(zip(run.logit_names, map(float, values), strict=True))
+    evaluated = Evaluated({}, {}, run.task.default_thresholds(run.setup.num_logits))
+    with attempt.clock.measure("evaluation"):
+        for name, split in splits.items():
+            if not split:
+                continue
+            predictions, evaluated.unreadable[name] = _predict(attempt, weights, split)
+            if name == "validation":
+                chosen = run.task.thresholds(predictions)
+                evaluated = dataclasses.replace(evaluated, thresholds=chosen)
+            evaluated.metrics[name] = run.task.metrics(predictions, evaluated.thresholds)
+            if jax.process_index() == 0:
+                files.write_arrays(run.workdir / kept.FOLDER / f"{name}.npz", predictions)
+    return evaluated
 
 
 def _predict(
-    run: Run, compiled: Program, params, batch_stats, split: str
+    attempt: Attempt, weights: tuple[dict, dict], split: str
 ) -> tuple[metrics.Predictions, int]:
     """Returns the predictions of a split and how many of its examples could not be read."""
-    with contextlib.closing(split_batches(run.config, run.dataset, split)) as batches:
-        predictions = predict(
-            compiled.eval_step, params, batch_stats, placed(batches, compiled.mesh)
-        )
+    run, program = attempt.run, attempt.program
+    with contextlib.closing(split_batches(run.setup, run.dataset, split)) as batches:
+        predictions = predict(program.eval_step, *weights, placed(batches, program.mesh))
         return predictions, len(batches.faults)
 
 
-def _with_spending(record: records.RunRecord, run: Run, clock: Clock) -> records.RunRecord:
-    spent = dataclasses.replace(
-        record.budget,
-        examples_spent=run.budget.examples,
-        train_flops_spent=float(
-            budget.train_flops(train_macs(run.config, run.num_logits), run.budget.examples)
+def _record(
+    attempt: Attempt,
+    weights: tuple[dict, dict],
+    evaluated: Evaluated,
+    unreadable: int,
+    peak_memory: int | None,
+) -> records.RunRecord:
+    """Keeps the weights and returns the record of the run, having measured how fast it answers."""
+    run, clock = attempt.run, attempt.clock
+    speed = inference_speed.measure(run.setup, attempt.program, *weights)
+    digest = weights_digest(*weights)
+    save_weights(run.workdir, *weights)
+    planned = with_facts(planned_record(run, attempt.started, "completed"), run)
+    record = dataclasses.replace(
+        planned,
+        metrics=records.Metrics(**evaluated.metrics),
+        timings=_timings(clock),
+        throughput=records.Throughput(
+            train_images_per_second=run.budget.num_examples / clock["train"],
+            infer_images_per_second=speed.images_per_second,
+            infer_latency_p50_ms=speed.latency_p50_ms,
+            infer_latency_p99_ms=speed.latency_p99_ms,
         ),
+        weights_digest=digest,
+        unreadable_examples={"train": unreadable} | evaluated.unreadable,
+        accumulation=attempt.accumulation,
+        peak_memory_bytes=peak_memory,
+        decision=_decision(run, evaluated.thresholds),
+        positive_weights=_by_label(run, run.positive_weights),
+        budget=_spent(planned.budget, run, clock),
+    )
+    if jax.process_index() == 0:
+        write_class_names(run.workdir, run.dataset.class_names)
+        mistakes.try_to_write(run.workdir, record, run.setup, run.dataset)
+    return record
+
+
+def _spent(planned: records.Budget, run: Run, clock: Clock) -> records.Budget:
+    examples = run.budget.num_examples
+    return dataclasses.replace(
+        planned,
+        examples_spent=examples,
+        train_flops_spent=float(budget.train_flops(run.train_macs, examples)),
         train_seconds_spent=clock["train"],
     )
-    return dataclasses.replace(record, budget=spent)
 
 
 def _timings(clock: Clock) -> records.Timings:
     return records.Timings(
         **{f"{name}_seconds": seconds for name, seconds in clock.seconds().items()}
     )
+
+
+def _decision(run: Run, thresholds: np.ndarray | None) -> records.Decision | None:
+    by_label = _by_label(run, thresholds)
+    return records.Decision(by_label) if by_label else None
+
+
+def _by_label(run: Run, values: Sequence[float] | np.ndarray | None) -> dict[str, float] | None:
+    """Returns the values by what their logits speak for, None where there are none."""
+    if values is None or not len(values):
+        return None
+    return dict(zip(run.logit_names, map(float, values), strict=True))

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import jax
 import numpy as np
@@ -23,6 +24,14 @@ from benchmarks.tasks.metrics import named
 from benchmarks.train.checkpoints import Checkpoints
 from benchmarks.train.clock import Clock
 from benchmarks.train.metric_files import MetricFiles, NoFiles
+
+
+class Batches(Protocol):
+    """Batches on the host, in order, that are closed at their end."""
+
+    def __iter__(self) -> Iterator[dict[str, np.ndarray]]: ...
+    def __next__(self) -> dict[str, np.ndarray]: ...
+    def close(self) -> None: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Schedule:
     checkpoint_every_steps: int
     validate_every_steps: int = 0
     profile_steps: tuple[int, int] | None = None
-    profile_dir: Path | None = None
+    profile_dir: Path = Path("profile")
 
 
 def part_ends(sizes: Sequence[int], num_steps: int) -> tuple[tuple[int, int], ...]:
@@ -59,7 +68,7 @@ def part_ends(sizes: Sequence[int], num_steps: int) -> tuple[tuple[int, int], ..
 def train(
     program: Program,
     state: State,
-    read: Callable[[int, int, int], Iterator[dict[str, np.ndarray]]],
+    read: Callable[[int, int, int], Batches],
     schedule: Schedule,
     *,
     clock: Clock,

@@ -1,8 +1,6 @@
 """Pictures of a run's most confident mistakes, as the model saw them: `predictions/mistakes.png` and `.json`.
 
-    python -m benchmarks.mistakes --workdir=runs/digits/runs/resnet50-seed0
-
-A run writes them when it completes; the command does so for one that has none. The PNG is a sheet of square tiles
+A run writes them when it completes. The PNG is a sheet of square tiles
 without gaps, row by row. The JSON has `split`, `side` (pixels of a tile), `columns`, `pictures` (the index in the split
 of each tile) and `mistakes`: what each example is, what it was taken for, and how confidently.
 """
@@ -14,22 +12,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from ml_collections import ConfigDict
 from PIL import Image
 
-from benchmarks.config import derived
+from benchmarks.config.setup import Setup
 from input_pipeline import datasets, decoding, resizing
 from results import confusions, records
 from results.records import codec, files, predictions
 
 _LARGEST = 80  # pixels a side of a tile
 _COLUMNS = 6
-_COLORS = 256  # of a sheet in colour: a third of the bytes, which a page of many runs has to carry
+_COLORS = 256  # of a sheet in color: a third of the bytes, which a page of many runs has to carry
 
 
-def write(
-    workdir: Path, record: records.RunRecord, config: ConfigDict, dataset: datasets.Dataset
-) -> int:
+def write(workdir: Path, record: records.RunRecord, setup: Setup, dataset: datasets.Dataset) -> int:
     """Writes both files for the split that the run was reported on, and returns how many pictures there are.
 
     A run without predictions or without mistakes gets no files.
@@ -39,7 +34,7 @@ def write(
     Args:
       workdir: the run's folder, with its `predictions/` and the names of its classes.
       record: the run's.
-      config: the run's.
+      setup: the run's.
       dataset: what it names.
 
     Raises:
@@ -47,14 +42,20 @@ def write(
     """
     if predictions.find(workdir) is None:
         return 0
-    found = confusions.of(predictions.read(workdir, record))
-    if not found.mistakes:
+    confused = confusions.of(predictions.read(workdir, record))
+    if not confused.mistakes:
         return 0
-    indices = list(dict.fromkeys(each.index for each in found.mistakes))
-    split = config.test_split if found.split == "test" else config.validation_split
-    tiles = [_tile(picture) for picture in _seen(config, dataset, split, indices)]
-    facts = {"split": found.split, "side": len(tiles[0]), "columns": _COLUMNS, "pictures": indices}
-    text = json.dumps(facts | {"mistakes": codec.encode(found.mistakes)}, indent=1) + "\n"
+    indices = list(dict.fromkeys(each.index for each in confused.mistakes))
+    config = setup.config
+    split = config.test_split if confused.split == "test" else config.validation_split
+    tiles = [_tile(picture) for picture in _seen(setup, dataset, split, indices)]
+    facts = {
+        "split": confused.split,
+        "side": len(tiles[0]),
+        "columns": _COLUMNS,
+        "pictures": indices,
+    }
+    text = json.dumps(facts | {"mistakes": codec.encode(confused.mistakes)}, indent=1) + "\n"
     folder = workdir / predictions.FOLDER
     files.write_atomically(folder / predictions.MISTAKES_PNG, _png(_sheet(tiles)))
     files.write_atomically(folder / predictions.MISTAKES_JSON, text)
@@ -62,30 +63,29 @@ def write(
 
 
 def try_to_write(
-    workdir: Path, record: records.RunRecord, config: ConfigDict, dataset: datasets.Dataset
+    workdir: Path, record: records.RunRecord, setup: Setup, dataset: datasets.Dataset
 ) -> None:
     """Calls `write`; where that fails it says so on the error stream, for a run is not to fail by its pictures."""
     try:
-        write(workdir, record, config, dataset)
+        write(workdir, record, setup, dataset)
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         print(f"warning: no pictures of mistakes: {reason}", file=sys.stderr, flush=True)
 
 
 def _seen(
-    config: ConfigDict, dataset: datasets.Dataset, split: str, indices: Sequence[int]
+    setup: Setup, dataset: datasets.Dataset, split: str, indices: Sequence[int]
 ) -> list[np.ndarray]:
-    """Returns the pictures as evaluation sees them (the centre of ten crops), uint8 [side, side, 3]."""
-    source = dataset.source(split)
-    return [
-        resizing.evaluate_picture(
-            decoding.decode(source[index]["image"], lambda index=index: source.describe(index)),
-            derived.eval_image_size(config),
-            config.crop_fraction,
-            config.interpolation,
+    """Returns the pictures as evaluation sees them (the center one of ten crops), uint8 [side, side, 3]."""
+    source, config = dataset.source(split), setup.config
+
+    def seen(index: int) -> np.ndarray:
+        decoded = decoding.decode(source[index]["image"], lambda: source.describe(index))
+        return resizing.evaluate_picture(
+            decoded, setup.eval_image_size, config.crop_fraction, config.interpolation
         )
-        for index in indices
-    ]
+
+    return [seen(index) for index in indices]
 
 
 def _tile(picture: np.ndarray) -> np.ndarray:

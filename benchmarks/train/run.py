@@ -10,8 +10,8 @@ from ml_collections import ConfigDict
 from benchmarks.cli import progress
 from benchmarks.config import resolve, stored
 from benchmarks.machine import preemption
-from benchmarks.runs.folder import claim_directory
-from benchmarks.runs.plan import prepare
+from benchmarks.runs.folder import CONFIG_FILE, claim_directory, record_path
+from benchmarks.runs.plan import Run, prepare
 from benchmarks.runs.record import failed_record, finished_record, now, out_of_memory
 from benchmarks.train import attempt, checkpoints
 from isobudget.errors import UserError
@@ -31,7 +31,7 @@ def train_and_evaluate(
     whose status says so. Where memory runs out, the batch is worked on in twice as many parts, and the record says so.
 
     Args:
-      config: see `benchmarks/config.py`.
+      config: see `benchmarks/config/fields.py`.
       workdir: the run's folder.
       reporter: is told where the run is.
       profile_steps: from which step to which a profiler's trace is written to `workdir/profile`.
@@ -41,50 +41,54 @@ def train_and_evaluate(
       PreemptedError: the run was told to stop (SIGTERM) and saved; another call goes on.
     """
     run = prepare(resolve.resolved(config), workdir)
-    config = run.config
     if jax.process_index() == 0:
-        claim_directory(run.workdir, "config.json", stored.to_plain(config))
+        claim_directory(run.workdir, CONFIG_FILE, stored.to_plain(run.config))
     finished = finished_record(run.workdir)
     if finished:
         checkpoints.delete_all(run.workdir)
         return finished
-    started = now()
     with (
         preemption.Notice() as notice,
-        reporter or progress.create("lines", config.model) as reporter,
+        reporter or progress.create("lines", run.config.model) as reporter,
     ):
-        accumulation = config.accumulation
-        while True:
-            try:
-                record = attempt.execute(
-                    run, started, accumulation, profile_steps, notice, reporter
-                )
-                break
-            except preemption.PreemptedError:
-                raise
-            except Exception as error:
-                more = _next_accumulation(config, accumulation)
-                if out_of_memory(error) and more:
-                    print(
-                        f"warning: out of memory; working on each batch in {more} parts",
-                        file=sys.stderr,
-                        flush=True,
-                    )
-                    accumulation = more
-                    continue
-                if not isinstance(error, UserError):
-                    traceback.print_exc()
-                record = failed_record(run, started, error)
-                break
+        record = _until_it_ends(run, profile_steps, notice, reporter)
         if jax.process_index() == 0:
-            records.write(record, run.workdir / "record.json")
+            records.write(record, record_path(run.workdir))
             if record.status == "completed":
                 checkpoints.delete_all(run.workdir)
         reporter.report(progress.Event("done" if record.status == "completed" else record.status))
     return record
 
 
-def _next_accumulation(config: ConfigDict, accumulation: int) -> int | None:
+def _until_it_ends(
+    run: Run,
+    profile_steps: tuple[int, int] | None,
+    notice: preemption.Notice,
+    reporter: progress.Reporter,
+) -> records.RunRecord:
+    """Returns the record of the run; where an attempt runs out of memory, the next works in smaller parts."""
+    started = now()
+    accumulation = run.config.accumulation
+    while True:
+        try:
+            return attempt.execute(run, started, accumulation, profile_steps, notice, reporter)
+        except preemption.PreemptedError:
+            raise
+        except Exception as error:
+            more = _next_accumulation(run, accumulation)
+            if not (out_of_memory(error) and more):
+                if not isinstance(error, UserError):
+                    traceback.print_exc()
+                return failed_record(run, started, error)
+            print(
+                f"warning: out of memory; working on each batch in {more} parts",
+                file=sys.stderr,
+                flush=True,
+            )
+            accumulation = more
+
+
+def _next_accumulation(run: Run, accumulation: int) -> int | None:
     """Returns twice as many parts, where each part still has an example for each device."""
     more = 2 * accumulation
-    return None if config.batch_size % (more * jax.device_count()) else more
+    return None if run.config.batch_size % (more * jax.device_count()) else more

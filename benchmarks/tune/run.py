@@ -7,16 +7,18 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from benchmarks import tasks
-from benchmarks.config import resolve, stored, tuned
+from benchmarks.config import derived, resolve, stored, tuned
 from benchmarks.errors import ConfigError
 from benchmarks.launch import local, locks
 from benchmarks.launch.display import Display
-from benchmarks.runs import validation
 from benchmarks.runs.folder import claim_directory
+from benchmarks.runs.plan import prepare_all
 from benchmarks.tune.points import points
-from benchmarks.tune.search import Allowance, Search
+from benchmarks.tune.search import Allowance, Rung, Search
+from input_pipeline import datasets
 from results.records import files
+
+_TUNED_FILE = "tuned.json"
 
 
 def run(
@@ -29,37 +31,35 @@ def run(
     """Tries the same points for every model and returns what `tuned.json` holds.
 
     Args:
-      config: what the trials share, see `benchmarks/config.py`; of its seeds the first is used.
+      config: what the trials share, see `benchmarks/config/fields.py`; of its seeds the first is used.
       workdir: gets `trials/<model>/<trial>/record.json` and `tuned.json`.
       allowance: what each model may spend.
       model_specs: `config.suite.models` unless given.
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
-      worker.StoppedError: on SIGTERM.
+      local.StoppedError: on SIGTERM.
     """
     workdir = Path(workdir)
     searches = _searches(config, workdir, allowance, model_specs or config.suite.models)
     rungs = allowance.rungs()
-    for search in searches:  # every mistake shows before anything is trained
-        for rung in rungs:
-            search.prepare([0], rung, allowance.halving)
+    dataset = _check(searches, rungs, allowance)
     claim_directory(workdir, "tune.json", _shared(config, allowance))
     began = locks.now(workdir)
     total = sum(rung.trials for rung in rungs) * len(searches)
     with Display(total) as display, local.stopped_by_sigterm():
         for rung in rungs:
-            trials = {
-                search: search.prepare(search.best(rung.trials), rung, allowance.halving)
+            wanted = {
+                search: search.trials(search.best(rung.trials), rung, allowance.halving)
                 for search in searches
             }
-            every = [trial for each in trials.values() for trial in each.values()]
-            made = local.work(every, [], began, display)
-            for search, each in trials.items():
-                search.judge({index: made[trial.workdir] for index, trial in each.items()})
-    tuned = _tuned(config, workdir, allowance, searches)
-    files.write_atomically(workdir / "tuned.json", json.dumps(tuned, indent=2) + "\n")
-    return tuned
+            requests = [request for each in wanted.values() for request in each.values()]
+            made = local.work(prepare_all(requests, dataset), [], began, display)
+            for search, each in wanted.items():
+                search.judge({index: made[folder] for index, (_, folder) in each.items()})
+    content = _tuned(config, workdir, allowance, searches)
+    files.write_atomically(workdir / _TUNED_FILE, json.dumps(content, indent=2) + "\n")
+    return content
 
 
 def _searches(
@@ -75,17 +75,21 @@ def _searches(
     config.tuned = config.test_split = ""
     seed = config.suite.seeds[0]
     shared = [resolve.for_run(config, spec, seed) for spec in dict.fromkeys(model_specs)]
-    for each in shared:
-        validation.validate(each)
     tried = points(config, allowance.trials)
-    dataset = tasks.load_dataset(config)
     return [
-        Search(each, workdir / "trials" / _folder(each.model), tried, dataset) for each in shared
+        Search(each, workdir / "trials" / derived.folder_name(each.model), tried) for each in shared
     ]
 
 
-def _folder(label: str) -> str:
-    return label.replace(":", "-").replace(",", "-")
+def _check(searches: list[Search], rungs: list[Rung], allowance: Allowance) -> datasets.Dataset:
+    """Returns what all trials read, having found every mistake that would show in a later rung."""
+    first = [
+        request
+        for search in searches
+        for rung in rungs
+        for request in search.trials([0], rung, allowance.halving).values()
+    ]
+    return prepare_all(first)[0].dataset
 
 
 def _shared(config: ConfigDict, allowance: Allowance) -> dict[str, Any]:
@@ -100,14 +104,14 @@ def _tuned(
     config: ConfigDict, workdir: Path, allowance: Allowance, searches: list[Search]
 ) -> dict[str, Any]:
     """Returns the content of `tuned.json`, models of earlier commands in the same folder included."""
-    path = workdir / "tuned.json"
-    found = tuned.read(path)["models"] if path.exists() else {}
+    path = workdir / _TUNED_FILE
+    best = tuned.read(path)["models"] if path.exists() else {}
     for search in searches:
         (index,) = search.best(1)
         record = search.records[index]
-        found.pop(search.label, None)
+        best.pop(search.label, None)
         if record.status == "completed":
-            found[search.label] = {
+            best[search.label] = {
                 "best": search.points[index],
                 "trial": index,
                 "trials": allowance.trials,
@@ -125,5 +129,5 @@ def _tuned(
             "kind": config.budget.kind,
             "amount_per_trial": config.budget.amount * allowance.trial_fraction,
         },
-        "models": found,
+        "models": best,
     }

@@ -8,8 +8,6 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from benchmarks.config import tuned
-from benchmarks.runs.plan import Run, prepare
-from input_pipeline import datasets
 from results import records
 from results.records import tasks
 
@@ -66,33 +64,25 @@ class Search:
       examples: what all trials spent.
     """
 
-    def __init__(
-        self,
-        config: ConfigDict,
-        directory: Path,
-        points: list[tuned.Point],
-        dataset: datasets.Dataset,
-    ):
-        """`config` is what the trials share; they lie in folders in `directory`."""
+    def __init__(self, config: ConfigDict, directory: Path, points: list[tuned.Point]):
+        """Takes what the trials share; they lie in folders in `directory`."""
         self.label, self.points = config.model, points
         self.records: dict[int, records.RunRecord] = {}
         self.examples = 0
-        self._config, self._directory, self._dataset = config, directory, dataset
+        self._config, self._directory = config, directory
 
-    def prepare(self, indices: Iterable[int], rung: Rung, halving: bool) -> dict[int, Run]:
-        """Returns the trials of these points, checked, each with its share of a run's budget.
-
-        Raises:
-          ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
-        """
-        prepared = {}
+    def trials(
+        self, indices: Iterable[int], rung: Rung, halving: bool
+    ) -> dict[int, tuple[ConfigDict, Path]]:
+        """Returns the configuration and the folder of the trial of each of these points."""
+        requested = {}
         for index in indices:
             trial = self._config.copy_and_resolve_references()
             trial.budget.amount = self._config.budget.amount * rung.share
             tuned.set_point(trial, self.points[index])
             name = f"{index}-rung{rung.number}" if halving else f"{index}"
-            prepared[index] = prepare(trial, self._directory / name, self._dataset)
-        return prepared
+            requested[index] = trial, self._directory / name
+        return requested
 
     def judge(self, made: dict[int, records.RunRecord]) -> None:
         """Takes the records of a rung."""

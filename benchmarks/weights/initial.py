@@ -1,21 +1,26 @@
 """The state of a run before its first step."""
 
+import jax
 from flax import nnx
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
 import models
+from benchmarks.config.setup import Setup
 from benchmarks.machine.mesh import replicate
-from benchmarks.steps.abstract import DTYPES, _state, split_configured
+from benchmarks.steps.abstract import DTYPES, first_state, split_configured
 from benchmarks.steps.train_step import State
 from benchmarks.weights import transfer
 from input_pipeline import seeds
 
 
-def initial_state(config: ConfigDict, num_logits: int, num_steps: int, mesh: Mesh) -> State:
+def initial_state(setup: Setup, num_steps: int, mesh: Mesh) -> State:
     """Returns the state before the first step, on every device."""
-    rngs = nnx.Rngs(params=seeds.key(config.seed, "initialisation"))
-    model = models.create(config.model, num_logits, rngs=rngs, dtype=DTYPES[config.dtype])
-    _, params, batch_stats = split_configured(config, model)
+    config = setup.config
+    # The text is part of every published seed: another spelling would draw other weights.
+    key: jax.Array = seeds.key(config.seed, "initialisation")
+    model = models.create(
+        config.model, setup.num_logits, rngs=nnx.Rngs(params=key), dtype=DTYPES[config.dtype]
+    )
+    _, params, batch_stats = split_configured(setup, model)
     params, batch_stats = transfer.begin(config, params, batch_stats)
-    return replicate(_state(config, params, batch_stats, num_steps), mesh)
+    return replicate(first_state(setup, params, batch_stats, num_steps), mesh)

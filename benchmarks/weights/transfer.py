@@ -3,14 +3,15 @@
 import dataclasses
 import hashlib
 from pathlib import Path
+from typing import Any
 
-import jax
 from ml_collections import ConfigDict
 
 import models
 from benchmarks.config import derived
 from benchmarks.errors import ConfigError
 from benchmarks.machine.mesh import create_mesh, replicated
+from benchmarks.steps.abstract import shapes
 from benchmarks.steps.pure_model import PureModel, split_module
 from benchmarks.weights.stored import load_weights, weights_digest
 from models import pretrained
@@ -50,8 +51,8 @@ def source(config: ConfigDict) -> Source | None:
         return Source(path, _sha256(path))
     if (path / "runs").is_dir():
         path = path / "runs" / derived.run_id(config)
-    found = path / "record.json"
-    record = records.read(found) if found.exists() else None
+    file = path / records.FILE_NAME
+    record = records.read(file) if file.exists() else None
     if record is None or record.status != "completed" or not record.weights_digest:
         raise ConfigError(f"config.init_from: there is no completed run in {path}.")
     theirs, ours = record.model.name, models.parse(config.model)[0]
@@ -72,29 +73,28 @@ def begin(config: ConfigDict, params: dict, batch_stats: dict) -> tuple[dict, di
       ModelError: a file of weights that cannot be read or does not fit.
       CheckpointError: weights of a run that cannot be read.
     """
-    found = source(config)
-    if found is None:
+    origin = source(config)
+    if origin is None:
         return params, batch_stats
-    theirs = _of_run(found) if found.run else _of_file(config, found.path)
+    path = origin.path
+    theirs = _of_run(path, origin.run) if origin.run else _of_file(config, path)
     heads = models.head_paths(models.create_abstract(config.model))
-    return tuple(
-        _but_head(ours, those, heads, found.path)
-        for ours, those in zip((params, batch_stats), theirs, strict=True)
+    their_params, their_stats = theirs
+    return (
+        _but_head(params, their_params, heads, path),
+        _but_head(batch_stats, their_stats, heads, path),
     )
 
 
-def _of_run(found: Source) -> tuple[dict, dict]:
+def _of_run(path: Path, record: records.RunRecord) -> tuple[dict, dict]:
     _, *abstract = _split_as_published(
-        models.create_abstract(found.run.label, found.run.model.num_classes)
+        models.create_abstract(record.label, record.model.num_classes)
     )
-    sharding = replicated(create_mesh())
-    target = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), abstract
-    )
-    weights = load_weights(found.path, *target)
-    if weights_digest(*weights) != found.digest:
+    target = shapes(tuple(abstract), replicated(create_mesh()))
+    weights = load_weights(path, *target)
+    if weights_digest(*weights) != record.weights_digest:
         raise ConfigError(
-            f"config.init_from: the weights in {found.path} are not those of its record; train that run again."
+            f"config.init_from: the weights in {path} are not those of its record; train that run again."
         )
     return weights
 
@@ -103,10 +103,10 @@ def _of_file(config: ConfigDict, path: Path) -> tuple[dict, dict]:
     model = pretrained.load(config.model, path)
     ours = models.label(*models.parse(config.model))
     if model.spec != ours:
-        # Its options are not in the names and shapes of its tensors, such as how images are normalised.
+        # Its options are not in the names and shapes of its tensors, such as how images are normalized.
         raise ConfigError(f"config.init_from: {path} wants config.model={model.spec}, not {ours}.")
-    _, *weights = _split_as_published(model)
-    return weights
+    _, params, batch_stats = _split_as_published(model)
+    return params, batch_stats
 
 
 def _split_as_published(model: models.Classifier) -> tuple[PureModel, dict, dict]:
@@ -114,7 +114,9 @@ def _split_as_published(model: models.Classifier) -> tuple[PureModel, dict, dict
     return split_module(model, info.mean, info.std)
 
 
-def _but_head(ours: dict, theirs: dict, heads: frozenset, source: Path, path=()) -> dict:
+def _but_head(
+    ours: Any, theirs: Any, heads: frozenset, source: Path, path: tuple[str, ...] = ()
+) -> Any:
     """Returns `theirs` with the leaves of `ours` below the paths `heads`."""
     if path in heads:
         return ours

@@ -39,7 +39,7 @@ def seen(data_dir):
 
 def stem(found, images):
     """Returns the only stage's output [batch, 8, 8, channels]."""
-    outputs = found.module().stage_outputs(found.model.normalise(jnp.asarray(images)))
+    outputs = found.module().stage_outputs(found.model.normalize(jnp.asarray(images)))
     return np.asarray(outputs["stem"])
 
 

@@ -177,7 +177,7 @@ def test_auxiliary_losses_are_weighted_as_the_model_says():
 
     @jax.jit
     def both(state, batch):
-        logits, auxiliary = model.logits_and_auxiliary(pure.normalise(batch["image"]), train=True)
+        logits, auxiliary = model.logits_and_auxiliary(pure.normalize(batch["image"]), train=True)
         losses = [
             optax.softmax_cross_entropy_with_integer_labels(each, batch["label"]).mean()
             for each in (logits, *auxiliary)

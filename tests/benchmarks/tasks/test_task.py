@@ -141,7 +141,7 @@ def test_a_step_measures_the_tasks_loss_with_the_auxiliary_heads(flat):
     name, pure, state, _ = flat
     batch = batch_of(name)
     logits, auxiliary = pure.merge(state["params"], {}).logits_and_auxiliary(
-        pure.normalise(batch["image"]), train=True
+        pure.normalize(batch["image"]), train=True
     )
     task = tasks.TASKS[name]
     targets = task.targets(batch["label"], logits_of(name), 0.1)
@@ -176,7 +176,7 @@ def test_mixing_mixes_the_targets(flat):
     @jax.jit
     def losses(batch):
         images, targets = on_device.mix(
-            pure.normalise(batch["image"]),
+            pure.normalize(batch["image"]),
             task.targets(batch["label"], logits_of(name), 0.0),
             key,
             mixup_alpha=1.0,

@@ -15,24 +15,25 @@ _LEAST_TEXT = 8
 
 
 def print_table(
-    console: Console,
     *,
     text: Sequence[str],
     numbers: Sequence[str],
     rows: Sequence[tuple[str, ...]],
     totals: Sequence[tuple[str, ...]] = (),
+    console: Console | None = None,
 ) -> None:
     """Prints columns of text, aligned left, and to the right of them columns of numbers, aligned right.
 
     A pipe or a file gets every column as wide as its content, whatever the width of the console.
 
     Args:
-      console: where to.
       text: the headings of the columns of text.
       numbers: those of the columns of numbers.
       rows: the cells of each row, text first.
       totals: rows below a line.
+      console: where to; standard output unless given.
     """
+    console = console or Console()
     headings = (*text, *numbers)
     natural = [_width(cells) for cells in zip(headings, *rows, *totals, strict=True)]
     gaps = _GAP * (len(natural) - 1)

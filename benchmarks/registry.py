@@ -1,0 +1,82 @@
+"""What a configuration may name: optimizers, schedules, recipes and metrics, one's own among them."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+from benchmarks.errors import ConfigError
+
+Entry = TypeVar("Entry")
+
+
+class Registry(Mapping[str, Entry], Generic[Entry]):
+    """Entries by name; a name that is taken cannot be given again."""
+
+    def __init__(self, kind: str):
+        """Takes what its entries are called in sentences, such as `optimizer`."""
+        self._kind = kind
+        self._entries: dict[str, Entry] = {}
+        self._modules: dict[str, str] = {}
+
+    def __getitem__(self, name: str) -> Entry:
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def register(self, name: str, entry: Entry, module: str) -> None:
+        """Enters what `module` registers.
+
+        Raises:
+          ConfigError: the name is taken, or no identifier.
+        """
+        if not name.isidentifier():
+            raise ConfigError(
+                f"{name!r} cannot be the name of {self._kind}: a name is made of letters, digits and _."
+            )
+        if name in self._entries:
+            raise ConfigError(
+                f"there is {self._kind} {name!r} already, which {self._modules[name]} registers:"
+                f" {module} must give its own another name."
+            )
+        self._entries[name] = entry
+        self._modules[name] = module
+
+    def unregister(self, name: str) -> None:
+        """Removes an entry: for tests, which leave nothing behind."""
+        del self._entries[name], self._modules[name]
+
+
+def options(function: Callable) -> dict[str, Any]:
+    """Returns the options of a registered function, its keyword-only parameters, with their defaults.
+
+    Raises:
+      ConfigError: one has no default that a configuration can hold.
+    """
+    defaults = {}
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            continue
+        if not isinstance(parameter.default, bool | int | float | str | tuple):
+            raise ConfigError(
+                f"the option {parameter.name!r} of {function.__name__} needs a default that is a bool, int, float, str"
+                " or tuple."
+            )
+        defaults[parameter.name] = parameter.default
+    return defaults
+
+
+# (progress through the run, a float32 scalar from 0 to 1; `config.optimizer`) to a factor of the peak learning rate.
+SCHEDULES: Registry[Callable] = Registry("a schedule")
+# `config.optimizer` to an optimizer that is told the learning rate at each update.
+OPTIMIZERS: Registry[Callable] = Registry("an optimizer")
+
+
+def optimizer_options() -> dict[str, dict[str, Any]]:
+    """Returns the options of each optimizer and schedule that has any, with their defaults, by its name."""
+    functions = {**SCHEDULES, **OPTIMIZERS}
+    listed = {name: options(function) for name, function in functions.items()}
+    return {name: each for name, each in listed.items() if each}
