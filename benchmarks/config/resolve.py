@@ -16,6 +16,7 @@ def for_run(config: ConfigDict, spec: str, seed: int) -> ConfigDict:
     """
     plugins.load(config)
     run = ConfigDict(to_plain(config))
+    run.plugins = tuple(config.plugins)
     run.model = models.label(*models.parse(spec))
     run.seed = seed
     run.suite = ConfigDict({"models": (run.model,), "seeds": (seed,)})

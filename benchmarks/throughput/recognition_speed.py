@@ -51,7 +51,7 @@ def measure(workdir: str | Path, paths: Sequence[Path]) -> RecognitionSpeed:
     _alone(recognizer, batches)
     whole, alone = [], []
     for _ in range(_ROUNDS):
-        whole.append(timing.seconds(lambda: recognizer.recognize(paths).confidences))
+        whole.append(timing.seconds(lambda: recognizer.recognize(paths)))
         alone.append(_alone(recognizer, batches))
     return RecognitionSpeed(
         model=recognizer.trained.label,

@@ -71,6 +71,7 @@ def _searches(
         )
     if not config.validation_split or config.validation_split == config.test_split:
         raise ConfigError("tuning needs a config.validation_split that is not the test split.")
+    tuned.validate(config)  # before points are drawn from its ranges
     config = config.copy_and_resolve_references()
     config.tuned = config.test_split = ""
     seed = config.suite.seeds[0]

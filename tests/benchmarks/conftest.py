@@ -1,6 +1,5 @@
 """What the harness's tests share: a fast model in every process, and a configuration that trains it in seconds."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -9,20 +8,21 @@ from pathlib import Path
 
 import pytest
 
-import models
-from benchmarks.config.fields import default_config
+from benchmarks.config import default_config
 from benchmarks.inference import speed as inference_speed
 from benchmarks.machine import startup
-from benchmarks.train.run import train_and_evaluate
+from benchmarks.train import train_and_evaluate
+from isobudget import plugins
 
-_HERE = Path(__file__).parent
-_EXTRA_MODELS = _HERE / "extra_models"
+_ROOT = Path(__file__).parents[2]
+_PLUGINS = _ROOT / "tests" / "plugins"
 
-if "tiny" not in models.names():
-    _spec = importlib.util.spec_from_file_location(
-        "extra_models", _EXTRA_MODELS / "sitecustomize.py"
-    )
-    _spec.loader.exec_module(importlib.util.module_from_spec(_spec))
+# The tests' own models, here and in every process that the tests start.
+sys.path.insert(0, str(_PLUGINS))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(_PLUGINS), str(_ROOT), os.environ.get("PYTHONPATH", "")]
+)
+plugins.load(["tiny_model"])
 
 startup.use_compilation_cache()
 # How fast the tests' models answer is of no interest.
@@ -43,6 +43,7 @@ def make_config(data_dir):
 
     def make():
         config = default_config()
+        config.plugins = ("tiny_model",)
         config.model = "tiny"
         config.data_dir = data_dir
         config.budget.amount = 12 * 32.0
@@ -77,13 +78,11 @@ def copied_run(short_run, tmp_path):
 def command(data_dir):
     """Runs `python -m ...` as a user would, with the tests' models registered, and returns the finished process."""
 
-    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
-        root = _HERE.parents[1]
-        path = os.pathsep.join([str(_EXTRA_MODELS), str(root), os.environ.get("PYTHONPATH", "")])
+    def run(module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
         return subprocess.run(
-            [sys.executable, "-m", *arguments],
-            env=os.environ | {"PYTHONPATH": path, "TFDS_DATA_DIR": data_dir} | environment,
-            cwd=root,
+            [sys.executable, "-m", module, *_with_plugin(module, arguments)],
+            env=os.environ | {"TFDS_DATA_DIR": data_dir} | environment,
+            cwd=_ROOT,
             capture_output=True,
             text=True,
             timeout=300,
@@ -91,3 +90,13 @@ def command(data_dir):
         )
 
     return run
+
+
+@pytest.fixture
+def command_here(command_here):
+    """Does the same in the tests' own process."""
+    return lambda module, *arguments: command_here(module, *_with_plugin(module, arguments))
+
+
+def _with_plugin(module: str, arguments: tuple[str, ...]) -> tuple[str, ...]:
+    return (*arguments, "--plugins=tiny_model") if module.startswith("benchmarks.") else arguments

@@ -37,7 +37,7 @@ def images(found, count):
 
 
 def test_a_stablehlo_file_runs_without_the_project_on_any_batch_size(found, tmp_path):
-    exported = export.export_trained(found, "stablehlo", tmp_path / "tiny.stablehlo")
+    exported = export.export_model(found, "stablehlo", tmp_path / "tiny.stablehlo")
     assert exported.largest_difference < 1e-5
     pictures = images(found, 3)
     np.save(tmp_path / "images.npy", pictures)
@@ -56,7 +56,7 @@ def test_a_stablehlo_file_runs_without_the_project_on_any_batch_size(found, tmp_
 
 
 def test_a_safetensors_file_holds_torchvision_names_and_gives_the_same_logits(found, tmp_path):
-    exported = export.export_trained(found, "safetensors", tmp_path / "tiny.safetensors")
+    exported = export.export_model(found, "safetensors", tmp_path / "tiny.safetensors")
     assert exported.largest_difference == 0
     tensors, model = pretrained.read(exported.path)
     assert model == "tiny"
@@ -69,14 +69,14 @@ def test_torchvision_loads_the_file_and_gives_the_same_logits(name, torch, torch
     drawn = models.create(name, 10, rngs=nnx.Rngs(params=0))
     pretrained.save(drawn, tmp_path / "drawn.safetensors")
     found = trained_model.from_weights(name, tmp_path / "drawn.safetensors", image_size="64")
-    exported = export.export_trained(found, "safetensors", tmp_path / "exported.safetensors")
+    exported = export.export_model(found, "safetensors", tmp_path / "exported.safetensors")
     options = {"init_weights": False} if name == "googlenet" else {}
     theirs = getattr(torchvision.models, name)(num_classes=10, **options).eval()
     tensors, _ = pretrained.read(exported.path)
     theirs.load_state_dict({key: torch.from_numpy(value) for key, value in tensors.items()})
     # Called after the whole name, so that a file of the other format may lie beside it.
     assert exported.description == tmp_path / "exported.safetensors.json"
-    told = json.loads(exported.description.read_text())["input"]["normalisation"]
+    told = json.loads(exported.description.read_text())["input"]["normalization"]
     pictures = images(found, 4)
     fed = (pictures / np.float32(255) - np.float32(told["mean"])) / np.float32(told["std"])
     with torch.no_grad():
@@ -85,12 +85,12 @@ def test_torchvision_loads_the_file_and_gives_the_same_logits(name, torch, torch
 
 
 def test_the_description_says_how_the_file_is_fed(found, tmp_path):
-    exported = export.export_trained(found, "safetensors", tmp_path / "tiny.safetensors")
+    exported = export.export_model(found, "safetensors", tmp_path / "tiny.safetensors")
     description = json.loads(exported.description.read_text())
     assert description["labels"] == [str(digit) for digit in range(10)]
     assert description["input"]["shape"] == ["batch", 32, 32, 3]
     assert "shorter side to 32 pixels, bilinear" in description["input"]["resize"]
-    assert not description["input"]["normalisation"]["inside"]
+    assert not description["input"]["normalization"]["inside"]
     assert description["weights_digest"] == found.record.weights_digest
 
 
@@ -102,9 +102,9 @@ def test_a_file_with_other_logits_is_an_error(found, tmp_path, monkeypatch):
 
     monkeypatch.setitem(export._HOW, "safetensors", (write, export._HOW["safetensors"][1]))
     with pytest.raises(RuntimeError, match="logits that differ"):
-        export.export_trained(found, "safetensors", tmp_path / "tiny.safetensors")
+        export.export_model(found, "safetensors", tmp_path / "tiny.safetensors")
 
 
 def test_a_format_that_there_is_not_is_refused(found, tmp_path):
     with pytest.raises(ConfigError, match="a format is stablehlo or safetensors"):
-        export.export_trained(found, "onnx", tmp_path / "tiny.onnx")
+        export.export_model(found, "onnx", tmp_path / "tiny.onnx")

@@ -69,7 +69,7 @@ def test_differences_name_fields_at_any_depth():
 
 @pytest.mark.parametrize(
     ("name", "crop", "changes"),
-    [("none", "centre", ()), ("crop_flip", "random_resized", ("flip",))],
+    [("none", "center", ()), ("crop_flip", "random_resized", ("flip",))],
 )
 def test_an_older_records_augmentation_is_read_as_it_is_written_today(
     config, tmp_path, name, crop, changes
@@ -85,7 +85,7 @@ def test_an_older_records_augmentation_is_read_as_it_is_written_today(
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("crop", "center", "did you mean centre"),
+        ("crop", "centre", "did you mean center"),
         ("changes", ("flipp",), "did you mean flip"),
         ("random_erasing", 2.0, "random_erasing is from 0 to 1, not 2.0"),
         ("mixup", -0.2, "mixup is a number from 0, not -0.2"),

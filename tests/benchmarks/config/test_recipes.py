@@ -110,7 +110,8 @@ def test_a_run_of_a_suite_holds_its_papers_values(config):
 
 def test_a_family_without_a_recipe_is_one_sentence(config):
     with pytest.raises(
-        ConfigError, match=r"no paper's recipe for tiny: .*paper is for alexnet, vgg"
+        ConfigError,
+        match=r"no paper's recipe for tiny, of the family tiny: .*paper is for alexnet, vgg",
     ):
         _resolved(config, "tiny")
 

@@ -5,6 +5,7 @@ import pytest
 
 import models
 from benchmarks.config.fields import default_config
+from benchmarks.config.setup import set_up
 from benchmarks.errors import ConfigError
 from benchmarks.evaluate import compression
 from benchmarks.steps.abstract import split_configured
@@ -30,15 +31,15 @@ def test_a_weight_moves_at_most_half_a_step_of_its_channel(bits):
     kernel = np.random.default_rng(0).normal(size=(3, 3, 8, 5)).astype(np.float32)
     kernel[..., 1] *= 100  # a channel's steps are its own
     steps = np.abs(kernel).max(axis=(0, 1, 2)) / (2 ** (bits - 1) - 1)
-    found = compression.quantise(kernel, bits)
+    found = compression.quantize(kernel, bits)
     assert np.all(np.abs(found - kernel) <= steps / 2 * (1 + 1e-5))
     assert max(len(np.unique(found[..., c])) for c in range(5)) <= 2**bits - 1
 
 
 def test_zero_and_the_largest_weight_stay_and_a_channel_of_zeros_too():
-    found = compression.quantise(kernel_of(0.0, 1.0, -1.0, 0.3), 6).ravel()
+    found = compression.quantize(kernel_of(0.0, 1.0, -1.0, 0.3), 6).ravel()
     assert found[:3].tolist() == pytest.approx([0, 1, -1])
-    assert compression.quantise(kernel_of(0.0, 0.0), 8).ravel().tolist() == [0, 0]
+    assert compression.quantize(kernel_of(0.0, 0.0), 8).ravel().tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_without_compression_nothing_changes_and_bytes_are_the_models():
     config = default_config()
     config.model = "googlenet"
     model = models.create_abstract("googlenet", 10)
-    _, params, batch_stats = split_configured(config, model)
+    _, params, batch_stats = split_configured(set_up(config, 10), model)
     filled = {k: _filled(v) for k, v in params.items()}
     auxiliary = compression.auxiliary_names(model)
     assert auxiliary == {"aux1", "aux2"}

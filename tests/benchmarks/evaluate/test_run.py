@@ -8,6 +8,7 @@ from flax import nnx
 
 import models
 from benchmarks.config import stored
+from benchmarks.config.setup import set_up
 from benchmarks.errors import CheckpointError, ConfigError
 from benchmarks.evaluate import report
 from benchmarks.evaluate.run import evaluate_run, evaluate_weights
@@ -28,7 +29,9 @@ def weights(trained, tmp_path_factory):
     """The same weights as a file with torchvision's names."""
     folder, _ = trained
     model = models.create("tiny", 10)
-    _, params, batch_stats = split_configured(stored.load(folder / "record.json"), model)
+    _, params, batch_stats = split_configured(
+        set_up(stored.load(folder / "record.json"), 10), model
+    )
     params, batch_stats = load_weights(folder, params, batch_stats)
     nnx.update(model, params)
     nnx.update(model, batch_stats)

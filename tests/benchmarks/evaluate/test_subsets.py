@@ -11,6 +11,7 @@ import pytest
 import results
 from benchmarks import tasks
 from benchmarks.config import stored
+from benchmarks.config.setup import set_up
 from benchmarks.errors import ConfigError
 from benchmarks.evaluate import subsets
 from benchmarks.evaluate.run import evaluate_run
@@ -180,7 +181,7 @@ def logits_of(run_folder, dataset, split):
     """Returns a run's logits and the labels, by the model itself."""
     config = stored.load(run_folder / "record.json")
     mesh = create_mesh()
-    model, params, batch_stats = abstract_model(config, 10)
+    model, params, batch_stats = abstract_model(set_up(config, 10))
     params, batch_stats = load_weights(run_folder, *shapes((params, batch_stats), replicated(mesh)))
     (batch,) = loader.eval_batches(
         dataset, split, image_size=32, batch_size=dataset.num_examples(split)
@@ -248,9 +249,9 @@ def test_a_name_that_is_no_files_is_refused_before_the_work(own_run):
 
 def test_subsets_are_for_one_label(own_run):
     config = stored.load(own_run[0] / "record.json")
-    model, _, _ = abstract_model(config, 10)
+    model, _, _ = abstract_model(set_up(config, 10))
     several = dataclasses.replace(model, task=tasks.TASKS["multi_label"])
     with pytest.raises(
         ConfigError, match="goes with single_label, and the run's task is multi_label"
     ):
-        subsets.restrict(several, dataset_of([0]), "test", "present", None)
+        subsets.choose_for(several, dataset_of([0]), "test", "present")

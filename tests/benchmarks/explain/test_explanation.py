@@ -127,7 +127,7 @@ def test_every_model_is_explained(name, data_dir):
     config.model, config.data_dir = name, data_dir
     model = models.create(name, 10)
     pure, params, batch_stats = split_module(model, (0.5,) * 3, (0.5,) * 3)
-    found = trained_model.Trained(config, pure, params, batch_stats, "fresh weights")
+    found = trained_model.TrainedModel(config, pure, params, batch_stats, "fresh weights")
     explanation = explain(found, channels=1, pictures=1, examples=2, steps=2)
     assert [stage.name for stage in explanation.stages] == list(model.stages())
     assert len(explain_page.render(explanation)) < 4e6

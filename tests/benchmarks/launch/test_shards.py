@@ -12,25 +12,22 @@ import pytest
 
 from benchmarks.errors import ConfigError
 from benchmarks.launch import locks, shards
-from benchmarks.launch import locks as claims
 from benchmarks.suite.run import run
 from results import records
 
 _ROOT = Path(__file__).parents[3]
-# The tests' own models, in processes that the suite starts from here.
-_SEARCH_PATH = os.pathsep.join([str(Path(__file__).parents[1] / "extra_models"), str(_ROOT)])
 
-# What a process does that wants a claim: says whether it got it, and keeps it until it is told to end.
-_WANTS_A_CLAIM = """
+# What a process does that wants a lock: says whether it got it, and keeps it until it is told to end.
+_WANTS_A_LOCK = """
 import sys
 from pathlib import Path
-from benchmarks import claims
+from benchmarks.launch import locks
 print("ready", flush=True)
 for line in sys.stdin:
-    claim = claims.take(Path(line.strip()))
-    if claim:
-        claim.__enter__()
-    print("mine" if claim else "not mine", flush=True)
+    lock = locks.acquire(Path(line.strip()))
+    if lock:
+        lock.__enter__()
+    print("mine" if lock else "not mine", flush=True)
 """
 
 
@@ -39,9 +36,9 @@ def worker(workdir, data_dir, *arguments) -> subprocess.Popen:
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "benchmarks.suite", f"--workdir={workdir}"),
-            *("--config=benchmarks/configs/digits.py", *arguments),
+            *("--config=benchmarks/configs/digits.py", "--plugins=tiny_model", *arguments),
         ],
-        env=os.environ | {"PYTHONPATH": _SEARCH_PATH, "TFDS_DATA_DIR": data_dir},
+        env=os.environ | {"TFDS_DATA_DIR": data_dir},
         cwd=_ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -111,57 +108,56 @@ def test_an_environment_that_makes_no_shard_is_refused(variables):
         shards.from_environment(variables | {"SLURM_ARRAY_TASK_COUNT": "2"})
 
 
-def test_a_claim_is_one_workers_until_it_lets_go(tmp_path):
-    with locks.take(tmp_path):
-        assert locks.take(tmp_path) is None
-    with locks.take(tmp_path) as again:
+def test_a_lock_is_one_workers_until_it_lets_go(tmp_path):
+    with locks.acquire(tmp_path):
+        assert locks.acquire(tmp_path) is None
+    with locks.acquire(tmp_path) as again:
         assert again
     locks.clear(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_claim_of_another_machine_is_stale_without_heartbeat(tmp_path):
-    path = tmp_path / "claim-1.json"
+def test_a_lock_of_another_machine_is_stale_without_heartbeat(tmp_path):
+    path = tmp_path / "lock-1.json"
     path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "machine": "elsewhere"}))
     age(path, locks.STALE_SECONDS - 5)
-    assert locks.take(tmp_path) is None
+    assert locks.acquire(tmp_path) is None
     age(path, 10)
-    assert locks.take(tmp_path)
+    assert locks.acquire(tmp_path)
 
 
-def test_a_claim_that_was_never_written_out_is_stale_with_time(tmp_path):
-    path = tmp_path / "claim-1.json"
+def test_a_lock_that_was_never_written_out_is_stale_with_time(tmp_path):
+    path = tmp_path / "lock-1.json"
     path.touch()
-    assert locks.take(tmp_path) is None
+    assert locks.acquire(tmp_path) is None
     age(path, locks.STALE_SECONDS + 5)
-    assert locks.take(tmp_path)
+    assert locks.acquire(tmp_path)
 
 
-def test_a_holder_keeps_its_claim_fresh_and_hears_when_it_is_lost(tmp_path, monkeypatch):
-    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.05)
+def test_a_holder_keeps_its_lock_fresh_and_hears_when_it_is_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "HEARTBEAT_SECONDS", 0.05)
     heard = []
-    with locks.take(tmp_path) as claim:
-        claim.on_lost = lambda: heard.append("lost")
-        path = tmp_path / "claim-1.json"
+    with locks.acquire(tmp_path) as lock:
+        lock.on_lost = lambda: heard.append("lost")
+        path = tmp_path / "lock-1.json"
         age(path, 1000)
         time.sleep(0.5)
         assert locks.now(tmp_path) - path.stat().st_mtime < 100
-        assert not claim.lost
-        (tmp_path / "claim-2.json").touch()
+        assert not lock.lost
+        (tmp_path / "lock-2.json").touch()
         time.sleep(0.5)
-        assert claim.lost
+        assert lock.lost
     assert heard == ["lost"]
 
 
-def test_of_many_processes_one_alone_succeeds_to_a_stale_claim(tmp_path):
+def test_of_many_processes_one_alone_succeeds_to_a_stale_lock(tmp_path):
     wanting = [
         subprocess.Popen(
-            [sys.executable, "-c", _WANTS_A_CLAIM],
+            [sys.executable, "-c", _WANTS_A_LOCK],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=_ROOT,
-            env=os.environ | {"PYTHONPATH": str(_ROOT)},
         )
         for _ in range(4)
     ]
@@ -169,8 +165,8 @@ def test_of_many_processes_one_alone_succeeds_to_a_stale_claim(tmp_path):
     for number in range(50):
         directory = tmp_path / str(number)
         directory.mkdir()
-        (directory / "claim-1.json").write_text('{"machine": "elsewhere", "pid": 1}')
-        age(directory / "claim-1.json", 1000)
+        (directory / "lock-1.json").write_text('{"machine": "elsewhere", "pid": 1}')
+        age(directory / "lock-1.json", 1000)
         for each in wanting:
             each.stdin.write(f"{directory}\n")
             each.stdin.flush()
@@ -197,7 +193,7 @@ def test_two_workers_never_do_a_run_twice(flags, data_dir, tmp_path):
     assert times_trained(tmp_path) == {"tiny-seed0": 1, "tiny-seed1": 1, "tiny-seed2": 1}
     table = (tmp_path / "leaderboard.csv").read_text()
     assert "tiny-seed0 tiny-seed1 tiny-seed2" in table
-    assert not list(tmp_path.glob("runs/*/claim-*"))
+    assert not list(tmp_path.glob("runs/*/lock-*"))
 
 
 def begin(workdir, data_dir, *arguments) -> tuple[subprocess.Popen, Path]:
@@ -237,20 +233,19 @@ def test_a_worker_that_is_told_to_stop_saves_its_run_and_lets_go_of_it(data_dir,
     assert errors.splitlines()[-1] == "told to stop; the same command goes on"
     assert list((run / "checkpoints").iterdir())
     assert not (run / "record.json").exists()
-    with locks.take(run) as claim:
-        assert claim
+    with locks.acquire(run) as lock:
+        assert lock
 
 
 def test_a_worker_takes_up_what_nobody_is_at_and_leaves_what_somebody_is(
     config, tmp_path, monkeypatch
 ):
-    monkeypatch.setenv("PYTHONPATH", _SEARCH_PATH)
     dead, alive = (tmp_path / "runs" / f"tiny-seed{seed}" for seed in (1, 2))
     for directory in (dead, alive):
         directory.mkdir(parents=True)
-        (directory / "claim-1.json").write_text('{"machine": "elsewhere", "pid": 1}')
-    age(dead / "claim-1.json", 1000)
-    age(alive / "claim-1.json", -1000)
+        (directory / "lock-1.json").write_text('{"machine": "elsewhere", "pid": 1}')
+    age(dead / "lock-1.json", 1000)
+    age(alive / "lock-1.json", -1000)
     made = run(config, tmp_path, model_specs=["tiny"], seeds=[0, 1, 2], shard=shards.Shard(0, 3))
     assert [record.run_id for record in made] == ["tiny-seed0", "tiny-seed1"]
     assert records.read(dead / "record.json").status == "completed"

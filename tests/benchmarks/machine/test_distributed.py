@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,7 +55,6 @@ def test_processes_together_see_what_one_sees(processes, data_dir):
     address = free_address()
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": str(Path(__file__).parents[3]),
         "XLA_FLAGS": "",
     }
     datasets.load("digits", data_dir)  # prepared once, before they start

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[3]
 RUN = (
     "benchmarks.train",
     "--config=benchmarks/configs/digits.py",
+    "--plugins=tiny_model",
     "--config.model=tiny",
     "--config.budget.amount=384",
     "--config.log_every_steps=1",
@@ -51,9 +52,7 @@ def record(directory):
 @pytest.fixture(scope="module")
 def start(data_dir):
     """Starts `python -m ...` with the tests' models registered and does not wait for it."""
-    extra = Path(__file__).parents[1] / "extra_models"
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(extra), str(ROOT)]),
         "TFDS_DATA_DIR": data_dir,
         "JAX_PLATFORMS": "cpu",
     }
@@ -177,6 +176,8 @@ import models
 from benchmarks.machine import mesh as mesh_lib
 from benchmarks.steps.pure_model import split_module
 from benchmarks.steps.train_step import Settings, create_state, make_train_step
+from isobudget import plugins
+plugins.load(["tiny_model"])
 model = models.create("tiny", 10, rngs=nnx.Rngs(params=1))
 model.dropout.rate = 0.0
 pure, params, batch_stats = split_module(model, (0.5,) * 3, (0.25,) * 3)
@@ -205,11 +206,9 @@ print("statistics of each device")
 def test_batch_norm_of_scope_device_takes_each_devices_own_statistics(start, tmp_path):
     script = tmp_path / "scopes.py"
     script.write_text(SCOPES)
-    extra = Path(__file__).parents[1] / "extra_models"
     done = subprocess.run(
         [sys.executable, script],
-        env=os.environ
-        | {"PYTHONPATH": os.pathsep.join([str(extra), str(ROOT)]), "XLA_FLAGS": devices(4)},
+        env=os.environ | {"XLA_FLAGS": devices(4)},
         capture_output=True,
         text=True,
         check=False,

@@ -14,7 +14,7 @@ from benchmarks.config.fields import default_config
 from benchmarks.errors import ConfigError
 from benchmarks.inference import trained_model
 from benchmarks.recognize import Recognizer
-from benchmarks.recognize.output import _writer, rows
+from benchmarks.recognize.output import rows, writer_of
 from input_pipeline import DataError, datasets, pictures
 from results import records
 
@@ -45,7 +45,7 @@ def folder(encoded, tmp_path):
 def test_the_test_split_is_recognised_as_it_was_evaluated(recognizer, short_run, encoded):
     kept = np.load(short_run[0] / "predictions" / "test.npz")
     found = recognizer.recognize([Image.open(io.BytesIO(data)) for data in encoded])
-    names = recognizer.found.class_names
+    names = recognizer.trained.class_names
     assert found.decisions == tuple((names[label],) for label in kept["predicted"])
     np.testing.assert_allclose(found.confidences.max(1), kept["confidence"], rtol=1e-5)
     np.testing.assert_allclose(found.confidences.sum(1), 1, rtol=1e-5)
@@ -154,7 +154,7 @@ def test_files_of_a_thousand_classes_have_imagenet_names(short_run):
     found = trained_model.from_run(short_run[0])
     model = dataclasses.replace(found.model, num_logits=1000)
     config = default_config()
-    names = trained_model.Trained(config, model, {}, {}, "weights.pth").class_names
+    names = trained_model.TrainedModel(config, model, {}, {}, "weights.pth").class_names
     assert (names[0], names[207], names[999]) == ("tench", "golden retriever", "toilet tissue")
     assert len(set(names)) == 1000
 
@@ -174,7 +174,7 @@ def test_the_command_prints_a_line_a_picture(command_here, short_run, folder):
 
 def test_every_row_of_the_csv_has_the_columns_of_its_head(recognizer, folder, capsys):
     paths = pictures.find([folder])
-    writer = _writer("csv", recognizer, 3)
+    writer = writer_of("csv", recognizer, 3)
     for row in rows(map(str, paths), recognizer.stream(paths), 3):
         writer.write(row)
     head, *lines = csv.reader(io.StringIO(capsys.readouterr().out))

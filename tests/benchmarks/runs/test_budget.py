@@ -19,7 +19,7 @@ def test_examples_buy_whole_batches_and_never_more(amount, batch_size):
             budget.plan("examples", amount, costs)
         return
     plan = budget.plan("examples", amount, costs)
-    assert plan.examples <= amount < plan.examples + batch_size
+    assert plan.num_examples <= amount < plan.num_examples + batch_size
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(1, 40), (0.1, 4), (2.5, 100), (1 / 3, 13)])
@@ -38,7 +38,8 @@ def test_flops_are_two_for_each_mac_of_training_and_example():
 def test_seconds_become_steps_once_a_step_was_measured():
     plan = budget.plan("seconds", 10.0, COSTS)
     assert plan.steps is None
-    assert plan.examples is None
+    with pytest.raises(ValueError, match="not calibrated yet"):
+        assert plan.num_steps
     assert budget.calibrated(plan, 0.3).steps == 33
     with pytest.raises(BudgetError, match="10 seconds is less than one batch"):
         budget.calibrated(plan, 30.0)

@@ -2,10 +2,8 @@
 
 import csv
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -16,10 +14,6 @@ from results import records
 
 _DIGITS = "--config=benchmarks/configs/digits.py"
 _SHORT = "--config.budget.amount=384"
-# The tests' own models, in processes that the suite starts from here.
-_SEARCH_PATH = os.pathsep.join(
-    [str(Path(__file__).parents[1] / "extra_models"), str(Path(__file__).parents[3])]
-)
 
 
 def _rows(directory):
@@ -30,7 +24,6 @@ def _rows(directory):
 def test_failed_models_become_rows_and_the_others_go_on(command_here, tmp_path, monkeypatch):
     models = "tiny:fault=raises,tiny,tiny:fault=killed,tiny:fault=nan"
     workdir = tmp_path / "suite"
-    monkeypatch.setenv("PYTHONPATH", _SEARCH_PATH)
     done = command_here(
         "benchmarks.suite", _DIGITS, f"--workdir={workdir}", f"--models={models}", _SHORT
     )
@@ -139,7 +132,6 @@ def test_a_working_directory_that_cannot_be_made_is_refused(config, tmp_path):
 
 @pytest.mark.slow
 def test_a_run_killed_outright_is_resumed_by_the_same_command(config, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", _SEARCH_PATH)
     whole = run(config, tmp_path / "whole", model_specs=["tiny"], seeds=[0])
     killed = tmp_path / "killed" / "runs" / "tiny-seed0"
     script = (

@@ -1,8 +1,6 @@
 """A leaderboard for each task, from runs as a user starts them, and what their records say of decisions."""
 
 import csv
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +13,6 @@ from benchmarks.train.run import train_and_evaluate
 from results import records
 from results.records import tasks as ranked_tasks
 
-_SEARCH_PATH = os.pathsep.join(
-    [str(Path(__file__).parents[1] / "extra_models"), str(Path(__file__).parents[3])]
-)
 _FIELDS = {
     "binary": {"positive_class": "3", "positive_weight": "balanced"},
     "multi_label": {"dataset": "digits_multilabel"},
@@ -36,9 +31,7 @@ def trained(request, tmp_path_factory, make_config):
     """(task's name, its configuration, the suite's folder, the record of its one run)."""
     directory = tmp_path_factory.mktemp(request.param)
     config = config_of(request.param, make_config)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", _SEARCH_PATH)
-        (record,) = run(config, directory, model_specs=["tiny"], seeds=[0])
+    (record,) = run(config, directory, model_specs=["tiny"], seeds=[0])
     return request.param, config, directory, record
 
 

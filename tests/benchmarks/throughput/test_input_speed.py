@@ -4,6 +4,7 @@ import csv
 
 import pytest
 
+from benchmarks.config.setup import set_up
 from benchmarks.errors import ConfigError
 from benchmarks.throughput import input_speed
 from input_pipeline import augmentation, datasets
@@ -35,7 +36,7 @@ def test_each_stage_and_number_of_workers_has_its_speed(digits):
 
 
 def test_the_share_of_training_spent_waiting_is_a_share(config, digits):
-    found = input_speed.measure_waiting(config, digits, steps=4)
+    found = input_speed.measure_waiting(set_up(config, 10), digits, steps=4)
     assert (found.model, found.batch_size) == ("tiny", 32)
     assert 0 < found.input_wait_share < 1
 

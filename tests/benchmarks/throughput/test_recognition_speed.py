@@ -1,4 +1,4 @@
-"""What recognising pictures takes is measured on files, beside the model alone."""
+"""What recognizing pictures takes is measured on files, beside the model alone."""
 
 import csv
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.machine import timing
 from benchmarks.recognize.recognizer import Recognizer
 from benchmarks.throughput import recognition_speed
 
@@ -40,7 +41,7 @@ def test_the_share_is_the_median_of_the_rounds_own(short_run, folder, monkeypatc
     alone = iter([9.0, 1.0, 1.0, 2.0, 3.0, 9.0])  # the first warms up
     monkeypatch.setattr(recognition_speed, "_alone", lambda *given: next(alone))
     monkeypatch.setattr(Recognizer, "recognize", lambda *given: None)
-    monkeypatch.setattr(recognition_speed.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
     found = recognition_speed.measure(short_run[0], sorted(folder.iterdir()))
     assert (found.seconds, found.model_seconds, found.model_share) == (5.0, 2.0, 0.4)
 

@@ -16,10 +16,10 @@ from benchmarks.cli import progress
 from results import records
 
 _ROOT = Path(__file__).parents[3]
-_SEARCH_PATH = os.pathsep.join([str(Path(__file__).parents[1] / "extra_models"), str(_ROOT)])
 # 60 steps with thirty checkpoints on the way, and evaluation on both other splits.
 _ARGUMENTS = (
-    *("--progress=json", "--config=benchmarks/configs/digits.py", "--config.model=tiny"),
+    *("--progress=json", "--config=benchmarks/configs/digits.py", "--plugins=tiny_model"),
+    "--config.model=tiny",
     *("--config.budget.amount=1920", "--config.optimizer.learning_rate=0.02"),
     *("--config.checkpoint_every_steps=2", "--config.log_every_steps=2"),
 )
@@ -38,7 +38,7 @@ def live(workdir, data_dir, kill_after: float | None = None) -> Life:
     """Runs `python -m benchmarks.train`, killing it so many seconds after its first sign."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.train", f"--workdir={workdir}", *_ARGUMENTS],
-        env=os.environ | {"PYTHONPATH": _SEARCH_PATH, "TFDS_DATA_DIR": data_dir},
+        env=os.environ | {"TFDS_DATA_DIR": data_dir},
         cwd=_ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

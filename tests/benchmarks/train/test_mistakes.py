@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import tasks
+from benchmarks.config.setup import set_up
 from benchmarks.inference.predict import split_batches
 from benchmarks.train import mistakes
 
@@ -30,14 +31,16 @@ def test_a_run_keeps_pictures_of_its_mistakes_as_the_model_saw_them(short_run, c
     assert first["confidence"] == pytest.approx(kept["confidence"][wrong[order[0]]])
     sheet = cv2.imread(str(folder / "mistakes.png"))[..., ::-1]
     side, columns = facts["side"], facts["columns"]
-    with contextlib.closing(split_batches(config, dataset, config.test_split)) as batches:
+    with contextlib.closing(
+        split_batches(set_up(config, 10), dataset, config.test_split)
+    ) as batches:
         seen = np.concatenate([batch["image"][batch["mask"] > 0] for batch in batches])
     for place, index in enumerate(facts["pictures"]):
         top, left = side * (place // columns), side * (place % columns)
         np.testing.assert_array_equal(sheet[top : top + side, left : left + side], seen[index])
 
 
-def test_large_pictures_in_colour_become_tiles_of_a_sheet_that_is_small():
+def test_large_pictures_in_color_become_tiles_of_a_sheet_that_is_small():
     chance = np.random.default_rng(0)
     pictures = chance.integers(0, 255, (24, 4, 4, 3), np.uint8).repeat(56, 1).repeat(56, 2)
     tiles = [mistakes._tile(picture) for picture in pictures]
@@ -46,7 +49,7 @@ def test_large_pictures_in_colour_become_tiles_of_a_sheet_that_is_small():
     sheet = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR_RGB)
     assert sheet.shape == (320, 480, 3)
     assert not sheet[-80:, -80:].any()
-    # 256 colours are not all, and near.
+    # 256 colors are not all, and near.
     difference = sheet[:80, 80:160].astype(int) - tiles[1]
     assert np.abs(difference).mean() < 16
 
@@ -55,7 +58,7 @@ def test_a_run_never_fails_by_its_pictures(copied_run, short_run, config, datase
     shutil.rmtree(copied_run / "predictions")
     (copied_run / "predictions").mkdir()
     (copied_run / "predictions" / "test.npz").write_bytes(b"half of it")
-    mistakes.try_to_write(copied_run, short_run[1], config, dataset)
+    mistakes.try_to_write(copied_run, short_run[1], set_up(config, 10), dataset)
     assert capsys.readouterr().err.startswith("warning: no pictures of mistakes: RecordError")
     assert not (copied_run / "predictions" / "mistakes.png").exists()
 
@@ -66,8 +69,8 @@ def test_a_run_without_mistakes_or_predictions_has_no_pictures(
     folder = copied_run / "predictions"
     kept = dict(np.load(folder / "test.npz"))
     shutil.rmtree(folder)
-    assert mistakes.write(copied_run, short_run[1], config, dataset) == 0
+    assert mistakes.write(copied_run, short_run[1], set_up(config, 10), dataset) == 0
     folder.mkdir()
     np.savez(folder / "test.npz", **kept | {"predicted": kept["label"]})
-    assert mistakes.write(copied_run, short_run[1], config, dataset) == 0
+    assert mistakes.write(copied_run, short_run[1], set_up(config, 10), dataset) == 0
     assert [path.name for path in folder.iterdir()] == ["test.npz"]

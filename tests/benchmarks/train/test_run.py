@@ -12,6 +12,7 @@ from PIL import Image
 import models
 from benchmarks.cli import progress
 from benchmarks.config import stored
+from benchmarks.config.setup import set_up
 from benchmarks.errors import ConfigError
 from benchmarks.machine import mesh as devices
 from benchmarks.machine import preemption
@@ -102,7 +103,7 @@ def test_what_was_predicted_is_kept_for_each_example(config, tmp_path):
 def test_the_saved_weights_are_those_of_the_digest(config, tmp_path):
     record = train_and_evaluate(config, tmp_path)
     mesh = devices.create_mesh()
-    state = abstract_state(config, 10, mesh)
+    state = abstract_state(set_up(config, 10), mesh)
     weights = load_weights(tmp_path, state["params"], state["batch_stats"])
     assert weights_digest(*weights) == record.weights_digest
     assert not (tmp_path / "checkpoints").exists()
@@ -169,9 +170,9 @@ def test_running_out_of_memory_is_told_from_other_failures(config, tmp_path):
 def test_bfloat16_computes_in_it_and_keeps_weights_in_float32(config, tmp_path):
     config.dtype = "bfloat16"
     mesh = devices.create_mesh()
-    state = abstract_state(config, 10, mesh)
+    state = abstract_state(set_up(config, 10), mesh)
     assert {leaf.dtype for leaf in jax.tree.leaves(state["params"])} == {np.dtype("float32")}
-    compiled = compile_program(config, 10, mesh)
+    compiled = compile_program(set_up(config, 10), mesh)
     assert "bf16" in compiled.train_steps[32].as_text()
     record = train_and_evaluate(config, tmp_path)
     assert record.metrics.test["top1"] > 0.5

@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import math
-import os
-from pathlib import Path
 
 import pytest
 from ml_collections import ConfigDict
@@ -18,15 +16,11 @@ from benchmarks.tune import Allowance
 from benchmarks.tune.points import points
 from results import records
 
-_SEARCH_PATH = os.pathsep.join(
-    [str(Path(__file__).parents[1] / "extra_models"), str(Path(__file__).parents[3])]
-)
 _BOTH = ("tiny", "tiny:width=4")
 
 
 @pytest.fixture
 def config(config, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", _SEARCH_PATH)
     config.tuning = ConfigDict({"optimizer": {"learning_rate": (1e-4, 1e-1)}})
     config.budget.amount = 256.0
     return config

@@ -14,6 +14,7 @@ import models
 from benchmarks.cli import progress
 from benchmarks.config import derived, stored
 from benchmarks.config.fields import default_config
+from benchmarks.config.setup import set_up
 from benchmarks.errors import ConfigError
 from benchmarks.steps import freezing
 from benchmarks.steps.abstract import abstract_model, create_optimizer, shapes, split_configured
@@ -45,7 +46,7 @@ def pretrained_dir(make_config, tmp_path_factory):
 
 
 def weights_of(folder):
-    _, *abstract = abstract_model(stored.load(folder / "record.json"), 10)
+    _, *abstract = abstract_model(set_up(stored.load(folder / "record.json"), 10))
     return load_weights(folder, *shapes(abstract))
 
 
@@ -114,7 +115,9 @@ def test_a_stopped_transfer_resumes_to_the_same_bits(probe, probe_config, tmp_pa
 
 def test_a_head_of_other_classes_is_drawn_and_the_rest_taken(config, pretrained_dir, tmp_path):
     config.init_from = str(pretrained_dir)
-    drawn = split_configured(config, models.create("tiny", 3, rngs=nnx.Rngs(params=5)))[1:]
+    drawn = split_configured(set_up(config, 10), models.create("tiny", 3, rngs=nnx.Rngs(params=5)))[
+        1:
+    ]
     params, batch_stats = transfer.begin(config, *drawn)
     source = weights_of(pretrained_dir / "runs" / "tiny-seed0")
     assert params["fc"]["kernel"].shape == (512, 3)
@@ -129,7 +132,9 @@ def test_a_file_of_weights_is_begun_from(config, tmp_path):
     pretrained.save(model, path)
     config.init_from = str(path)
     assert transfer.source(config).digest == hashlib.sha256(path.read_bytes()).hexdigest()
-    drawn = split_configured(config, models.create("tiny", 10, rngs=nnx.Rngs(params=1)))[1:]
+    drawn = split_configured(
+        set_up(config, 10), models.create("tiny", 10, rngs=nnx.Rngs(params=1))
+    )[1:]
     params, _ = transfer.begin(config, *drawn)
     np.testing.assert_array_equal(params["conv"]["kernel"], model.conv.kernel.get_value())
     assert params["fc"]["kernel"].shape == (512, 10)
@@ -146,9 +151,9 @@ def frozen_step(spec, named, **settings):
     config.optimizer.clip_norm = 0.0
     frozen = freezing.of(config)
     pure, params, batch_stats = split_configured(
-        config, models.create(spec, 10, rngs=nnx.Rngs(params=1))
+        set_up(config, 10), models.create(spec, 10, rngs=nnx.Rngs(params=1))
     )
-    optimizer = create_optimizer(config)
+    optimizer = create_optimizer(set_up(config, 10))
     with_ema = settings.get("ema_decay", 0) > 0
     state = create_state(params, batch_stats, optimizer, 10, with_ema, frozen)
     settings = Settings(lambda progress: jnp.float32(0.1), frozen=frozen, **settings)
@@ -191,12 +196,14 @@ def test_the_backward_pass_ends_above_what_is_frozen(named):
 def test_the_backbone_moves_by_a_share_of_the_learning_rate(config, name):
     config.optimizer.name = name
     config.optimizer.weight_decay = 0.1
-    _, params, _ = split_configured(config, models.create("tiny", 10, rngs=nnx.Rngs(params=1)))
+    _, params, _ = split_configured(
+        set_up(config, 10), models.create("tiny", 10, rngs=nnx.Rngs(params=1))
+    )
     gradients = jax.tree.map(lambda leaf: jnp.cos(100 * leaf), params)
 
     def third_update(factor):
         config.transfer.backbone_learning_rate = factor
-        optimizer = create_optimizer(config)
+        optimizer = create_optimizer(set_up(config, 10))
         state = optimizer.init(params)
         update = jax.jit(optimizer.update)
         for _ in range(3):
@@ -234,7 +241,7 @@ def test_a_run_of_another_model_or_with_other_weights_is_not_begun_from(
     with pytest.raises(ConfigError, match="is a run of tiny, not of squeezenet1_1"):
         transfer.source(config)
     config.model = "tiny:width=4"
-    drawn = split_configured(config, models.create("tiny:width=4", 10))[1:]
+    drawn = split_configured(set_up(config, 10), models.create("tiny:width=4", 10))[1:]
     with pytest.raises(ConfigError, match=r"bn\.bias is \[8\] there, \[4\] here"):
         transfer.begin(config, *drawn)
     copy = tmp_path / "copy"
@@ -243,7 +250,7 @@ def test_a_run_of_another_model_or_with_other_weights_is_not_begun_from(
     record = json.loads((source / "record.json").read_text())
     (copy / "record.json").write_text(json.dumps(record | {"weights_digest": "0" * 64}))
     config.model, config.init_from = "tiny", str(copy)
-    drawn = split_configured(config, models.create("tiny", 10))[1:]
+    drawn = split_configured(set_up(config, 10), models.create("tiny", 10))[1:]
     with pytest.raises(ConfigError, match="are not those of its record"):
         transfer.begin(config, *drawn)
     broken = dataclasses.replace(records.read(source / "record.json"), status="failed")

@@ -1,4 +1,4 @@
-"""Models for tests, registered in every Python process that has this folder on its path, those of the suite included.
+"""A plug-in for tests: models that are registered in every process that names it, those of a suite included.
 
 `tiny` compiles in a second and learns digits; the others fail in the ways that a suite has to survive. Where CLOCK_RATE
 is set, the process's clock runs so many times as fast.
@@ -11,9 +11,8 @@ import time
 import jax.numpy as jnp
 from flax import nnx
 
-from models.classifier import Classifier
+from models import Classifier, Paper, register
 from models.layers import BatchNorm, Conv, Dropout, Linear, relu
-from models.registry import Paper, register
 
 if "CLOCK_RATE" in os.environ:
     _rate, _true_clock = float(os.environ["CLOCK_RATE"]), time.perf_counter
@@ -52,7 +51,7 @@ class Tiny(Classifier):
         return logits * jnp.nan if mode.train and self.fault == "nan" else logits
 
 
-@register("tiny", paper=_PAPER, min_size=32, input_size=32)
+@register("tiny", family="tiny", paper=_PAPER, min_size=32, input_size=32)
 def tiny(
     num_classes: int,
     dtype,
