@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from results.rankings.rows import Row, Table
 from results.rankings.statistics import estimate, paired_difference, paired_ratio
 from results.records import tasks
-from results.records.evaluations import Evaluation
+from results.records.evaluations import EvaluationRecord
 from results.records.schema import RunRecord
 from results.tables.cells import count, points, three
 
@@ -103,10 +103,12 @@ class Evidence:
         shown = f"{text}, 95% interval {ratio.low:.3g} to {ratio.high:.3g} (below 1)"
         return Check(shown, ratio.high < 1)
 
-    def compressed(self, name: str) -> Iterator[tuple[str, list[tuple[RunRecord, Evaluation]]]]:
+    def compressed(
+        self, name: str
+    ) -> Iterator[tuple[str, list[tuple[RunRecord, EvaluationRecord]]]]:
         """Yields the kinds of compressed weights of a model on its ranking's test split, with their evaluations."""
         row = self._row(name)
-        kinds: dict[str, list[tuple[RunRecord, Evaluation]]] = {}
+        kinds: dict[str, list[tuple[RunRecord, EvaluationRecord]]] = {}
         for run, evaluation in row.evaluations if row else ():
             data = evaluation.dataset, evaluation.split
             if evaluation.compression and data == (run.dataset.name, run.dataset.test_split):
@@ -114,7 +116,7 @@ class Evidence:
         yield from sorted(kinds.items())
 
     def as_accurate_compressed(
-        self, name: str, found: list[tuple[RunRecord, Evaluation]], other: str
+        self, name: str, found: list[tuple[RunRecord, EvaluationRecord]], other: str
     ) -> Check:
         """Returns `as_accurate` of compressed weights against another model as it was trained."""
         row = self._row(other)

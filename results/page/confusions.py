@@ -9,7 +9,7 @@ from typing import Any
 
 from results import RecordError, confusions
 from results.rankings.rows import Table
-from results.records import codec, predictions
+from results.records import codec, layout, predictions
 from results.records.schema import RunRecord
 
 # Of the page: text and pictures in bytes, and the predictions that are read for them, compressed.
@@ -77,10 +77,10 @@ def _shown(found: confusions.Confusions, folder: Path) -> dict[str, Any]:
 
 def _sheet(folder: Path, split: str) -> tuple[dict[str, Any], dict[int, int]]:
     """Returns the sheet of pictures and which tile shows which example; both empty where it is missing or damaged."""
-    beside = folder / predictions.FOLDER
+    png_path, json_path = layout.mistakes_in(folder)
     try:
-        facts = json.loads((beside / predictions.MISTAKES_JSON).read_text(encoding="utf-8"))
-        png = (beside / predictions.MISTAKES_PNG).read_bytes()
+        facts = json.loads(json_path.read_text(encoding="utf-8"))
+        png = png_path.read_bytes()
         indices, side, columns = facts["pictures"], facts["side"], facts["columns"]
         tiles = {int(index): place for place, index in enumerate(indices)}
         same = facts["split"] == split

@@ -10,7 +10,7 @@ from results.page import confusions, curves, figures
 from results.rankings.rows import Row, Table
 from results.rankings.statistics import Estimate
 from results.records.codec import encode
-from results.records.folders import FILE_NAME
+from results.records.layout import path_in
 from results.records.schema import RunRecord
 from results.tables import columns, headings, reported_cells, test_sets
 from results.tables.column import Column
@@ -219,7 +219,7 @@ def _link(folder: Path | None, page: Path) -> str | None:
     if folder is None or not folder.absolute().is_relative_to(page.absolute()):
         return None
     relative = folder.absolute().relative_to(page.absolute())
-    return quote((relative / FILE_NAME).as_posix())
+    return quote(path_in(relative).as_posix())
 
 
 def _curve(

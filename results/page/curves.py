@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from results.records import layout
 from results.records.schema import RunRecord
-
-FILE_NAME = "metrics.jsonl"
 
 # A page of few runs shows every bend, one of ten thousand still loads.
 _MOST_POINTS = 200
@@ -28,7 +27,7 @@ def read(
 
     A metric that was measured once is no curve, and has no column.
 
-    `step` counts optimiser steps, `seconds` is seconds of training, and each of `names`, such as
+    `step` counts optimizer steps, `seconds` is seconds of training, and each of `names`, such as
     `train/loss`, its value at that step, null where it was not measured. Without seconds in the
     file they are the run's own, in proportion to its steps. `examples_per_step` and
     `flops_per_step` turn steps into training examples and FLOPs; the latter, and all seconds, are
@@ -69,7 +68,7 @@ def _often(values: list[float | None]) -> bool:
 
 def _lines(folder: Path) -> list[bytes]:
     try:
-        return (folder / FILE_NAME).read_bytes().splitlines()
+        return layout.metrics_in(folder).read_bytes().splitlines()
     except OSError:
         return []
 

@@ -49,9 +49,9 @@ def read(path: str | os.PathLike[str]) -> list[Reported]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise RecordError(f"{path}: It is not text.") from None
+        raise RecordError(f"{path}: it is not text.") from None
     except OSError as error:
-        raise RecordError(f"{path}: It cannot be read ({error.strerror}).") from None
+        raise RecordError(f"{path}: it cannot be read ({error.strerror}).") from None
     lines = csv.reader(io.StringIO(text))
     header = next(lines, [])
     known = ("model", "source", "dataset", *_WHOLE, *tasks.FRACTIONS)
@@ -59,16 +59,16 @@ def read(path: str | os.PathLike[str]) -> list[Reported]:
         if name not in known or header.count(name) > 1:
             wrong = "unknown" if name not in known else "there twice"
             raise RecordError(
-                f"{path}: The column {name!r} is {wrong}; known are {', '.join(known)}."
+                f"{path}: the column {name!r} is {wrong}; known are {', '.join(known)}."
             )
     for name in ("model", "source"):
         if name not in header:
-            raise RecordError(f"{path}: The column {name!r} is missing.")
+            raise RecordError(f"{path}: the column {name!r} is missing.")
     found = []
     for fields in filter(None, lines):
         where = f"{path}, line {lines.line_num}"
         if len(fields) != len(header):
-            raise RecordError(f"{where}: It has {len(fields)} fields, not {len(header)}.")
+            raise RecordError(f"{where}: it has {len(fields)} fields, not {len(header)}.")
         found.append(_row(dict(zip(header, fields, strict=True)), where))
     return found
 
@@ -97,7 +97,7 @@ def _imagenet() -> tuple[Reported, ...]:
 def _row(fields: dict[str, str], where: str) -> Reported:
     for name in ("model", "source"):
         if not fields[name].strip():
-            raise RecordError(f"{where}: The field {name!r} is empty.")
+            raise RecordError(f"{where}: the field {name!r} is empty.")
     whole = {name: _number(fields, name, where) for name in _WHOLE}
     metrics = {name: _number(fields, name, where) for name in tasks.FRACTIONS}
     return Reported(
@@ -119,7 +119,7 @@ def _number(fields: Mapping[str, str], name: str, where: str) -> Any:
     except ValueError:
         value = None
     if value is None or not good(value):
-        raise RecordError(f"{where}: The field {name!r} must be {wanted}, not {text!r}.")
+        raise RecordError(f"{where}: the field {name!r} must be {wanted}, not {text!r}.")
     return value
 
 

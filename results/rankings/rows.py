@@ -11,7 +11,7 @@ from typing import Any
 from results.rankings.reported import Reported, beside
 from results.rankings.statistics import Estimate, estimate, paired_difference, rank
 from results.records import spending, tasks
-from results.records.evaluations import Evaluation
+from results.records.evaluations import EvaluationRecord
 from results.records.groups import Group, device, group_of
 from results.records.schema import RunRecord
 
@@ -33,7 +33,7 @@ class Row:
     runs: tuple[RunRecord, ...]
     rank: int | None = None
     to_leader: Estimate | None = None
-    evaluations: tuple[tuple[RunRecord, Evaluation], ...] = ()
+    evaluations: tuple[tuple[RunRecord, EvaluationRecord], ...] = ()
 
     @cached_property
     def memo(self) -> dict[str, Any]:
@@ -130,11 +130,11 @@ class Table:
     reported: tuple[Reported, ...] = ()
 
 
-def summarise(
+def summarize(
     records: Iterable[RunRecord],
     *,
     reported: Iterable[Reported] = (),
-    evaluations: Iterable[Evaluation] = (),
+    evaluations: Iterable[EvaluationRecord] = (),
 ) -> list[Table]:
     """Returns one table a group, sorted by group; the order of `records` changes nothing.
 
@@ -160,7 +160,7 @@ def _table(
     group: Group,
     runs: Mapping[tuple[str, int], Sequence[RunRecord]],
     reported: Iterable[Reported],
-    evaluations: Mapping[str, Sequence[Evaluation]],
+    evaluations: Mapping[str, Sequence[EvaluationRecord]],
 ) -> Table:
     rows = {
         key: Row(

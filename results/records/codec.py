@@ -125,7 +125,7 @@ def _dataclass_decoder(kind: type[T], finite: bool) -> Callable[[Any], T]:
                 except _MisfitError as misfit:
                     raise misfit.inside(name) from None
             elif name in required:
-                raise _MisfitError("The field '{}' is missing.", name)
+                raise _MisfitError("the field '{}' is missing.", name)
         return kind(**decoded)
 
     return decode
@@ -189,4 +189,4 @@ def _ill_typed(wanted: str, value: Any) -> _MisfitError:
     shown = repr(value)
     shown = shown if len(shown) <= 40 else shown[:37] + "..."
     shown = shown.replace("{", "{{").replace("}", "}}")
-    return _MisfitError(f"The field '{{}}' must be {wanted}, not {shown}.")
+    return _MisfitError(f"the field '{{}}' must be {wanted}, not {shown}.")

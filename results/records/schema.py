@@ -77,7 +77,7 @@ class Budget:
       kind: what is counted (examples, training FLOPs, seconds of training).
       amount: how much of it was allowed, in the unit of `kind`.
       batch_size: examples in a step, over all devices.
-      steps: optimiser steps the budget came to; null when the run failed before that was known.
+      steps: optimizer steps the budget came to; null when the run failed before that was known.
       examples_spent: training examples seen, repeats counted.
       train_flops_spent: floating-point operations: 2 x MACs x 3 (forward and backward) per example, less where
         layers are frozen.

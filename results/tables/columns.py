@@ -112,7 +112,7 @@ COLUMNS = (
         lambda r: r.metric("validation", "top1"),
     ),
     Column(
-        "steps", "steps", "of the optimiser", lambda r: r.over_seeds(lambda run: run.budget.steps)
+        "steps", "steps", "of the optimizer", lambda r: r.over_seeds(lambda run: run.budget.steps)
     ),
     Column(
         "examples_spent",
@@ -220,10 +220,10 @@ COLUMNS = (
         drop=13,
     ),
     Column(
-        "model_flops_utilisation",
+        "model_flops_utilization",
         "fraction",
         "train_flops_spent / train_seconds over the devices' peak; empty where that is unknown",
-        lambda r: r.speed(spending.model_flops_utilisation),
+        lambda r: r.speed(spending.model_flops_utilization),
     ),
     Column(
         "budget_spent",

@@ -12,6 +12,7 @@ from results.records import codec, tasks
 from results.tables import headings, test_sets
 from results.tables.columns import COLUMNS
 
+FILE_NAME = "leaderboard.json"
 SCHEMA_VERSION = 1
 # Pairs grow with the square: of a longer ranking each row is compared with the first and with the one above.
 MOST_ROWS_IN_PAIRS = 60

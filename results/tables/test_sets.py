@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from results.rankings.rows import Row, Table
 from results.rankings.statistics import Estimate, estimate, rank
 from results.records import tasks
-from results.records.evaluations import Evaluation
+from results.records.evaluations import EvaluationRecord
 from results.tables.cells import percent
 
 
@@ -80,7 +80,7 @@ def _by_set(row: Row, primary: str) -> dict[tuple, dict[int, float]]:
     }
 
 
-def _kind(evaluation: Evaluation) -> tuple:
+def _kind(evaluation: EvaluationRecord) -> tuple:
     return (
         evaluation.name,
         f"{evaluation.dataset} {evaluation.dataset_version}".strip(),

@@ -59,7 +59,7 @@ function confusionTable(caption, head, rows, kind = "") {
   );
 }
 
-// Cells are coloured by their share of the row, a class's examples; mistakes beside the worst of them.
+// Cells are colored by their share of the row, a class's examples; mistakes beside the worst of them.
 function matrixFigure({ names, counts }) {
   const shares = counts.map((row) => {
     const examples = row.reduce((sum, count) => sum + count, 0);

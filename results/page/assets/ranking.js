@@ -5,7 +5,7 @@ const OVER = [
   ["flops", "Training FLOPs"],
   ["seconds", "Seconds of training"],
 ];
-const MOST_CURVES = 10; // models: as many as there are colours
+const MOST_CURVES = 10; // models: as many as there are colors
 const MOST_POINTS = 6000; // of a chart
 const tableStates = new Map();
 
@@ -65,7 +65,7 @@ function scatterSection(index, ranking) {
         element(
           "p",
           { class: "note" },
-          "Of the rows in the table. Coloured points and the dotted line: the Pareto front, which " +
+          "Of the rows in the table. Colored points and the dotted line: the Pareto front, which " +
             "no model beats on one count without losing on the other. Bars: 95% intervals over " +
             "seeds. A point leads to its runs.",
         ),

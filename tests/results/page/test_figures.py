@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from results import records
 from results.page import charts, curves, figures, labels, pareto
 from results.page.plots import write_plots
-from results.rankings.rows import summarise
+from results.rankings.rows import summarize
 from results.records import Budget, Model
 
 POINTS = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), max_size=12)
@@ -61,7 +61,7 @@ def test_labels_stay_inside_and_off_each_other_and_off_every_point(points):
 
 
 def test_every_model_of_a_small_ranking_has_its_label_in_both_sizes(generated):
-    (table,) = summarise(generated())
+    (table,) = summarize(generated())
     for figure in figures.SCATTERS:
         points = figures.points(table, figure)["points"]
         assert len(points) == 13
@@ -72,7 +72,7 @@ def test_every_model_of_a_small_ranking_has_its_label_in_both_sizes(generated):
 def test_points_hold_percent_intervals_and_cells(run):
     runs = [run("a", seed, top1) for seed, top1 in enumerate([0.90, 0.92, 0.94])]
     runs += [run("b", 0, 0.5)]
-    (table,) = summarise(runs)
+    (table,) = summarize(runs)
     found = figures.points(table, figures.SCATTERS[0])
     a, b = found["points"]
     assert (a["x"], a["x_low"], a["x_high"], a["x_text"]) == (1234567, 1234567, 1234567, "1.23M")
@@ -88,7 +88,7 @@ def test_points_hold_percent_intervals_and_cells(run):
 
 
 def test_an_interval_far_wider_than_the_means_are_apart_is_cut_off(run):
-    (table,) = summarise([run("a", 0, 0.90), run("a", 1, 0.99), run("b", 0, 0.93)])
+    (table,) = summarize([run("a", 0, 0.90), run("a", 1, 0.99), run("b", 0, 0.93)])
     _, _, low, high = figures.points(table, figures.SCATTERS[0])["domain"]
     assert 90 < low < 93
     assert 95 < high < 98
@@ -99,7 +99,7 @@ def test_a_model_without_the_number_is_not_in_the_figure(run):
     unknown = records.from_json(
         records.to_json(unknown).replace('"macs": 37000000', '"macs": null')
     )
-    (table,) = summarise([unknown, run("b", 0, 0.8)])
+    (table,) = summarize([unknown, run("b", 0, 0.8)])
     by_name = {figure.name: figures.points(table, figure) for figure in figures.SCATTERS}
     assert [p["name"] for p in by_name["accuracy-macs"]["points"]] == ["b"]
     assert len(by_name["accuracy-parameters"]["points"]) == 2
@@ -107,7 +107,7 @@ def test_a_model_without_the_number_is_not_in_the_figure(run):
 
 def test_models_at_several_sizes_are_told_apart(run, make):
     small = make("small", model=Model("a", {}, 24, 10))
-    (table,) = summarise([run("a", 0, 0.9), small, run("b", 0, 0.5)])
+    (table,) = summarize([run("a", 0, 0.9), small, run("b", 0, 0.5)])
     assert set(figures.names(table)) == {"a @32", "a @24", "b"}
 
 
@@ -160,16 +160,16 @@ def test_ten_thousand_curves_have_fewer_points_than_ten():
     assert curves.points_per_curve(10_000) < 20
 
 
-@pytest.mark.parametrize("colour", charts.PALETTE)
+@pytest.mark.parametrize("color", charts.PALETTE)
 @pytest.mark.parametrize("paper", ["#ffffff", "#14171c"])
-def test_every_colour_of_a_curve_can_be_told_from_the_paper(colour, paper):
+def test_every_color_of_a_curve_can_be_told_from_the_paper(color, paper):
     """WCAG 2.2, 1.4.11: 3 to 1 for graphical objects."""
-    lighter, darker = sorted([luminance(colour), luminance(paper)], reverse=True)
+    lighter, darker = sorted([luminance(color), luminance(paper)], reverse=True)
     assert (lighter + 0.05) / (darker + 0.05) >= 3
 
 
-def luminance(colour: str) -> float:
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+def luminance(color: str) -> float:
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -183,7 +183,7 @@ def plotted(generated, write_with_curves, tmp_path_factory):
         path = records.record_path(folder, record.run_id).with_name("metrics.jsonl")
         path.write_text(path.read_text().replace("top1", "left_out"))  # fewer figures, less time
     everything, folders, _ = records.load_with_folders([folder])
-    write_plots(summarise(everything), folder, folders)
+    write_plots(summarize(everything), folder, folders)
     return folder / "plots"
 
 
@@ -211,7 +211,7 @@ def test_points_of_the_svg_stand_where_their_numbers_say(plotted):
 
 
 def test_plots_of_several_rankings_are_numbered_and_equal_ones_have_the_same_bytes(run, tmp_path):
-    tables = summarise([run("a", 0, 0.9), run("a", 0, 0.9, recipe="paper", run_id="other")])
+    tables = summarize([run("a", 0, 0.9), run("a", 0, 0.9, recipe="paper", run_id="other")])
     paths = write_plots(tables, tmp_path)
     assert tmp_path / "plots" / "1-accuracy-macs.svg" in paths
     assert len(paths) == 2 * 2 * len(figures.SCATTERS)

@@ -14,7 +14,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from results import page, records
-from results.rankings.rows import summarise
+from results.rankings.rows import summarize
 from results.records import files
 
 pytestmark = pytest.mark.browser
@@ -37,7 +37,7 @@ def address(generated, write_with_curves, make_record, tmp_path_factory) -> str:
     records.write(evil, records.record_path(folder, "evil"))
     keep_predictions(folder / "runs" / KEPT / "predictions")
     everything, folders, _ = records.load_with_folders([folder])
-    return page.write(summarise(everything), folder, folders).as_uri()
+    return page.write(summarize(everything), folder, folders).as_uri()
 
 
 def keep_predictions(folder):
@@ -343,9 +343,9 @@ def test_a_phone_never_scrolls_the_page_sideways(opened, part):
         assert chart.rect["x"] + chart.rect["width"] <= 390
 
 
-def luminance(colour: str) -> float:
+def luminance(color: str) -> float:
     """Relative luminance of `rgb(r, g, b)`, WCAG 2.2."""
-    channels = [int(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    channels = [int(part) / 255 for part in color[color.index("(") + 1 : -1].split(",")[:3]]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -356,31 +356,31 @@ def test_texts_of_page_and_charts_have_contrast_in_light_and_dark(opened, scheme
     charts_drawn(browser, 7)
     paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (luminance(paper) < 0.1) == (scheme == "dark")
-    colours = browser.execute_script(
+    colors = browser.execute_script(
         """const all = [...document.querySelectorAll("h1, h2, p, li, td, th, a, button, label, summary")];
         const texts = [...document.querySelectorAll(".chart svg text")].filter(
           (text) => !text.hasAttribute("stroke")); // not the halos behind labels
         return [all.map((each) => getComputedStyle(each).color),
                 texts.map((each) => getComputedStyle(each).fill)].flat();"""
     )
-    assert len(colours) > 300
-    for colour in set(colours):
-        lighter, darker = sorted([luminance(colour), luminance(paper)], reverse=True)
-        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, colour
+    assert len(colors) > 300
+    for color in set(colors):
+        lighter, darker = sorted([luminance(color), luminance(paper)], reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, color
 
 
-def test_charts_change_with_the_colour_scheme(opened):
+def test_charts_change_with_the_color_scheme(opened):
     browser = opened()
     charts_drawn(browser, 4)
 
-    def title_colour(driver):
+    def title_color(driver):
         found = driver.find_elements(By.CSS_SELECTOR, ".chart svg .role-axis-title text")
         return found and found[0].get_attribute("fill")
 
-    before = title_colour(browser)
+    before = title_color(browser)
     dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
-    wait(browser, lambda driver: title_colour(driver) not in (None, [], before))
+    wait(browser, lambda driver: title_color(driver) not in (None, [], before))
 
 
 def test_leaving_and_coming_back_keeps_filter_and_order(opened):

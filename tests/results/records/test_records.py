@@ -84,21 +84,21 @@ def test_numpy_scalars_and_tuples_become_plain_values(make):
 @pytest.mark.parametrize(
     ("path", "value", "sentence"),
     [
-        ("seed", ..., "The field 'seed' is missing."),
-        ("model.name", ..., "The field 'model.name' is missing."),
-        ("seed", "0", "The field 'seed' must be an integer, not '0'."),
-        ("seed", True, "The field 'seed' must be an integer, not True."),
-        ("seed", 1.5, "The field 'seed' must be an integer, not 1.5."),
-        ("seed", None, "The field 'seed' must be an integer, not None."),
-        ("budget.amount", [1], "The field 'budget.amount' must be a number, not [1]."),
-        ("budget.amount", 10**400, "The field 'budget.amount' must be a number, not 1000"),
-        ("metrics.test.top1", None, "The field 'metrics.test.top1' must be a number, not None."),
-        ("metrics.test", [], "The field 'metrics.test' must be a mapping, not []."),
-        ("git.dirty", 0, "The field 'git.dirty' must be true or false, not 0."),
-        ("model", 3, "The field 'model' must be a mapping, not 3."),
+        ("seed", ..., "the field 'seed' is missing."),
+        ("model.name", ..., "the field 'model.name' is missing."),
+        ("seed", "0", "the field 'seed' must be an integer, not '0'."),
+        ("seed", True, "the field 'seed' must be an integer, not True."),
+        ("seed", 1.5, "the field 'seed' must be an integer, not 1.5."),
+        ("seed", None, "the field 'seed' must be an integer, not None."),
+        ("budget.amount", [1], "the field 'budget.amount' must be a number, not [1]."),
+        ("budget.amount", 10**400, "the field 'budget.amount' must be a number, not 1000"),
+        ("metrics.test.top1", None, "the field 'metrics.test.top1' must be a number, not None."),
+        ("metrics.test", [], "the field 'metrics.test' must be a mapping, not []."),
+        ("git.dirty", 0, "the field 'git.dirty' must be true or false, not 0."),
+        ("model", 3, "the field 'model' must be a mapping, not 3."),
         ("status", "done", "must be one of completed, diverged, out_of_memory, failed, crashed"),
         ("timings.seconds", 1, "'timings.seconds' is not a field of a record."),
-        ("run_id", "../x", "The field 'run_id' must name a folder, not '../x'."),
+        ("run_id", "../x", "the field 'run_id' must name a folder, not '../x'."),
         ("started_at", "2025-01-01T00:00:00", "'started_at' must be an ISO 8601 time in UTC"),
         ("finished_at", "yesterday", "'finished_at' must be an ISO 8601 time in UTC"),
         ("schema_version", ..., "'schema_version' must be an integer from 1, not None."),
@@ -152,9 +152,9 @@ def test_label_writes_options_sorted_by_name(make):
 def test_read_names_the_file(tmp_path):
     path = tmp_path / "record.json"
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(RecordError, match=r"record\.json: It is not text\."):
+    with pytest.raises(RecordError, match=r"record\.json: it is not text\."):
         records.read(path)
-    with pytest.raises(RecordError, match=r"missing\.json: It cannot be read"):
+    with pytest.raises(RecordError, match=r"missing\.json: it cannot be read"):
         records.read(tmp_path / "missing.json")
 
 
@@ -197,7 +197,7 @@ def test_find_takes_a_run_and_a_folder_of_runs_and_each_file_once(make, tmp_path
 
 
 def test_find_names_a_missing_folder(tmp_path):
-    with pytest.raises(RecordError, match=r"There is no folder '.*absent'"):
+    with pytest.raises(RecordError, match=r"there is no folder '.*absent'"):
         records.find([tmp_path / "absent"])
 
 

@@ -5,18 +5,18 @@ import json
 
 import pytest
 
-from results import RecordError, leaderboard, records
+from results import RecordError, records
 from results.rankings import rows
 from results.records import evaluations
-from results.records.evaluations import Compression, Evaluation
+from results.records.evaluations import Compression, EvaluationRecord
 from results.tables import markdown, test_sets
 
 MAIN = {"a": [0.90, 0.91], "b": [0.80, 0.81], "c": [0.70, 0.71]}
 SHIFTED = {"a": [0.40, 0.41], "b": [0.60, 0.61], "c": [0.50, 0.51]}
 
 
-def evaluation_of(record, top1, name="v2", **changes) -> Evaluation:
-    made = Evaluation(
+def evaluation_of(record, top1, name="v2", **changes) -> EvaluationRecord:
+    made = EvaluationRecord(
         name=name,
         run_id=record.run_id,
         weights_digest=record.weights_digest,
@@ -45,7 +45,7 @@ def evaluated(runs):
 
 
 def tables(runs, evaluated):
-    return rows.summarise(runs.values(), evaluations=evaluated)
+    return rows.summarize(runs.values(), evaluations=evaluated)
 
 
 def test_ranks_on_another_test_set_differ_by_their_places(runs, evaluated):
@@ -95,16 +95,15 @@ def test_compressed_weights_are_no_test_set(runs):
     assert test_sets.of(*tables(runs, [small])) == []
 
 
-def test_every_form_shows_the_ranks_and_their_change(runs, evaluated, tmp_path, capsys):
+def test_every_form_shows_the_ranks_and_their_change(runs, evaluated, tmp_path, command_here):
     for record in runs.values():
         records.write(record, records.record_path(tmp_path, record.run_id))
     for each in evaluated:
         evaluations.write(each, records.record_path(tmp_path, each.run_id).parent)
-    assert leaderboard.main([str(tmp_path), f"--out={tmp_path}"]) == 0
-    shown = capsys.readouterr()
-    assert shown.err == ""
-    assert "v2: imagenet_v2 3.0.0 test, 10,000 examples, 1,000 classes" in shown.out
-    assert "1 (+1)" in shown.out
+    ended = command_here("results.leaderboard", tmp_path, f"--out={tmp_path}")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "v2: imagenet_v2 3.0.0 test, 10,000 examples, 1,000 classes" in ended.stdout
+    assert "1 (+1)" in ended.stdout
     text = (tmp_path / "leaderboard.md").read_text()
     # 0.605 ± t(0.975, 1) * 0.00707 / sqrt(2) = 0.605 ± 0.0635310
     assert "| 2 | `b` | 32 | 80.50 ± 6.35 | 60.50 ± 6.35 | 1 (+1) |" in text
@@ -122,25 +121,25 @@ def test_a_ranking_without_evaluations_has_no_such_table(runs):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"weights_digest": "0"}, "It is of other weights than its run's record"),
-        ({"run_id": "z-9"}, "There is no record of its run 'z-9'"),
+        ({"weights_digest": "0"}, "it is of other weights than its run's record"),
+        ({"run_id": "z-9"}, "there is no record of its run 'z-9'"),
         ({"schema_version": 2}, "update the suite"),
-        ({"metrics": 3}, "The field 'metrics' must be a mapping"),
-        ({"name": "real"}, "It is named 'real', not 'v2'"),
+        ({"metrics": 3}, "the field 'metrics' must be a mapping"),
+        ({"name": "real"}, "it is named 'real', not 'v2'"),
     ],
 )
 def test_an_evaluation_that_cannot_be_used_is_named_and_left_out(
-    runs, tmp_path, capsys, change, sentence
+    runs, tmp_path, command_here, change, sentence
 ):
     record = runs["a", 0]
     path = records.record_path(tmp_path, record.run_id)
     records.write(record, path)
     written = evaluations.write(evaluation_of(record, 0.5), path.parent)
     written.write_text(json.dumps(json.loads(written.read_text()) | change))
-    assert leaderboard.main([str(tmp_path)]) == 0
-    shown = capsys.readouterr().err
-    assert shown.startswith(f"Left out: {written}: ")
-    assert sentence in shown
+    ended = command_here("results.leaderboard", tmp_path)
+    assert ended.returncode == 0
+    assert ended.stderr.startswith(f"Left out: {written}: ")
+    assert sentence in ended.stderr
 
 
 def test_half_an_evaluation_is_left_out(runs, tmp_path):
