@@ -20,7 +20,7 @@ from results.page import contents, document, figures, library
 from results.rankings.reported import Reported
 from results.rankings.rows import summarize
 from results.records import layout
-from results.records.schema import Failure, Git, Metrics
+from results.records.schema import Failure, Git, Metrics, Plugin
 from results.tables.columns import COLUMNS, shown
 
 EVIL = "</script><script>alert(1)</script><!--\u2028&amp;"
@@ -261,10 +261,10 @@ def test_curves_come_from_the_file_beside_the_record_and_a_damaged_one_is_no_err
             layout.metrics_in(tmp_path / name).write_bytes(data)
     names = [name.partition("-")[0] for name in folders]
     held = collected([run(name, 0, 0.9) for name in names], folders)
-    found = {run["id"]: run.get("curve") for run in held["runs"]}
-    assert found["whole-0"]["step"] == [1, 3]
-    assert found["half-0"]["train/loss"] == [2.0, 1.5]
-    assert [found[f"{name}-0"] for name in ("noise", "empty", "missing")] == [None] * 3
+    by_run = {run["id"]: run.get("curve") for run in held["runs"]}
+    assert by_run["whole-0"]["step"] == [1, 3]
+    assert by_run["half-0"]["train/loss"] == [2.0, 1.5]
+    assert [by_run[f"{name}-0"] for name in ("noise", "empty", "missing")] == [None] * 3
 
 
 def test_the_same_records_give_the_same_bytes_in_any_order(folder, text):
@@ -278,6 +278,15 @@ def test_tables_come_with_the_page(run, tmp_path):
     paths = leaderboard.write_tables([run("a", 0, 0.9)], tmp_path)
     assert tmp_path / "index.html" in paths
     assert "vegaEmbed" in (tmp_path / "index.html").read_text()
+
+
+def test_the_plugins_of_a_run_are_among_its_fields(run):
+    held = collected([run("a", 0, 0.9, plugins=(Plugin("mine.net"),)), run("b", 0, 0.8)])
+    (ranking,) = held["rankings"]
+    place = ranking["fields"].index(["plugins"])
+    of_run = {"module": "mine.net", "package": None, "version": None, "digest": None}
+    assert ranking["shared"][place] == [of_run]
+    assert held["runs"][1]["differing"][str(place)] == []
 
 
 def test_plots_are_written_when_asked_for_and_need_a_folder(generated, tmp_path, command_here):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from results import RecordError, records
-from results.records import Failure, Model, Throughput
+from results.records import Failure, Model, Plugin, Throughput
 
 
 @pytest.fixture
@@ -37,13 +37,13 @@ def test_record_survives_json(make):
 
 def test_json_keys_are_the_schema(make):
     tree = json.loads(records.to_json(make()))
-    assert tree["schema_version"] == 3
+    assert tree["schema_version"] == 4
     assert set(tree) == {
         *("schema_version", "run_id", "status", "error", "model", "dataset", "budget", "recipe"),
         *("seed", "metrics", "timings", "throughput", "software", "hardware", "git", "command"),
         *("config", "started_at", "finished_at", "failure", "weights_digest"),
         *("unreadable_examples", "accumulation", "peak_memory_bytes", "init_digest"),
-        *("decision", "positive_weights"),
+        *("decision", "positive_weights", "plugins"),
     }
     assert set(tree["model"]) == {
         *("name", "options", "image_size", "num_classes", "parameters"),
@@ -53,6 +53,20 @@ def test_json_keys_are_the_schema(make):
         *("kind", "amount", "steps", "batch_size", "examples_spent", "train_flops_spent"),
         "train_seconds_spent",
     }
+
+
+def test_plugins_survive_json_and_older_records_have_none(make):
+    plugins = (Plugin("mine.net", "mine", "1.2", "ab" * 32), Plugin("local"))
+    record = make(plugins=plugins)
+    tree = json.loads(records.to_json(record))
+    assert tree["plugins"] == [
+        {"module": "mine.net", "package": "mine", "version": "1.2", "digest": "ab" * 32},
+        {"module": "local", "package": None, "version": None, "digest": None},
+    ]
+    assert records.from_json(records.to_json(record)) == record
+    del tree["plugins"]
+    older = records.from_json(json.dumps(tree | {"schema_version": 3}))
+    assert (older.plugins, older.schema_version) == ((), records.SCHEMA_VERSION)
 
 
 def test_non_finite_numbers_survive_strict_json(make):
@@ -102,7 +116,10 @@ def test_numpy_scalars_and_tuples_become_plain_values(make):
         ("started_at", "2025-01-01T00:00:00", "'started_at' must be an ISO 8601 time in UTC"),
         ("finished_at", "yesterday", "'finished_at' must be an ISO 8601 time in UTC"),
         ("schema_version", ..., "'schema_version' must be an integer from 1, not None."),
-        ("schema_version", 4, "record schema 4 and this version of the suite reads up to 3"),
+        ("schema_version", 5, "record schema 5 and this version of the suite reads up to 4"),
+        ("plugins", {}, "the field 'plugins' must be a list, not {}."),
+        ("plugins", ["mine"], "the field 'plugins.0' must be a mapping, not 'mine'."),
+        ("plugins", [{"package": "a"}], "the field 'plugins.0.module' is missing."),
     ],
 )
 def test_a_wrong_field_is_named(changed, path, value, sentence):
@@ -206,7 +223,7 @@ def test_load_all_leaves_out_what_it_cannot_read_and_names_it(make, changed, tmp
     texts = {
         "damaged": "\x00\x01",
         "half": records.to_json(make("half"))[:200],
-        "newer": changed("schema_version", 4),
+        "newer": changed("schema_version", 5),
     }
     for run_id, text in texts.items():
         path = records.record_path(tmp_path, run_id)
