@@ -1,6 +1,7 @@
 """Counts the confusions of a split: each class, which are confused, how far confidence is right, the worst mistakes."""
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 import numpy as np
 
@@ -165,7 +166,12 @@ def _pairs(names: tuple[str, ...], label: np.ndarray, predicted: np.ndarray) -> 
     return tuple(Pair(names[one], names[other], count) for one, other, count in places)
 
 
-def _calibration(sure: np.ndarray, right: np.ndarray) -> dict[str, object]:
+class _Calibration(TypedDict):
+    calibration_error: float | None
+    reliability: tuple[Bin, ...]
+
+
+def _calibration(sure: np.ndarray, right: np.ndarray) -> _Calibration:
     bins = confidence.reliability(sure, right)
     examples = bins["examples"].tolist()
     return {

@@ -5,7 +5,8 @@ They hold no data and no colors: `points` or `curves` is filled in, and the sign
 """
 
 import functools
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import altair as alt
 import vl_convert
@@ -34,7 +35,9 @@ def scatter(figure: Scatter) -> dict[str, Any]:
     x = _axis("x", "x", figure.title, figure.number_format, "log", ("x_min", "x_max"))
     y = _axis("y", "y", "@y_title", "", "linear", ("y_min", "y_max"))
     base = alt.Chart(alt.NamedData("points")).encode(x=x, y=y)
-    step = "step-after" if figure.lower_is_better else "step-before"
+    step: Literal["step-after", "step-before"] = (
+        "step-after" if figure.lower_is_better else "step-before"
+    )
     front = (
         base.transform_filter("datum.front")
         .mark_line(
@@ -42,7 +45,7 @@ def scatter(figure: Scatter) -> dict[str, Any]:
         )
         .encode(order=alt.Order("x:Q"))
     )
-    bar = {"color": _signal("muted"), "opacity": 0.7, "clip": True, "aria": False}
+    bar: dict[str, Any] = {"color": _signal("muted"), "opacity": 0.7, "clip": True, "aria": False}
     across = base.mark_rule(**bar).encode(x=alt.X("x_low:Q"), x2="x_high:Q")
     upright = base.mark_rule(**bar).encode(y=alt.Y("y_low:Q"), y2="y_high:Q")
     tip = (
@@ -60,7 +63,7 @@ def scatter(figure: Scatter) -> dict[str, Any]:
         )
     )
     labeled = base.transform_filter("datum[size] != null").encode(text="name:N")
-    at = {
+    at: dict[str, Any] = {
         "align": alt.expr("datum[size][2]"),
         "baseline": "middle",
         "dx": alt.expr("datum[size][0]"),
@@ -131,11 +134,18 @@ def specifications() -> dict[str, dict[str, Any]]:
     return named
 
 
-def _signal(name: str) -> alt.Expr:
+def _signal(name: str) -> alt.ExprRef:
     return alt.expr(name)
 
 
-def _axis(channel, field, title, number_format, scale, domain=None):
+def _axis(
+    channel: Literal["x", "y"],
+    field: str,
+    title: str,
+    number_format: str,
+    scale: Literal["linear", "log"],
+    domain: Sequence[str] | None = None,
+) -> Any:
     kind = alt.X if channel == "x" else alt.Y
     ends = alt.Undefined if domain is None else [alt.ExprRef(end) for end in domain]
     zero = False if scale == "linear" and channel == "y" else alt.Undefined
@@ -152,7 +162,7 @@ def _axis(channel, field, title, number_format, scale, domain=None):
     )
 
 
-def _vega(chart: alt.LayerChart, **signals: Any) -> dict[str, Any]:
+def _vega(chart: alt.LayerChart | alt.FacetChart, **signals: Any) -> dict[str, Any]:
     """Returns the chart as Vega, with `signals` and the theme's colors as its signals."""
     parameters = {**THEME, "paper": "white", **signals}
     chart = (

@@ -16,7 +16,7 @@ from results.tables import columns, headings, reported_cells, test_sets
 from results.tables.column import Column
 from results.tables.columns import COLUMNS
 
-Path_ = tuple[str, ...]  # of a field of a record: ("budget", "amount")
+FieldPath = tuple[str, ...]  # of a field of a record: ("budget", "amount")
 _LEAVES = (str, int, float, list, tuple, type(None))
 
 
@@ -80,7 +80,7 @@ def _ranking(table: Table, first_run: int) -> dict[str, Any]:
     ]
     shown = columns.shown(table.group.task)
     ordered = (*shown, *(column for column in COLUMNS if column not in shown))
-    found = {figure: figures.points(table, figure) for figure in figures.SCATTERS}
+    scatters = {figure: figures.points(table, figure) for figure in figures.SCATTERS}
     return {
         "title": headings.title(table.group),
         "description": [*headings.description(table), headings.intervals(table)],
@@ -91,7 +91,7 @@ def _ranking(table: Table, first_run: int) -> dict[str, Any]:
         "score": figures.score_title(table),
         "metrics": {name: figures.metric_title(name) for name in figures.metric_names(table)},
         "figures": {
-            figure.name: {"title": figure.title} | data for figure, data in found.items() if data
+            figure.name: {"title": figure.title} | data for figure, data in scatters.items() if data
         },
     }
 
@@ -161,13 +161,13 @@ def _runs(
     places = {path: i for i, path in enumerate(shared)}
     entries = []
     for run in runs:
-        found: dict[Path_, Any] = {}
-        lacking: list[Path_] = []
-        _compare(base, run, (), found, lacking)
-        for path in found:
+        differing: dict[FieldPath, Any] = {}
+        lacking: list[FieldPath] = []
+        _compare(base, run, (), differing, lacking)
+        for path in differing:
             places.setdefault(path, len(places))
         entry: dict[str, Any] = {"id": run.run_id, "seed": run.seed, "status": run.status}
-        entry["differing"] = {str(places[path]): encode(value) for path, value in found.items()}
+        entry["differing"] = {str(places[path]): encode(value) for path, value in differing.items()}
         if lacking:
             entry["absent"] = [places[path] for path in lacking]
         folder = place.runs.get(run.run_id)
@@ -180,25 +180,29 @@ def _runs(
 
 
 def _compare(
-    base: Any, other: Any, path: Path_, found: dict[Path_, Any], lacking: list[Path_]
+    base: Any,
+    other: Any,
+    path: FieldPath,
+    differing: dict[FieldPath, Any],
+    lacking: list[FieldPath],
 ) -> None:
-    """Adds to `found` what `other` holds and `base` does not, by path, and what it lacks."""
+    """Adds to `differing` what `other` holds and `base` does not, by path, and what it lacks."""
     base, other = _mapping(base), _mapping(other)
     for key, value in other.items():
         at = (*path, key)
         if key not in base:
-            found.update(_leaves(value, at))
+            differing.update(_leaves(value, at))
         elif base[key] != value:  # whole parts are equal at once: most of a configuration is
             if _mapping(value) and _mapping(base[key]):
-                _compare(base[key], value, at, found, lacking)
+                _compare(base[key], value, at, differing, lacking)
             else:
-                found.update(_leaves(value, at))
-                lacking += [each for each, _ in _leaves(base[key], at) if each not in found]
+                differing.update(_leaves(value, at))
+                lacking += [each for each, _ in _leaves(base[key], at) if each not in differing]
     for key in base.keys() - other.keys():
         lacking += [each for each, _ in _leaves(base[key], (*path, key))]
 
 
-def _leaves(value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+def _leaves(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
     """Yields the scalars and lists of a record by path; an empty mapping is a leaf."""
     mapping = _mapping(value)
     if not mapping:

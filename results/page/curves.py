@@ -75,7 +75,8 @@ def _lines(folder: Path) -> list[bytes]:
 
 def _thinned(lines: list[bytes], most: int) -> list[bytes]:
     """Thins before parsing: a long run's file has a hundred times more lines than a chart shows."""
-    train, others = [], []
+    train: list[bytes] = []
+    others: list[bytes] = []
     for line in lines:
         (train if b'"train/' in line else others).append(line)
     return _evenly(train, most) + _evenly(others, most)

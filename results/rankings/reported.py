@@ -64,13 +64,13 @@ def read(path: str | os.PathLike[str]) -> list[Reported]:
     for name in ("model", "source"):
         if name not in header:
             raise RecordError(f"{path}: the column {name!r} is missing.")
-    found = []
+    figures = []
     for fields in filter(None, lines):
         where = f"{path}, line {lines.line_num}"
         if len(fields) != len(header):
             raise RecordError(f"{where}: it has {len(fields)} fields, not {len(header)}.")
-        found.append(_row(dict(zip(header, fields, strict=True)), where))
-    return found
+        figures.append(_row(dict(zip(header, fields, strict=True)), where))
+    return figures
 
 
 def beside(
@@ -81,12 +81,12 @@ def beside(
     Those `given` of its dataset, or of none; and on `imagenet2012` the published figures of the models
     that are in it.
     """
-    found = [each for each in given if each.dataset in ("", dataset)]
+    figures = [each for each in given if each.dataset in ("", dataset)]
     if dataset == "imagenet2012":
         known = (each for each in _imagenet() if each.model in models)
-        found += [each for each in known if each not in found]
+        figures += [each for each in known if each not in figures]
     primary = tasks.find(task).primary
-    return tuple(sorted(found, key=lambda r: (-r.metrics.get(primary, -1), r.model, r.source)))
+    return tuple(sorted(figures, key=lambda r: (-r.metrics.get(primary, -1), r.model, r.source)))
 
 
 @functools.cache

@@ -143,6 +143,7 @@ def summarize(
       reported: published figures, each to stand beside the rankings of its dataset.
       evaluations: of these runs on other data.
     """
+    runs: dict[Group, dict[tuple[str, int], list[RunRecord]]]
     runs = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=lambda run: (run.seed, run.run_id)):
         runs[group_of(record)][record.label, record.model.image_size].append(record)
@@ -180,7 +181,9 @@ def _table(
         dataclasses.replace(
             rows[key],
             rank=place,
-            to_leader=None if key == leader else paired_difference(scores[key], scores[leader]),
+            to_leader=None
+            if leader is None or key == leader
+            else paired_difference(scores[key], scores[leader]),
         )
         for key, place in ranks.items()
     ]
@@ -205,8 +208,7 @@ def _reasons(failed: list[RunRecord]) -> str:
         "no test result" if run.status == "completed" else run.status.replace("_", " ")
         for run in failed
     )
-    diverged = (run for run in failed if run.status == "diverged" and run.failure)
-    steps = sorted({run.failure.step for run in diverged})
+    steps = sorted({run.failure.step for run in failed if run.status == "diverged" and run.failure})
     if steps:
         many = "s" if len(steps) > 1 else ""
         where = f"diverged at step{many} {', '.join(map(str, steps))}"

@@ -128,7 +128,9 @@ def of_arrays(
     return _many_labels(arrays, record, names, split)
 
 
-def _single_label(arrays, record, names, split) -> SingleLabel:
+def _single_label(
+    arrays: Mapping[str, np.ndarray], record: RunRecord, names: Sequence[str], split: str
+) -> SingleLabel:
     label, predicted, confidence = _get(arrays, 1, "label", "predicted", "confidence")
     for each in (label, predicted):
         if not np.issubdtype(each.dtype, np.integer):
@@ -141,7 +143,9 @@ def _single_label(arrays, record, names, split) -> SingleLabel:
     return SingleLabel(split, called, _index(arrays, len(label)), label, predicted, confidence)
 
 
-def _many_labels(arrays, record, names, split) -> ManyLabels:
+def _many_labels(
+    arrays: Mapping[str, np.ndarray], record: RunRecord, names: Sequence[str], split: str
+) -> ManyLabels:
     logits, targets = _get(arrays, 2, "logits", "targets")
     number = logits.shape[1]
     thresholds = dict(record.decision.thresholds) if record.decision else {}

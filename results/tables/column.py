@@ -71,16 +71,16 @@ def metric(name: str, doc: str, heading: str, drop: int = 7) -> Column:
 
 def interval(name: str) -> tuple[Column, Column]:
     """Returns the columns of the ends of a metric's interval."""
-    low, high = (
-        Column(
-            f"{name}_{end}",
-            "fraction",
-            f"{end}er end of the 95% t-interval of the mean of {name}; empty for one seed",
-            lambda r, end=end: part(r.metric("test", name), end),
-        )
-        for end in ("low", "high")
+    return _end(name, "low"), _end(name, "high")
+
+
+def _end(name: str, end: str) -> Column:
+    return Column(
+        f"{name}_{end}",
+        "fraction",
+        f"{end}er end of the 95% t-interval of the mean of {name}; empty for one seed",
+        lambda row: part(row.metric("test", name), end),
     )
-    return low, high
 
 
 def primary(name: str, doc: str, heading: str) -> Column:

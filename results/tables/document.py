@@ -47,14 +47,16 @@ def _ranking(table: Table) -> dict[str, Any]:
     }
 
 
-def _test_set(found: test_sets.TestSet) -> dict[str, Any]:
+def _test_set(test_set: test_sets.TestSet) -> dict[str, Any]:
     places = [
         {"model": model, "image_size": size, "score": _value(place.score), "rank": place.rank}
         | {"place": place.place, "main_place": place.main_place, "change": place.change}
-        for (model, size), place in found.places.items()
+        for (model, size), place in test_set.places.items()
     ]
     facts = {
-        f.name: getattr(found, f.name) for f in dataclasses.fields(found) if f.name != "places"
+        f.name: getattr(test_set, f.name)
+        for f in dataclasses.fields(test_set)
+        if f.name != "places"
     }
     return facts | {"places": places}
 
@@ -110,7 +112,7 @@ def _lines(value: Any, depth: int) -> str:
     return f"{first}\n" + ",\n".join(inside) + f"\n{last}"
 
 
-def _items(value: dict | list) -> Iterable[Any]:
+def _items(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value
 
 

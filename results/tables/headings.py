@@ -105,7 +105,7 @@ def _split(name: str, examples: int | None) -> str:
 
 
 def _distinct(texts: Iterable[str], separator: str = " or ") -> str:
-    found = sorted(set(texts) - {""})
-    more = len(found) - _MOST_NAMED
-    shown = found[:_MOST_NAMED] + ([f"{more} more"] if more > 0 else [])
+    different = sorted(set(texts) - {""})
+    more = len(different) - _MOST_NAMED
+    shown = different[:_MOST_NAMED] + ([f"{more} more"] if more > 0 else [])
     return separator.join(shown)

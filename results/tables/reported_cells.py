@@ -1,6 +1,6 @@
 """The table of published figures that stands beside a ranking."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from results.rankings.reported import Reported
 from results.rankings.rows import Row, Table
@@ -34,7 +34,9 @@ def table(ranking: Table) -> tuple[list[str], list[list[str]]]:
     ]
 
 
-def _measured(rows: Mapping[tuple[str, int], Row], each: Reported, cell) -> str:
+def _measured(
+    rows: Mapping[tuple[str, int], Row], each: Reported, cell: Callable[[Row], str]
+) -> str:
     sizes = [size for model, size in rows if model == each.model]
     if each.image_size is None and len(sizes) == 1:
         return cell(rows[each.model, sizes[0]])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -102,7 +102,7 @@ def fitted(
     for places in _split(columns, least, width):
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
         for i, size in zip(places, _sizes(columns, places, least, wanted, width), strict=True):
-            justify = "left" if columns[i].left else "right"
+            justify: JustifyMethod = "left" if columns[i].left else "right"
             table.add_column(texts[i][0], justify=justify, overflow="fold", width=size)
         for number, row in enumerate(cells):
             table.add_row(*(row[i] for i in places), style=styles[number] if styles else None)
@@ -131,7 +131,7 @@ def _split(columns: Sequence[Column], least: Sequence[int], width: int) -> list[
     """Returns the places of the columns of each table, from left to right."""
     keys = [i for i, column in enumerate(columns) if column.key]
     waiting = [i for i, column in enumerate(columns) if not column.key]
-    tables = []
+    tables: list[list[int]] = []
     while waiting or not tables:
         kept = sorted(keys + waiting)
         # Not below the keys and one other: what then does not fit is folded.

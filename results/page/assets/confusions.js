@@ -2,23 +2,23 @@
 
 // `run.confusions` is told in results/page/confusions.py.
 function confusionsSection(run, record, ranking) {
-  const found = run.confusions;
-  if (!found) return null;
+  const confusions = run.confusions;
+  if (!confusions) return null;
   const title = element("h3", {}, "What it takes for what");
-  if (found.problem) return element("section", {}, title, element("p", { class: "bad" }, found.problem));
+  if (confusions.problem) return element("section", {}, title, element("p", { class: "bad" }, confusions.problem));
   const folder = run.record?.replace(/\/?record\.json$/, "") || "RUN";
   const command = element("code", {}, `python -m results.confusions ${decoded(folder)}`);
-  if (found.left_out) {
+  if (confusions.left_out) {
     const said = "This page has no room for the confusions of all its runs. Those of this one are told by ";
     return element("section", {}, title, element("p", {}, said, command, "."));
   }
-  const matrix = found.matrix && matrixFigure(found.matrix);
-  const many = byThreshold(found.classes);
-  const narrow = found.matrix?.names.length <= 12;
-  const error = found.calibration_error;
-  const right = found.classes.length > 1 && many ? "wholly right" : "right"; // every label of an example
+  const matrix = confusions.matrix && matrixFigure(confusions.matrix);
+  const many = byThreshold(confusions.classes);
+  const narrow = confusions.matrix?.names.length <= 12;
+  const error = confusions.calibration_error;
+  const right = confusions.classes.length > 1 && many ? "wholly right" : "right"; // every label of an example
   const summary =
-    `On the ${found.split} split ${found.right.toLocaleString("en")} of ${plural(found.examples, "example")} are ${right}` +
+    `On the ${confusions.split} split ${confusions.right.toLocaleString("en")} of ${plural(confusions.examples, "example")} are ${right}` +
     (error === null ? "" : `; the expected calibration error is ${percentText(error)}%`);
   return element(
     "section",
@@ -26,14 +26,14 @@ function confusionsSection(run, record, ranking) {
     title,
     element("p", { class: "note" }, summary, ". All of it: ", command, "."),
     narrow ? null : matrix,
-    many ? classesTable(found) : null, // it has too many columns to stand beside another
+    many ? classesTable(confusions) : null, // it has too many columns to stand beside another
     element(
       "div",
       { class: "grid" },
-      narrow || !many ? element("div", {}, narrow ? matrix : null, many ? null : classesTable(found)) : null,
-      element("div", {}, found.pairs.length && !found.matrix ? pairsTable(found.pairs) : null, reliabilityFigure(found)),
+      narrow || !many ? element("div", {}, narrow ? matrix : null, many ? null : classesTable(confusions)) : null,
+      element("div", {}, confusions.pairs.length && !confusions.matrix ? pairsTable(confusions.pairs) : null, reliabilityFigure(confusions)),
     ),
-    mistakesFigure(found),
+    mistakesFigure(confusions),
   );
 }
 

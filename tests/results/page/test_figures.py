@@ -73,15 +73,15 @@ def test_points_hold_percent_intervals_and_cells(run):
     runs = [run("a", seed, top1) for seed, top1 in enumerate([0.90, 0.92, 0.94])]
     runs += [run("b", 0, 0.5)]
     (table,) = summarize(runs)
-    found = figures.points(table, figures.SCATTERS[0])
-    a, b = found["points"]
+    scatter = figures.points(table, figures.SCATTERS[0])
+    a, b = scatter["points"]
     assert (a["x"], a["x_low"], a["x_high"], a["x_text"]) == (1234567, 1234567, 1234567, "1.23M")
     # 92 ± t(0.975, 2) * 2 / sqrt(3) = 92 ± 4.96828
     assert (a["y"], a["y_low"], a["y_high"]) == pytest.approx((92, 87.0317, 96.9683), abs=1e-3)
     assert a["y_text"] == "92.00 ± 4.97"
     assert (b["y_low"], b["y"], b["y_high"]) == (50, 50, 50)
     assert (a["front"], b["front"]) == (True, False)
-    left, right, low, high = found["domain"]
+    left, right, low, high = scatter["domain"]
     assert left < 1234567 < right
     assert low < 50
     assert high > 96.97
@@ -119,8 +119,8 @@ def test_curves_tell_examples_flops_and_seconds(run, tmp_path):
     text = "".join(f"{json.dumps(line)}\n" for line in lines)
     (tmp_path / "metrics.jsonl").write_text(text)
     names = ("train/loss", "train/top1", "validation/top1")
-    found = curves.read(run("a", 0, 0.9), tmp_path, names, 100)
-    assert found == {
+    curve = curves.read(run("a", 0, 0.9), tmp_path, names, 100)
+    assert curve == {
         "step": [47, 94, 188],
         "seconds": [2.125, 4.25, 8.5],
         "train/loss": [0.04255, None, 0.01064],
@@ -140,19 +140,19 @@ def test_a_run_that_failed_before_it_spent_anything_has_flops_from_its_macs(make
     lines = [{"step": s, "train/loss": 1.0} for s in (1, 2)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
     record = make(budget=Budget("examples", 12_000, 64), model=Model("a", {}, 32, 10, 1, 0, 1000))
-    found = curves.read(record, tmp_path, ["train/loss"], 9)
-    assert found["flops_per_step"] == 6 * 1000 * 64
-    assert found["seconds"] == [None, None]
+    curve = curves.read(record, tmp_path, ["train/loss"], 9)
+    assert curve["flops_per_step"] == 6 * 1000 * 64
+    assert curve["seconds"] == [None, None]
 
 
 def test_a_long_run_is_thinned_to_its_first_and_last_points_and_keeps_its_validation(run, tmp_path):
     lines = [{"step": step, "train/loss": 1.0} for step in range(1, 1001)]
     lines += [{"step": step, "validation/loss": 1.0} for step in (500, 1000)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    found = curves.read(run("a", 0, 0.9), tmp_path, ["train/loss", "validation/loss"], 20)
-    train = [s for s, loss in zip(found["step"], found["train/loss"], strict=True) if loss]
+    curve = curves.read(run("a", 0, 0.9), tmp_path, ["train/loss", "validation/loss"], 20)
+    train = [s for s, loss in zip(curve["step"], curve["train/loss"], strict=True) if loss]
     assert (len(train), train[0], train[-1]) == (20, 1, 1000)
-    assert sum(loss is not None for loss in found["validation/loss"]) == 2
+    assert sum(loss is not None for loss in curve["validation/loss"]) == 2
 
 
 def test_ten_thousand_curves_have_fewer_points_than_ten():

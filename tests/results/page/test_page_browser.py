@@ -8,10 +8,6 @@ import time
 import cv2
 import numpy as np
 import pytest
-from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from results import page, records
 from results.rankings.rows import summarize
@@ -19,6 +15,12 @@ from results.records import files
 
 pytestmark = pytest.mark.browser
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs the extra [browser]")
+
+# Only where the extra is installed: pytest imports this file to deselect it.
+from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
 DESKTOP = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
@@ -374,8 +376,8 @@ def test_charts_change_with_the_color_scheme(opened):
     charts_drawn(browser, 4)
 
     def title_color(driver):
-        found = driver.find_elements(By.CSS_SELECTOR, ".chart svg .role-axis-title text")
-        return found and found[0].get_attribute("fill")
+        titles = driver.find_elements(By.CSS_SELECTOR, ".chart svg .role-axis-title text")
+        return titles and titles[0].get_attribute("fill")
 
     before = title_color(browser)
     dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}

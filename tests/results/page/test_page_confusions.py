@@ -1,4 +1,4 @@
-"""What the page holds of a run's confusions: as much as there is room for, and nothing of what is damaged."""
+"""What the page holds of a run's confusions: as much as fits, and nothing of what is damaged."""
 
 import base64
 import dataclasses
@@ -91,9 +91,9 @@ def test_damaged_predictions_are_said_to_be_and_spoil_no_other_run(kept, tmp_pat
     kept("a", 0)
     kept("b", 0)
     (tmp_path / "runs" / "a-0" / "predictions" / "test.npz").write_bytes(content)
-    found = embedded(tmp_path)
-    assert found["a-0"]["problem"].startswith("predictions/test.npz cannot be read")
-    assert found["b-0"].keys() == SHOWN
+    shown = embedded(tmp_path)
+    assert shown["a-0"]["problem"].startswith("predictions/test.npz cannot be read")
+    assert shown["b-0"].keys() == SHOWN
 
 
 def test_of_many_classes_the_hardest_are_shown(kept, tmp_path):

@@ -159,9 +159,9 @@ def test_what_was_spent_waited_for_and_not_read_has_columns(run):
 )
 def test_runs_that_began_otherwise_are_ranked_apart(run, changes, start):
     plain = {"transfer": {"frozen_stages": "", "backbone_learning_rate": 1.0}, "init_from": ""}
-    found = rows.summarize(
+    tables = rows.summarize(
         [run("a", 0, 0.9), run("b", 0, 0.8, config=plain), run("c", 0, 0.7, config=changes)]
     )
-    assert [[row.model for row in table.rows] for table in found] == [["a", "b"], ["c"]]
-    assert found[1].group.start == start
-    assert start in headings.title(found[1].group)
+    assert [[row.model for row in table.rows] for table in tables] == [["a", "b"], ["c"]]
+    assert tables[1].group.start == start
+    assert start in headings.title(tables[1].group)

@@ -46,12 +46,12 @@ def test_imagenets_figures_are_those_the_registry_has():
         for info in [models.info(name)]
         for each in filter(None, (info.reported, *info.also_reported))
     }
-    found = {
+    in_file = {
         (each.model, each.image_size, each.metrics["top1"], each.metrics.get("top5"), each.source)
         for each in reported.read(reported.IMAGENET)
     }
-    assert known <= found
-    assert {model.partition(":")[0] for model, *_ in found - known} == {"mobilenet_v1"}
+    assert known <= in_file
+    assert {model.partition(":")[0] for model, *_ in in_file - known} == {"mobilenet_v1"}
 
 
 def test_imagenets_models_are_named_as_records_name_them():
@@ -64,12 +64,12 @@ def test_imagenets_models_are_named_as_records_name_them():
     [("", (0.709, 0.700, 0.680, 0.652)), (":width=0.25", (0.498, 0.477, 0.455, 0.415))],
 )
 def test_mobilenet_v1_has_tf_slims_figure_for_each_resolution(width, top1s):
-    found = {
+    by_size = {
         each.image_size: each.metrics["top1"]
         for each in reported.read(reported.IMAGENET)
         if each.model == f"mobilenet_v1{width}" and each.source.startswith("TF-slim")
     }
-    assert found == dict(zip((224, 192, 160, 128), top1s, strict=True))
+    assert by_size == dict(zip((224, 192, 160, 128), top1s, strict=True))
 
 
 def test_an_imagenet_ranking_has_the_published_figures_of_its_models(run):

@@ -58,9 +58,11 @@ def test_all_pairs_have_scipys_paired_interval(ranking):
     for (first, second), pair in pairs.items():
         test = scipy.stats.ttest_rel(SCORES[first], SCORES[second])
         interval = test.confidence_interval(0.95)
-        found = pair["difference"]
-        assert (found["low"], found["high"]) == pytest.approx((interval.low, interval.high))
-        assert found["count"] == test.df + 1
+        difference = pair["difference"]
+        assert (difference["low"], difference["high"]) == pytest.approx(
+            (interval.low, interval.high)
+        )
+        assert difference["count"] == test.df + 1
         assert pair["same_rank"] == (test.pvalue >= 0.05)
 
 
@@ -87,7 +89,7 @@ def test_of_a_long_ranking_each_row_is_compared_with_the_first_and_the_one_above
     count = document.MOST_ROWS_IN_PAIRS + 1
     tables = rows.summarize([run(f"m{i:02}", 0, 0.9 - i / 100) for i in range(count)])
     pairs = document.document(tables)["rankings"][0]["differences"]
-    found = {(pair["first"]["model"], pair["second"]["model"]) for pair in pairs}
-    assert len(pairs) == len(found) == 2 * (count - 1) - 1
-    assert {("m00", "m60"), ("m59", "m60"), ("m00", "m01")} <= found
-    assert ("m01", "m03") not in found
+    compared = {(pair["first"]["model"], pair["second"]["model"]) for pair in pairs}
+    assert len(pairs) == len(compared) == 2 * (count - 1) - 1
+    assert {("m00", "m60"), ("m59", "m60"), ("m00", "m01")} <= compared
+    assert ("m01", "m03") not in compared
