@@ -1,4 +1,4 @@
-"""What a ranking says of a statement: checks with their figures, each of which holds, does not, or was not measured."""
+"""The figures of one ranking, asked for by statements: each check holds, does not hold, or was not measured."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass

@@ -22,9 +22,9 @@ class Statement:
     """One statement.
 
     Attributes:
-      text: what is said.
-      source: where.
-      check: finds what the evidence says of it; it holds where all its checks do.
+      text: what it says.
+      source: the paper that says it.
+      check: a function from the evidence to its checks; the statement holds if all of them do.
     """
 
     text: str

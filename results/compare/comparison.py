@@ -107,7 +107,7 @@ def _beside(first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
     ]
     devices = [_devices(each) for each in rows]
     warnings = [
-        f"The {name.replace('_', ' ')} differs: {_said(a)} in A, {_said(b)} in B."
+        f"The {name.replace('_', ' ')} differs: {_shown(a)} in A, {_shown(b)} in B."
         for name, a, b in _differing(first["group"], second["group"])
     ]
     if devices[0] != devices[1]:
@@ -177,7 +177,7 @@ def _mean(value: Any) -> float | None:
     return value["mean"] if isinstance(value, dict) else value
 
 
-def _said(value: Any) -> str:
+def _shown(value: Any) -> str:
     if value in (None, ""):
         return "not recorded"
     return f"{value:,.10g}" if isinstance(value, int | float) else str(value)

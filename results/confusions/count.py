@@ -84,12 +84,12 @@ def _many_labels(kept: ManyLabels) -> Confusions:
     mistakes = []
     for place in _most_confident(of_decision):
         row, label = rows[place], labels[place]
-        said = (kept.absent[label], kept.names[label])
+        names = kept.absent[label], kept.names[label]
         mistakes.append(
             Mistake(
                 int(kept.index[row]),
-                said[int(positive[row, label])],
-                said[int(decided[row, label])],
+                names[int(positive[row, label])],
+                names[int(decided[row, label])],
                 _number(of_decision[place]),
             )
         )

@@ -15,11 +15,11 @@ class Counts:
     Attributes:
       name: of the class.
       true_positives, false_positives, false_negatives, true_negatives: examples.
-      precision: of those decided to be of the class, the share that is; None where none was.
-      recall: of those of the class, the share decided to be, which is the accuracy on the class; None without any.
+      precision: the share of the decisions for the class that is right; None without any.
+      recall: the share of the class that was decided to be of it, which is its accuracy; None without any examples.
       f1: the harmonic mean of the two; None where neither the class nor a decision for it occurs.
-      average_precision: over all thresholds, None in single_label and without positives.
-      threshold: of the confidence in the label, at and above which it was decided on; None in single_label.
+      average_precision: over all thresholds; None in single_label and without positives.
+      threshold: the confidence from which on the label was decided on; None in single_label.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Matrix:
-    """How many examples of each class (a row) were taken for each class (a column)."""
+    """How many examples of each class (a row) were predicted as each class (a column)."""
 
     names: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
@@ -49,7 +49,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Pair:
-    """How many examples of the class `label` were taken for `predicted`."""
+    """How many examples of the class `label` were predicted as `predicted`."""
 
     label: str
     predicted: str
@@ -58,9 +58,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Bin:
-    """A fifteenth of the range of confidences: the examples in it, their mean confidence and the share that is right.
+    """One of 15 equal parts of the range of confidences.
 
-    `confidence` and `right` are None without examples.
+    Attributes:
+      examples: how many decisions are in it.
+      confidence: their mean confidence; None without any.
+      right: the share of them that is right; None without any.
     """
 
     examples: int
@@ -70,7 +73,14 @@ class Bin:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong decision: the example's place in the split, what it is and was taken for, and how sure the model was."""
+    """A wrong decision.
+
+    Attributes:
+      index: the example's place in the split.
+      label: what it is.
+      predicted: what the model decided.
+      confidence: how confident the model was of that; None where that is not finite.
+    """
 
     index: int
     label: str
@@ -80,17 +90,17 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Confusions:
-    """What a model takes for what on a split.
+    """Which classes a model mistakes for which on a split.
 
     Attributes:
       split: `test` or `validation`.
       examples: how many there are.
-      right: how many have no mistake.
+      right: how many of them have no mistake.
       classes: the counts of each class or label.
-      matrix: None in multi_label and of more than `MOST_CLASSES` classes.
-      pairs: the most confused, the most frequent first; none in binary and multi_label.
-      calibration_error: the expected one, see `results.confidence`; None where a confidence is not finite.
-      reliability: of the confidence in what is decided (single_label), or in each label, of all labels together.
+      matrix: None in multi_label, and where there are more than `MOST_CLASSES` classes.
+      pairs: of classes that are confused most, the most frequent first; none in binary and multi_label.
+      calibration_error: the expected one, see `results.rankings.confidence`; None where a confidence is not finite.
+      reliability: of the confidence in the decision (single_label), or in each label, all labels together.
       mistakes: the most confident ones, the most confident first.
       all_mistakes: how many there are in all, over all labels.
     """

@@ -1,7 +1,7 @@
 """The figures' Vega specifications, the same for the page and for files.
 
-They hold no data and no colors: `points` or `curves` is filled in, and the signals named in
-`THEME` and below are set, by the page's script or by `results.page.plots`.
+They hold no data and no colors. The page's script, or `results.page.plots`, fills in `points` or `curves` and sets the
+signals named in `THEME` and below.
 """
 
 import functools

@@ -35,7 +35,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Shares:
-    """What the runs of a page share out among them, for it to load.
+    """What the runs of a page get of its size, so that it still loads.
 
     Attributes:
       points: of each learning curve.
@@ -115,8 +115,8 @@ def _column(
 ) -> dict[str, Any]:
     """Returns a column's cells as text and, where they are numbers, `numbers` to sort by.
 
-    `by_run`, of a measured column with a heading, holds for each row of several runs what each of
-    them shows alone. A column that says the same of all rows has one cell.
+    `by_run`, in a measured column with a heading, holds the cells of each run alone, for each row of several runs. A
+    column whose cells are all the same has one cell.
     """
     values = [column.of(row) for row in table.rows]
     cells = [_text(column, row) for row in table.rows]
@@ -151,9 +151,9 @@ def _runs(
     """Returns what the ranking's records share, and each run as what differs from it.
 
     The runs of a ranking have nearly all of their configuration, machine and software in common.
-    `fields` are the records' fields by path and `shared` the values of the first of them, those of
-    the first run that completed. A run is told by `differing` values by place in `fields`, and by
-    the places of those it lacks, `absent`.
+    `fields` are the records' fields by path, and `shared` the values of the first run that completed, for the first
+    of them. A run then has `differing`, its own values by their place in `fields`, and `absent`, the places of those
+    that it lacks.
     """
     runs = [run for row in table.rows for run in row.runs]
     base = next((run for run in runs if run.status == "completed"), runs[0])
@@ -238,6 +238,6 @@ def _confusions(
     return shares.confusions.get(run.run_id)
 
 
-# What the page tells of a run beside its record, from the files beside it: the name that
-# `RUN_SECTIONS` in assets/run.js finds it by, and a function to JSON values or None.
+# What the page shows of a run from the files beside its record: the name by which `RUN_SECTIONS` in assets/run.js asks
+# for it, and a function to JSON values or None.
 PARTS = (("curve", _curve), ("confusions", _confusions))

@@ -1,4 +1,4 @@
-"""Learning curves: what a run wrote to `metrics.jsonl`, thinned to what a chart can show."""
+"""Learning curves: the metrics that a run logged, thinned to what a chart can show."""
 
 import json
 import math

@@ -1,9 +1,9 @@
 """Published figures, to stand beside a ranking and never in it: they were reached at other budgets.
 
-A file of them is a CSV. Its columns: `model` and `source` (who reported it), wanted; any of `dataset`
-(of the rankings that it stands beside; all of them without one), `image_size` (pixels), `parameters`,
-`macs` and the metrics of docs/columns.md as fractions (`top1`, `top5`, `roc_auc`, ...); an empty
-field is a figure that was not reported. `results/reference/imagenet.csv` is one.
+A file of them is a CSV. It must have the columns `model` and `source` (who reported it), and may have `dataset` (only
+beside rankings of this dataset; without it, beside all), `image_size` (pixels), `parameters`, `macs`, and the metrics
+of docs/columns.md as fractions (`top1`, `top5`, `roc_auc`, ...). An empty field is a figure that was not reported.
+`results/reference/imagenet.csv` is such a file.
 """
 
 import csv
@@ -78,8 +78,14 @@ def beside(
 ) -> tuple[Reported, ...]:
     """Returns what stands beside a ranking of `models` on `dataset`, best first.
 
-    Those `given` of its dataset, or of none; and on `imagenet2012` the published figures of the models
-    that are in it.
+    These are the figures given for its dataset or for none, and on `imagenet2012` those that are published for the
+    models in it.
+
+    Args:
+      given: by the user.
+      dataset: of the ranking.
+      task: of the ranking, whose primary metric they are sorted by.
+      models: in the ranking.
     """
     figures = [each for each in given if each.dataset in ("", dataset)]
     if dataset == "imagenet2012":

@@ -24,7 +24,7 @@ class Row:
       rank: None for a model none of whose runs completed.
       to_leader: the paired difference of its score from that of the first row, 0 or less; None in
         the first row, without a rank, and where the two have no seed in common.
-      evaluations: of its runs on other data, each with its run.
+      evaluations: of its runs on other data, each beside its run.
     """
 
     group: Group
@@ -37,7 +37,7 @@ class Row:
 
     @cached_property
     def memo(self) -> dict[str, Any]:
-        """What was worked out of the row, by the name of its column."""
+        """Values that were worked out already, by the name of their column."""
         return {}
 
     @cached_property
@@ -84,7 +84,7 @@ class Row:
         return self.over_seeds(lambda run: getattr(run.metrics, split).get(name))
 
     def speed(self, value: Callable[[RunRecord], float | None]) -> Estimate | None:
-        """Like `over_seeds`, but None when the runs used several devices: it is no device's."""
+        """Like `over_seeds`, but None when the runs used several devices: such a mean is the speed of none."""
         return self.over_seeds(value) if len(self.devices) <= 1 else None
 
     def agreed(self, value: Callable[[RunRecord], int | None]) -> int | None:
@@ -94,7 +94,7 @@ class Row:
 
     @property
     def status(self) -> str:
-        """`completed`, or `1 of 3 failed: out of memory`; then how far off the budget: `, 7% over budget`."""
+        """The outcome, and how far off the budget it was: `1 of 3 failed: out of memory, 7% over budget`."""
         return ", ".join(filter(None, (self.outcome, spending.remark(self.completed))))
 
     @property
@@ -111,7 +111,7 @@ class Row:
 
     @property
     def errors(self) -> tuple[str, ...]:
-        """What the failed runs said of themselves, each once."""
+        """The failed runs' sentences on why, each once."""
         texts = (" ".join((run.error or "").split()) for run in self.runs if not _counts(run))
         return tuple(dict.fromkeys(text for text in texts if text))
 

@@ -50,7 +50,7 @@ def decode(kind: type[T], value: Any, *, finite: bool = False) -> T:
     """Returns `value` (what `json.loads` gave) as a `kind`: a dataclass, a type or a type hint.
 
     A field with a default may be absent; a field the dataclass does not know is refused, so that a
-    misspelt name cannot pass for a missing one. `finite` promises that no string stands for a
+    misspelled name cannot pass for a missing one. `finite` promises that no string stands for a
     number, and saves looking for them where any value may stand.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the weights of a run reach on other data: `evaluations/<name>.json` beside its `record.json`.
+"""How a run's weights do on other data, or made smaller: `evaluations/<name>.json` beside its `record.json`.
 
 `python -m benchmarks.evaluate --workdir=RUN --name=NAME ...` writes them.
 """
@@ -123,8 +123,8 @@ def load_all(
 ) -> tuple[list[EvaluationRecord], list[folders.Problem]]:
     """Returns the evaluations of `run_records` that lie beside records under the directories.
 
-    One that cannot be read, or is of other weights than its run's record, is left out by name; the
-    same one in two folders is one.
+    One that cannot be read, or whose weights are not those of its run's record, is left out by name. Copies in two
+    folders count as one.
 
     Raises:
       RecordError: one of the directories is not there.
@@ -150,12 +150,12 @@ def load_all(
 def _of_a_run(
     evaluation: EvaluationRecord, name: str, runs: Mapping[str, Sequence[RunRecord]]
 ) -> EvaluationRecord:
-    """Returns the evaluation under the run id that its run was loaded by."""
+    """Returns the evaluation under the run id that its run was loaded with."""
     if evaluation.name != name:
-        raise RecordError(f"it is named {evaluation.name!r}, not {name!r}.")
+        raise RecordError(f"it calls itself {evaluation.name!r}, not {name!r}.")
     if evaluation.run_id not in runs:
         raise RecordError(f"there is no record of its run {evaluation.run_id!r}.")
     for run in runs[evaluation.run_id]:
         if run.weights_digest == evaluation.weights_digest:
             return dataclasses.replace(evaluation, run_id=run.run_id)
-    raise RecordError("it is of other weights than its run's record; evaluate again.")
+    raise RecordError("its weights are not those of its run's record; evaluate it again.")

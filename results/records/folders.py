@@ -132,10 +132,9 @@ def load_with_folders(
 ) -> tuple[list[RunRecord], dict[str, Path], list[Problem]]:
     """Returns the readable records, by run id, the folder of each, and those left out.
 
-    Two files of the same run are one record if they agree. If they do not, the run that finished
-    last is kept (a choice that does not depend on the order they are found in) and the other is
-    left out by name. Runs of one name that do not share a ranking (of two budgets, say) are each
-    kept, with their suite's folder before their name: `flops/alexnet-seed0`.
+    Two files of the same run are one record if they agree. If they do not, the run that finished last is kept, whatever
+    order they come in, and the other is left out by name. Runs of one name that do not share a ranking (because of two
+    budgets, say) are all kept, with their suite's folder before their name: `flops/alexnet-seed0`.
 
     Raises:
       RecordError: one of the directories is not there.
@@ -163,14 +162,14 @@ def load_with_folders(
 
 
 def original_id(run_id: str) -> str:
-    """Returns the name that a run has in its record, of that which tells it from others of this name."""
+    """Returns the name that a run has in its record, without the folders that tell it from others of this name."""
     return run_id.rpartition("/")[2]
 
 
 def _by_distinct_names(
     records: Iterable[tuple[RunRecord, Path]],
 ) -> dict[str, tuple[RunRecord, Path]]:
-    """Returns records with their paths by run id, those of one id with as many folders' names as tell them apart."""
+    """Returns records with their paths by run id; runs of one id get the names of the folders that tell them apart."""
     alike = defaultdict(list)
     for record, path in records:
         alike[record.run_id].append((record, path))
@@ -207,7 +206,11 @@ def _parse(path: str | os.PathLike[str]) -> RunRecord:
 
 
 def _check(record: RunRecord) -> None:
-    """Refuses what has the right type and still means nothing."""
+    """Refuses values of the right type that make no sense.
+
+    Raises:
+      RecordError: naming the field.
+    """
     if record.run_id in ("", ".", "..") or "/" in record.run_id:
         raise RecordError(f"the field 'run_id' must name a folder, not {record.run_id!r}.")
     for name in ("started_at", "finished_at"):

@@ -1,4 +1,4 @@
-"""What a finished run keeps of each example of a split, read and checked: `predictions/SPLIT.npz` beside its record."""
+"""The predictions that a finished run keeps of each example of a split, read and checked."""
 
 import json
 import zipfile
@@ -42,8 +42,8 @@ class ManyLabels:
 
     Attributes:
       split: `test` or `validation`.
-      names: what each logit speaks for.
-      absent: what is said where a label is not.
+      names: of the labels, one for each logit.
+      absent: what to call the absence of each, such as `not cat`.
       index: place of each example in the split, int [examples].
       logits: float [examples, labels].
       positive: whether an example has a label, bool [examples, labels].
@@ -122,7 +122,7 @@ def of_arrays(
     Raises:
       RecordError: arrays are missing, or do not fit together.
     """
-    # A task that is not known is taken for single_label, as in rankings.
+    # An unknown task counts as single_label, as in rankings.
     if tasks.find(record.dataset.task).name == "single_label":
         return _single_label(arrays, record, names, split)
     return _many_labels(arrays, record, names, split)

@@ -1,4 +1,4 @@
-"""What a run spent beside what its budget allowed."""
+"""What a run spent, against what its budget allowed."""
 
 from results.records.schema import RunRecord
 

@@ -14,7 +14,7 @@ from results.tables.columns import COLUMNS
 
 FILE_NAME = "leaderboard.json"
 SCHEMA_VERSION = 1
-# Pairs grow with the square: of a longer ranking each row is compared with the first and with the one above.
+# Pairs grow with the square of the rows: in a longer ranking each is compared with the first and with the one above.
 MOST_ROWS_IN_PAIRS = 60
 
 _PARTS = tuple(field.name for field in dataclasses.fields(Estimate))
@@ -26,7 +26,7 @@ def to_json(tables: Iterable[Table]) -> str:
 
 
 def document(tables: Iterable[Table]) -> dict[str, Any]:
-    """Returns the tables as JSON values; docs/results.md tells the fields."""
+    """Returns the tables as JSON values; docs/results.md explains the fields."""
     return {
         "schema_version": SCHEMA_VERSION,
         "columns": [{"name": c.name, "unit": c.unit, "doc": c.doc} for c in COLUMNS],

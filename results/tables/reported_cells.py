@@ -13,8 +13,8 @@ NOTE = "Reported elsewhere, at other budgets; never ranked with what was measure
 def table(ranking: Table) -> tuple[list[str], list[list[str]]]:
     """Returns the headings and the rows, marked `reported`; no rows where nothing was reported.
 
-    The column `measured here %` has the primary metric of the same model, at the same image size,
-    where it is in the ranking.
+    The column `measured here %` has the primary metric of the same model at the same image size, if
+    that is in the ranking.
     """
     metrics = tasks.find(ranking.group.task).shown
     of_metric = {c.metric: c for c in COLUMNS if c.metric}

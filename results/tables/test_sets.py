@@ -19,7 +19,7 @@ class Place:
       score: of the task's primary metric.
       rank: among the models that were evaluated on it; those that cannot be told apart share one.
       place: among the same models by the mean alone.
-      main_place: likewise by the ranking's own test split.
+      main_place: the same by the ranking's own test split.
     """
 
     score: Estimate
@@ -29,10 +29,10 @@ class Place:
 
     @property
     def change(self) -> int:
-        """How many places it is better on this test set than on the ranking's own.
+        """How many places better it is on this test set than on the ranking's own.
 
-        By means: a rank that many models share, because a test set cannot tell them apart, would
-        look like a gain of those that are behind elsewhere.
+        Places go by means. By rank, models that share one because a small test set cannot tell them apart would seem
+        to have gained on it.
         """
         return self.main_place - self.place
 
@@ -140,7 +140,7 @@ def describe(sets: Iterable[TestSet]) -> list[str]:
             f"{each.num_classes:,} classes to choose among"
         )
     lines.append(
-        "A rank is among the models evaluated there; in brackets by how many places a model's mean is "
-        "better (+) or worse (-) there than on the ranking's own test split."
+        "Ranks are among the models that were evaluated on the test set. The number in brackets says how many "
+        "places better (+) or worse (-) a model's mean is there than on the ranking's own test split."
     )
     return lines

@@ -279,7 +279,7 @@ def test_every_number_leads_to_its_runs_and_each_run_to_its_record(opened):
     wait(browser, lambda driver: driver.find_element(By.TAG_NAME, "h2").text == name)
 
 
-def test_a_run_shows_what_it_takes_for_what(opened):
+def test_a_run_shows_which_classes_it_mistakes_for_which(opened):
     browser = opened(f"#run={KEPT}")
     section = wait(browser, lambda driver: driver.find_element(By.CSS_SELECTOR, ".confusions"))
     assert "On the test split 30 of 40 examples are right" in section.text
@@ -288,14 +288,14 @@ def test_a_run_shows_what_it_takes_for_what(opened):
     assert cells_of[0] == ["2", *["·"] * 2, "2", *["·"] * 6]
     assert cells_of[3] == [*["·"] * 3, "4", *["·"] * 6]
     told = matrix[0].find_elements(By.TAG_NAME, "td")[3].get_attribute("title")
-    assert told == "class 0 taken for class 3: 2 (50.0% of class 0)"
+    assert told == "class 0 predicted as class 3: 2 (50.0% of class 0)"
     browser.find_element(By.XPATH, "//summary[text()='The numbers']").send_keys(Keys.ENTER)
     numbers = "[aria-label='Reliability in numbers'] tbody td:first-child"
     counts = [int(cell.text) for cell in section.find_elements(By.CSS_SELECTOR, numbers)]
     assert sum(counts) == 40
     assert len(section.find_elements(By.CSS_SELECTOR, ".reliability svg .bar")) == len(counts)
     first, second, *rest = section.find_elements(By.CSS_SELECTOR, ".tiles li")
-    assert first.text.split("\n") == ["class 6 → class 3", "96.2% sure"]
+    assert first.text.split("\n") == ["class 6 → class 3", "96.2% confident"]
     assert len(rest) == 8
     places = [
         each.find_element(By.CSS_SELECTOR, "[role=img]").value_of_css_property(

@@ -123,11 +123,11 @@ def test_a_ranking_without_evaluations_has_no_such_table(runs):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"weights_digest": "0"}, "it is of other weights than its run's record"),
+        ({"weights_digest": "0"}, "its weights are not those of its run's record"),
         ({"run_id": "z-9"}, "there is no record of its run 'z-9'"),
         ({"schema_version": 2}, "update the suite"),
         ({"metrics": 3}, "the field 'metrics' must be a mapping"),
-        ({"name": "real"}, "it is named 'real', not 'v2'"),
+        ({"name": "real"}, "it calls itself 'real', not 'v2'"),
     ],
 )
 def test_an_evaluation_that_cannot_be_used_is_named_and_left_out(
