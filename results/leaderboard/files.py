@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from results import RecordError
+from results import RecordError, page
 from results.rankings.rows import Table, summarize
 from results.records.evaluations import EvaluationRecord
 from results.records.files import write_atomically
@@ -58,10 +58,6 @@ def write(
     Raises:
       OSError: the folder or a file cannot be written.
     """
-    # Altair and Vega take seconds to import, which a table on the terminal does without.
-    from results import page
-    from results.page.plots import write_plots
-
     texts = {
         "leaderboard.md": to_markdown(tables),
         "leaderboard.csv": to_csv(tables),
@@ -73,5 +69,8 @@ def write(
         write_atomically(paths[-1], text)
     paths.append(page.write(tables, out_dir, folders))
     if plots:
+        # Altair and Vega take a second to import, which the other files do without.
+        from results.page.plots import write_plots
+
         paths += write_plots(tables, out_dir, folders)
     return tuple(paths)

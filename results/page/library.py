@@ -32,6 +32,7 @@ def load() -> tuple[str, dict[str, Any]]:
 
 
 def _make() -> tuple[str, dict[str, Any]]:
+    # They take a second to import, which a page whose parts are kept does without.
     import vl_convert
 
     from results.page import charts

@@ -118,6 +118,13 @@ def test_a_row_has_its_style():
     assert [row.style for row in table.rows] == ["red", ""]
 
 
+def test_a_terminal_has_a_width_and_a_pipe_has_none(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "44")
+    assert terminal.console().width > 10_000
+    monkeypatch.setenv("FORCE_COLOR", "1")  # which rich takes for a terminal
+    assert terminal.console().width == 44
+
+
 @pytest.fixture
 def run_records(generated):
     return list(generated())
