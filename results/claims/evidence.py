@@ -102,7 +102,9 @@ class Evidence:
             return Check("inference speed: the two ran on different devices", None)
         ratio = paired_ratio(_speeds(above), _speeds(below))
         if ratio is None:
-            return Check(f"inference images/s: {slow} and {fast} have no seed in common", None)
+            return Check(
+                f"inference images/s: {slow} and {fast} were not measured on the same seed", None
+            )
         text = f"inference images/s: {slow} / {fast} = {ratio.mean:.3g}"
         if ratio.interval is None:
             return Check(f"{text}: needs several seeds", None)
