@@ -1,1 +1,18 @@
-"""Statements of the literature, tested on one's own records."""
+"""Statements of the literature, checked against measured records."""
+
+from results.claims.evidence import MARGIN, Check, Evidence
+from results.claims.report import to_json, to_markdown
+from results.claims.statements import STATEMENTS, Statement
+from results.claims.verdicts import Finding, check
+
+__all__ = [
+    "MARGIN",
+    "STATEMENTS",
+    "Check",
+    "Evidence",
+    "Finding",
+    "Statement",
+    "check",
+    "to_json",
+    "to_markdown",
+]

@@ -1,4 +1,4 @@
-"""What a ranking says of a statement: checks with their figures, each of which holds, does not, or was not measured."""
+"""The figures of one ranking, asked for by statements: each check holds, does not hold, or was not measured."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from results.rankings.rows import Row, Table
 from results.rankings.statistics import estimate, paired_difference, paired_ratio
 from results.records import tasks
-from results.records.evaluations import Evaluation
+from results.records.evaluations import EvaluationRecord
 from results.records.schema import RunRecord
 from results.tables.cells import count, points, three
 
@@ -51,12 +51,12 @@ class Evidence:
     def parameters(self, name: str) -> int | None:
         """Returns how many parameters a model has in the ranking."""
         row = self._row(name)
-        return row and row.agreed(lambda run: run.model.parameters)
+        return row.agreed(lambda run: run.model.parameters) if row else None
 
     def num_classes(self, name: str) -> int | None:
         """Returns how many classes a model tells apart in the ranking."""
         row = self._row(name)
-        return row and row.agreed(lambda run: run.model.num_classes)
+        return row.agreed(lambda run: run.model.num_classes) if row else None
 
     def size_ratio(
         self,
@@ -66,14 +66,21 @@ class Evidence:
         wanted: str,
         what: str = "parameters",
     ) -> Check:
-        """Returns whether a count of one model over that of another is as wanted: counts are exact."""
-        rows = self._row(larger), self._row(smaller)
-        values = [row and row.agreed(lambda run: getattr(run.model, what)) for row in rows]
-        if not all(values):
+        """Returns whether a count of one model over that of another is as wanted: counts are exact.
+
+        Args:
+          larger: the model whose count is divided.
+          smaller: the model by whose count it is divided.
+          good: whether the ratio is as wanted.
+          wanted: the same in words, such as "above 2".
+          what: the count, a field of the record's `Model`.
+        """
+        above, below = self._count(larger, what), self._count(smaller, what)
+        if not above or not below:
             return self._needs((larger, smaller), what)
-        ratio = values[0] / values[1]
+        ratio = above / below
         return Check(
-            f"{_SPOKEN.get(what, what)}: {larger} {count(values[0])} / {smaller} {count(values[1])} = "
+            f"{_SPOKEN.get(what, what)}: {larger} {count(above)} / {smaller} {count(below)} = "
             f"{three(ratio)} ({wanted})",
             good(ratio),
         )
@@ -88,25 +95,28 @@ class Evidence:
 
     def slower(self, slow: str, fast: str) -> Check:
         """Returns whether the interval of the ratio of inference speeds lies below 1."""
-        rows = self._row(slow), self._row(fast)
-        if not all(rows):
+        above, below = self._row(slow), self._row(fast)
+        if above is None or below is None:
             return self._needs((slow, fast), "records")
-        if len({device for row in rows for device in row.devices}) > 1:
+        if len({*above.devices, *below.devices}) > 1:
             return Check("inference speed: the two ran on different devices", None)
-        speeds = [row.by_seed(lambda run: run.throughput.infer_images_per_second) for row in rows]
-        ratio = paired_ratio(*speeds)
+        ratio = paired_ratio(_speeds(above), _speeds(below))
         if ratio is None:
-            return Check(f"inference images/s: not measured of {slow} and {fast} together", None)
+            return Check(
+                f"inference images/s: {slow} and {fast} were not measured on the same seed", None
+            )
         text = f"inference images/s: {slow} / {fast} = {ratio.mean:.3g}"
-        if ratio.low is None:
+        if ratio.interval is None:
             return Check(f"{text}: needs several seeds", None)
-        shown = f"{text}, 95% interval {ratio.low:.3g} to {ratio.high:.3g} (below 1)"
-        return Check(shown, ratio.high < 1)
+        low, high = ratio.interval
+        return Check(f"{text}, 95% interval {low:.3g} to {high:.3g} (below 1)", high < 1)
 
-    def compressed(self, name: str) -> Iterator[tuple[str, list[tuple[RunRecord, Evaluation]]]]:
+    def compressed(
+        self, name: str
+    ) -> Iterator[tuple[str, list[tuple[RunRecord, EvaluationRecord]]]]:
         """Yields the kinds of compressed weights of a model on its ranking's test split, with their evaluations."""
         row = self._row(name)
-        kinds: dict[str, list[tuple[RunRecord, Evaluation]]] = {}
+        kinds: dict[str, list[tuple[RunRecord, EvaluationRecord]]] = {}
         for run, evaluation in row.evaluations if row else ():
             data = evaluation.dataset, evaluation.split
             if evaluation.compression and data == (run.dataset.name, run.dataset.test_split):
@@ -114,14 +124,14 @@ class Evidence:
         yield from sorted(kinds.items())
 
     def as_accurate_compressed(
-        self, name: str, found: list[tuple[RunRecord, Evaluation]], other: str
+        self, name: str, evaluated: list[tuple[RunRecord, EvaluationRecord]], other: str
     ) -> Check:
         """Returns `as_accurate` of compressed weights against another model as it was trained."""
         row = self._row(other)
         if not row:
             return self._needs((other,), "records")
         scores: dict[int, list[float]] = {}
-        for run, evaluation in found:
+        for run, evaluation in evaluated:
             metric = tasks.find(run.dataset.task).primary
             if metric in evaluation.metrics:
                 scores.setdefault(run.seed, []).append(evaluation.metrics[metric])
@@ -135,11 +145,15 @@ class Evidence:
         )
 
     def _difference(self, one: str, other: str, bound: float, wanted: str) -> Check:
-        rows = self._row(one), self._row(other)
-        if not all(row and row.scores for row in rows):
+        first, second = self._row(one), self._row(other)
+        if first is None or second is None or not first.scores or not second.scores:
             return self._needs((one, other), "completed runs")
         names = f"{self._metric}, {one} - {other}"
-        return _judged(names, rows[0].scores, rows[1].scores, bound, wanted)
+        return _judged(names, first.scores, second.scores, bound, wanted)
+
+    def _count(self, name: str, what: str) -> int | None:
+        row = self._row(name)
+        return row.agreed(lambda run: getattr(run.model, what)) if row else None
 
     def _row(self, name: str) -> Row | None:
         """Returns the row of a model: the best, where it is there at several image sizes."""
@@ -148,6 +162,11 @@ class Evidence:
     def _needs(self, names: Collection[str], what: str) -> Check:
         absent = [name for name in names if not self._row(name)]
         return Check(f"needs {_SPOKEN.get(what, what)} of {' and '.join(absent or names)}", None)
+
+
+def _speeds(row: Row) -> dict[int, float]:
+    """Returns the inference speed, images per second, by seed."""
+    return row.by_seed(lambda run: run.throughput.infer_images_per_second)
 
 
 def _judged(

@@ -14,28 +14,31 @@ _ALEXNET_HEAD_INPUTS = 4096
 _IMAGENET_CLASSES = 1000
 
 
+Test = Callable[[Evidence], Iterable[Check]]
+
+
 @dataclass(frozen=True)
 class Statement:
     """One statement.
 
     Attributes:
-      text: what is said.
-      source: where.
-      check: finds what the evidence says of it; it holds where all its checks do.
+      text: what it says.
+      source: the paper that says it.
+      check: a function from the evidence to its checks; the statement holds if all of them do.
     """
 
     text: str
     source: str
-    check: Callable[[Evidence], Iterable[Check]]
+    check: Test
 
 
 STATEMENTS: list[Statement] = []
 
 
-def statement(text: str, source: str) -> Callable:
+def statement(text: str, source: str) -> Callable[[Test], Test]:
     """Returns a decorator that adds a function to the statements."""
 
-    def add(check: Callable[[Evidence], Iterable[Check]]) -> Callable:
+    def add(check: Test) -> Test:
         STATEMENTS.append(Statement(text, source, check))
         return check
 
@@ -48,12 +51,12 @@ def statement(text: str, source: str) -> Callable:
 )
 def alexnet_size(evidence: Evidence) -> Iterable[Check]:
     name = evidence.first("alexnet", "alexnet_2012")
-    found, classes = evidence.parameters(name), evidence.num_classes(name)
-    if not found or not classes:
+    parameters, classes = evidence.parameters(name), evidence.num_classes(name)
+    if not parameters or not classes:
         return [Check(f"needs parameters of {name}", None)]
     # The head has a weight for each of its inputs and a bias, for each class.
-    whole = found + (_IMAGENET_CLASSES - classes) * (_ALEXNET_HEAD_INPUTS + 1)
-    text = f"parameters: {found:,} with {classes:,} classes"
+    whole = parameters + (_IMAGENET_CLASSES - classes) * (_ALEXNET_HEAD_INPUTS + 1)
+    text = f"parameters: {parameters:,} with {classes:,} classes"
     text += "" if classes == _IMAGENET_CLASSES else f", {whole:,} with {_IMAGENET_CLASSES:,}"
     return [Check(text, whole > 60_000_000)]
 
@@ -125,13 +128,14 @@ def squeezenet(evidence: Evidence) -> Iterable[Check]:
 def compression(evidence: Evidence) -> Iterable[Check]:
     names = evidence.measured(("squeezenet1_0", "squeezenet1_1")) or ["squeezenet1_0"]
     parameters = evidence.parameters("alexnet")
-    found = []
+    checked = []
     for name in names:
         for kind, runs in evidence.compressed(name):
             if not parameters:
                 return [Check("needs parameters of alexnet", None)]
             # Seeds differ in where weights are 0, and so by a few bytes of distances.
-            made = max((each.compression for _, each in runs), key=lambda each: each.bytes)
+            compressions = [each.compression for _, each in runs if each.compression]
+            made = max(compressions, key=lambda each: each.bytes)
             ratio = 4 * parameters / made.bytes
             size = Check(
                 f"bytes: alexnet {count(4 * parameters)} / {name} with {made.weight_bits} bits and "
@@ -139,12 +143,12 @@ def compression(evidence: Evidence) -> Iterable[Check]:
                 ratio >= 450,
             )
             score = evidence.as_accurate_compressed(f"{name} ({kind})", runs, "alexnet")
-            found.append([size, score])
-    if not found:
+            checked.append([size, score])
+    if not checked:
         return [Check(f"needs evaluations of {names[0]} with --weight_bits and --sparsity", None)]
     # One kind that does both is enough; else the one that comes nearest is told.
     return max(
-        found,
+        checked,
         key=lambda checks: [
             sum(check.holds is value for check in checks) for value in (True, None)
         ],

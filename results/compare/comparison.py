@@ -1,6 +1,6 @@
-"""What changed between two leaderboards, each a document as `results.document` makes it."""
+"""What changed between two leaderboards, each a document as `results.tables.document` makes it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,9 +45,10 @@ class Change:
         """`better` or `worse`, where the interval excludes 0; else `no difference shown`, or why not."""
         if self.difference is None:
             return "not in both"
-        if self.difference.low is None:
+        if self.difference.interval is None:
             return "one seed"
-        if self.difference.low <= 0 <= self.difference.high:
+        low, high = self.difference.interval
+        if low <= 0 <= high:
             return "no difference shown"
         return "better" if self.difference.mean > 0 else "worse"
 
@@ -85,19 +86,19 @@ def compare(
         if a["group"]["task"] == b["group"]["task"]
     )
     used: tuple[set[int], set[int]] = (set(), set())
-    found = []
+    matched = []
     for _, i, j in pairs:
         if i not in used[0] and j not in used[1]:
             used[0].add(i)
             used[1].add(j)
-            found.append((i, j))
+            matched.append((i, j))
     alone = [
         f"Only in {name}: {ranking['title']}"
         for name, document, taken in (("A", first, used[0]), ("B", second, used[1]))
         for i, ranking in enumerate(document["rankings"])
         if i not in taken
     ]
-    return [_beside(first["rankings"][i], second["rankings"][j]) for i, j in sorted(found)], alone
+    return [_beside(first["rankings"][i], second["rankings"][j]) for i, j in sorted(matched)], alone
 
 
 def _beside(first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
@@ -106,7 +107,7 @@ def _beside(first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
     ]
     devices = [_devices(each) for each in rows]
     warnings = [
-        f"The {name.replace('_', ' ')} differs: {_said(a)} in A, {_said(b)} in B."
+        f"The {name.replace('_', ' ')} differs: {_shown(a)} in A, {_shown(b)} in B."
         for name, a, b in _differing(first["group"], second["group"])
     ]
     if devices[0] != devices[1]:
@@ -121,29 +122,36 @@ def _beside(first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
         primary_metric=second["primary_metric"],
         warnings=tuple(warnings),
         changes=tuple(_change(key, rows[0][key], rows[1][key], ratios) for key in both),
-        only=tuple(
-            tuple(_label(key) for key in mine if key not in other)
-            for mine, other in ((rows[0], rows[1]), (rows[1], rows[0]))
-        ),
+        only=(_only(rows[0], rows[1]), _only(rows[1], rows[0])),
     )
 
 
-def _change(key: Key, first: Mapping, second: Mapping, ratios: Sequence[str]) -> Change:
-    scores = [
-        {int(seed): score for seed, score in row["scores"].items()} for row in (first, second)
-    ]
-    difference, method = _difference(*scores)
+def _only(mine: Iterable[Key], others: Collection[Key]) -> tuple[str, ...]:
+    return tuple(_label(key) for key in mine if key not in others)
+
+
+def _change(
+    key: Key, first: Mapping[str, Any], second: Mapping[str, Any], ratios: Sequence[str]
+) -> Change:
+    before, after = _scores(first), _scores(second)
+    difference, method = _difference(before, after)
     values = {name: (_mean(first.get(name)), _mean(second.get(name))) for name in ratios}
     return Change(
         *key,
         ranks=(first["rank"], second["rank"]),
-        scores=tuple(estimate(list(each.values())) if each else None for each in scores),
+        scores=(_mean_score(before), _mean_score(after)),
         difference=difference,
         method=method,
-        ratios={
-            name: after / before for name, (before, after) in values.items() if before and after
-        },
+        ratios={name: new / old for name, (old, new) in values.items() if old and new},
     )
+
+
+def _scores(row: Mapping[str, Any]) -> dict[int, float]:
+    return {int(seed): score for seed, score in row["scores"].items()}
+
+
+def _mean_score(scores: Mapping[int, float]) -> Estimate | None:
+    return estimate(list(scores.values())) if scores else None
 
 
 def _difference(
@@ -153,8 +161,8 @@ def _difference(
         return None, ""
     if first.keys() == second.keys() and len(first) > 1:
         return paired_difference(second, first), "paired"
-    found = welch_difference(list(second.values()), list(first.values()))
-    return found, "one seed" if found.low is None else "Welch"
+    difference = welch_difference(list(second.values()), list(first.values()))
+    return difference, "one seed" if difference.low is None else "Welch"
 
 
 def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
@@ -169,7 +177,7 @@ def _mean(value: Any) -> float | None:
     return value["mean"] if isinstance(value, dict) else value
 
 
-def _said(value: Any) -> str:
+def _shown(value: Any) -> str:
     if value in (None, ""):
         return "not recorded"
     return f"{value:,.10g}" if isinstance(value, int | float) else str(value)

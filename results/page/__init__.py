@@ -1,8 +1,7 @@
 """The page `index.html`: one file that works offline, and the same figures as SVG and PNG.
 
-What it holds is made in `contents`, its figures' data in `figures` and `curves`, what they look
-like in `charts`; `library` keeps what is the same in every page, and `document` puts all into one
-file with what is under `assets/`.
+`contents` makes what the page holds, `figures` and `curves` the data of its figures, and `charts` their looks.
+`library` keeps what is the same in every page; `document` puts everything into one file, with what is under `assets/`.
 """
 
 import contextlib

@@ -1,18 +1,19 @@
 """The figures' Vega specifications, the same for the page and for files.
 
-They hold no data and no colours: `points` or `curves` is filled in, and the signals named in
-`THEME` and below are set, by the page's script or by `results.page.plots`.
+They hold no data and no colors. The page's script, or `results.page.plots`, fills in `points` or `curves` and sets the
+signals named in `THEME` and below.
 """
 
 import functools
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import altair as alt
 import vl_convert
 
 from results.page.figures import FONT_SIZE, SCATTERS, WIDE, Scatter
 
-# The colours of print and the light page; the page's script sets those of its style sheet.
+# The colors of print and the light page; the page's script sets those of its style sheet.
 THEME = {"ink": "#1b1f24", "muted": "#57606a", "line": "#d8dee4", "accent": "#0b62c4"}
 
 # Ten that keep a contrast of 3 to 1 on white and on near-black alike; the second five are dashed.
@@ -34,7 +35,9 @@ def scatter(figure: Scatter) -> dict[str, Any]:
     x = _axis("x", "x", figure.title, figure.number_format, "log", ("x_min", "x_max"))
     y = _axis("y", "y", "@y_title", "", "linear", ("y_min", "y_max"))
     base = alt.Chart(alt.NamedData("points")).encode(x=x, y=y)
-    step = "step-after" if figure.lower_is_better else "step-before"
+    step: Literal["step-after", "step-before"] = (
+        "step-after" if figure.lower_is_better else "step-before"
+    )
     front = (
         base.transform_filter("datum.front")
         .mark_line(
@@ -42,7 +45,7 @@ def scatter(figure: Scatter) -> dict[str, Any]:
         )
         .encode(order=alt.Order("x:Q"))
     )
-    bar = {"color": _signal("muted"), "opacity": 0.7, "clip": True, "aria": False}
+    bar: dict[str, Any] = {"color": _signal("muted"), "opacity": 0.7, "clip": True, "aria": False}
     across = base.mark_rule(**bar).encode(x=alt.X("x_low:Q"), x2="x_high:Q")
     upright = base.mark_rule(**bar).encode(y=alt.Y("y_low:Q"), y2="y_high:Q")
     tip = (
@@ -59,8 +62,8 @@ def scatter(figure: Scatter) -> dict[str, Any]:
             description="tip:N",
         )
     )
-    labelled = base.transform_filter("datum[size] != null").encode(text="name:N")
-    at = {
+    labeled = base.transform_filter("datum[size] != null").encode(text="name:N")
+    at: dict[str, Any] = {
         "align": alt.expr("datum[size][2]"),
         "baseline": "middle",
         "dx": alt.expr("datum[size][0]"),
@@ -69,8 +72,8 @@ def scatter(figure: Scatter) -> dict[str, Any]:
         "aria": False,
     }
     paper = _signal("paper")
-    halo = labelled.mark_text(color=paper, stroke=paper, strokeWidth=3, strokeJoin="round", **at)
-    text = labelled.mark_text(color=_signal("ink"), **at)
+    halo = labeled.mark_text(color=paper, stroke=paper, strokeWidth=3, strokeJoin="round", **at)
+    text = labeled.mark_text(color=_signal("ink"), **at)
     chart = alt.layer(front, across, upright, halo, dots, text)
     return _vega(chart, size="wide", y_title="", x_min=1.0, x_max=10.0, y_min=0.0, y_max=100.0)
 
@@ -97,7 +100,7 @@ def curves(over: str, loss: bool) -> dict[str, Any]:
     y = _axis("y", "shown", "@y_title", "~g" if loss else "", "log" if loss else "linear")
     wanted = "isValid(datum.value) && isValid(datum.position) && datum.position > 0"
     legend = alt.Legend(orient="bottom", title=None, columns=_signal("legend_columns"))
-    colour = alt.Color("name:N", sort=None, scale=alt.Scale(range=list(PALETTE)), legend=legend)
+    color = alt.Color("name:N", sort=None, scale=alt.Scale(range=list(PALETTE)), legend=legend)
     dash = alt.StrokeDash("name:N", sort=None, scale=alt.Scale(range=_DASHES), legend=legend)
     base = (
         alt.Chart(alt.NamedData("curves"))
@@ -107,7 +110,7 @@ def curves(over: str, loss: bool) -> dict[str, Any]:
         .encode(x=x, y=y, detail="run:N")
     )
     lines = base.mark_line(strokeWidth=1.4, opacity=0.85, aria=False).encode(
-        color=colour, strokeDash=dash
+        color=color, strokeDash=dash
     )
     tip = (
         "datum.name + ', seed ' + datum.seed + '\\n' + y_title + ': ' + format(datum.shown, '.4~g')"
@@ -131,11 +134,18 @@ def specifications() -> dict[str, dict[str, Any]]:
     return named
 
 
-def _signal(name: str) -> alt.Expr:
+def _signal(name: str) -> alt.ExprRef:
     return alt.expr(name)
 
 
-def _axis(channel, field, title, number_format, scale, domain=None):
+def _axis(
+    channel: Literal["x", "y"],
+    field: str,
+    title: str,
+    number_format: str,
+    scale: Literal["linear", "log"],
+    domain: Sequence[str] | None = None,
+) -> Any:
     kind = alt.X if channel == "x" else alt.Y
     ends = alt.Undefined if domain is None else [alt.ExprRef(end) for end in domain]
     zero = False if scale == "linear" and channel == "y" else alt.Undefined
@@ -152,8 +162,8 @@ def _axis(channel, field, title, number_format, scale, domain=None):
     )
 
 
-def _vega(chart: alt.LayerChart, **signals: Any) -> dict[str, Any]:
-    """Returns the chart as Vega, with `signals` and the theme's colours as its signals."""
+def _vega(chart: alt.LayerChart | alt.FacetChart, **signals: Any) -> dict[str, Any]:
+    """Returns the chart as Vega, with `signals` and the theme's colors as its signals."""
     parameters = {**THEME, "paper": "white", **signals}
     chart = (
         chart.add_params(*(alt.param(name=name, value=v) for name, v in parameters.items()))

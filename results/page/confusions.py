@@ -1,4 +1,4 @@
-"""What a run takes for what, for the page: of as many runs as fit a budget of bytes, first seeds first."""
+"""The confusions that the page shows: of as many runs as fit a budget of bytes, first seeds first."""
 
 import base64
 import itertools
@@ -9,7 +9,7 @@ from typing import Any
 
 from results import RecordError, confusions
 from results.rankings.rows import Table
-from results.records import codec, predictions
+from results.records import codec, layout, predictions
 from results.records.schema import RunRecord
 
 # Of the page: text and pictures in bytes, and the predictions that are read for them, compressed.
@@ -23,21 +23,21 @@ def embed(tables: Sequence[Table], folders: Mapping[str, Path]) -> dict[str, dic
     - A run that fits: the fields of `results.confusions.Confusions`, of whose `classes` the hardest are kept and
       `all_classes` says how many there are; each mistake has the `tile` of `sheet` that shows it, where one does.
     - A run whose predictions are damaged: `problem`, in one sentence.
-    - A run for which there is no room: `left_out`.
+    - A run that the page has no space for: `left_out`.
 
     Args:
       tables: the rankings.
       folders: where each run's files lie, by run id.
     """
     result: dict[str, dict[str, Any]] = {}
-    room, readable = _BYTES, _BYTES_READ
+    space, readable = _BYTES, _BYTES_READ
     for run in _first_seeds_first(tables):
         folder = folders.get(run.run_id)
         path = predictions.find(folder) if folder else None
-        if path is None or run.run_id in result:
+        if folder is None or path is None or run.run_id in result:
             continue
         size = path.stat().st_size
-        if room <= 0 or size > readable:
+        if space <= 0 or size > readable:
             result[run.run_id] = {"left_out": True}
             continue
         readable -= size
@@ -48,8 +48,8 @@ def embed(tables: Sequence[Table], folders: Mapping[str, Path]) -> dict[str, dic
             continue
         needed = len(json.dumps(shown, separators=(",", ":")))
         # What does not fit ends it: to look through all others for a small one would take long.
-        result[run.run_id] = shown if needed <= room else {"left_out": True}
-        room = room - needed if needed <= room else 0
+        result[run.run_id] = shown if needed <= space else {"left_out": True}
+        space = space - needed if needed <= space else 0
     return result
 
 
@@ -59,15 +59,15 @@ def _first_seeds_first(tables: Sequence[Table]) -> Iterator[RunRecord]:
         yield from (run for run in of_a_seed if run is not None)
 
 
-def _shown(found: confusions.Confusions, folder: Path) -> dict[str, Any]:
-    value = _rounded(codec.encode(found))
-    value["all_classes"] = len(found.classes)
-    if len(found.classes) > confusions.MOST_CLASSES:
+def _shown(of_run: confusions.Confusions, folder: Path) -> dict[str, Any]:
+    value = _rounded(codec.encode(of_run))
+    value["all_classes"] = len(of_run.classes)
+    if len(of_run.classes) > confusions.MOST_CLASSES:
         hardest = sorted(
             value["classes"], key=lambda each: (each["recall"] is None, each["recall"])
         )
         value["classes"] = hardest[: confusions.MOST_CLASSES]
-    sheet, tiles = _sheet(folder, found.split)
+    sheet, tiles = _sheet(folder, of_run.split)
     if any(each["index"] in tiles for each in value["mistakes"]):
         value["sheet"] = sheet
         for each in value["mistakes"]:
@@ -77,10 +77,10 @@ def _shown(found: confusions.Confusions, folder: Path) -> dict[str, Any]:
 
 def _sheet(folder: Path, split: str) -> tuple[dict[str, Any], dict[int, int]]:
     """Returns the sheet of pictures and which tile shows which example; both empty where it is missing or damaged."""
-    beside = folder / predictions.FOLDER
+    png_path, json_path = layout.mistakes_in(folder)
     try:
-        facts = json.loads((beside / predictions.MISTAKES_JSON).read_text(encoding="utf-8"))
-        png = (beside / predictions.MISTAKES_PNG).read_bytes()
+        facts = json.loads(json_path.read_text(encoding="utf-8"))
+        png = png_path.read_bytes()
         indices, side, columns = facts["pictures"], facts["side"], facts["columns"]
         tiles = {int(index): place for place, index in enumerate(indices)}
         same = facts["split"] == split

@@ -10,13 +10,13 @@ from results.page import confusions, curves, figures
 from results.rankings.rows import Row, Table
 from results.rankings.statistics import Estimate
 from results.records.codec import encode
-from results.records.folders import FILE_NAME
+from results.records.layout import path_in
 from results.records.schema import RunRecord
 from results.tables import columns, headings, reported_cells, test_sets
 from results.tables.column import Column
 from results.tables.columns import COLUMNS
 
-Path_ = tuple[str, ...]  # of a field of a record: ("budget", "amount")
+FieldPath = tuple[str, ...]  # of a field of a record: ("budget", "amount")
 _LEAVES = (str, int, float, list, tuple, type(None))
 
 
@@ -35,7 +35,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Shares:
-    """What the runs of a page share out among them, for it to load.
+    """What the runs of a page get of its size, so that it still loads.
 
     Attributes:
       points: of each learning curve.
@@ -80,7 +80,7 @@ def _ranking(table: Table, first_run: int) -> dict[str, Any]:
     ]
     shown = columns.shown(table.group.task)
     ordered = (*shown, *(column for column in COLUMNS if column not in shown))
-    found = {figure: figures.points(table, figure) for figure in figures.SCATTERS}
+    scatters = {figure: figures.points(table, figure) for figure in figures.SCATTERS}
     return {
         "title": headings.title(table.group),
         "description": [*headings.description(table), headings.intervals(table)],
@@ -91,7 +91,7 @@ def _ranking(table: Table, first_run: int) -> dict[str, Any]:
         "score": figures.score_title(table),
         "metrics": {name: figures.metric_title(name) for name in figures.metric_names(table)},
         "figures": {
-            figure.name: {"title": figure.title} | data for figure, data in found.items() if data
+            figure.name: {"title": figure.title} | data for figure, data in scatters.items() if data
         },
     }
 
@@ -115,8 +115,8 @@ def _column(
 ) -> dict[str, Any]:
     """Returns a column's cells as text and, where they are numbers, `numbers` to sort by.
 
-    `by_run`, of a measured column with a heading, holds for each row of several runs what each of
-    them shows alone. A column that says the same of all rows has one cell.
+    `by_run`, in a measured column with a heading, holds the cells of each run alone, for each row of several runs. A
+    column whose cells are all the same has one cell.
     """
     values = [column.of(row) for row in table.rows]
     cells = [_text(column, row) for row in table.rows]
@@ -151,9 +151,9 @@ def _runs(
     """Returns what the ranking's records share, and each run as what differs from it.
 
     The runs of a ranking have nearly all of their configuration, machine and software in common.
-    `fields` are the records' fields by path and `shared` the values of the first of them, those of
-    the first run that completed. A run is told by `differing` values by place in `fields`, and by
-    the places of those it lacks, `absent`.
+    `fields` are the records' fields by path, and `shared` the values of the first run that completed, for the first
+    of them. A run then has `differing`, its own values by their place in `fields`, and `absent`, the places of those
+    that it lacks.
     """
     runs = [run for row in table.rows for run in row.runs]
     base = next((run for run in runs if run.status == "completed"), runs[0])
@@ -161,13 +161,13 @@ def _runs(
     places = {path: i for i, path in enumerate(shared)}
     entries = []
     for run in runs:
-        found: dict[Path_, Any] = {}
-        lacking: list[Path_] = []
-        _compare(base, run, (), found, lacking)
-        for path in found:
+        differing: dict[FieldPath, Any] = {}
+        lacking: list[FieldPath] = []
+        _compare(base, run, (), differing, lacking)
+        for path in differing:
             places.setdefault(path, len(places))
         entry: dict[str, Any] = {"id": run.run_id, "seed": run.seed, "status": run.status}
-        entry["differing"] = {str(places[path]): encode(value) for path, value in found.items()}
+        entry["differing"] = {str(places[path]): encode(value) for path, value in differing.items()}
         if lacking:
             entry["absent"] = [places[path] for path in lacking]
         folder = place.runs.get(run.run_id)
@@ -180,25 +180,29 @@ def _runs(
 
 
 def _compare(
-    base: Any, other: Any, path: Path_, found: dict[Path_, Any], lacking: list[Path_]
+    base: Any,
+    other: Any,
+    path: FieldPath,
+    differing: dict[FieldPath, Any],
+    lacking: list[FieldPath],
 ) -> None:
-    """Adds to `found` what `other` holds and `base` does not, by path, and what it lacks."""
+    """Adds to `differing` what `other` holds and `base` does not, by path, and what it lacks."""
     base, other = _mapping(base), _mapping(other)
     for key, value in other.items():
         at = (*path, key)
         if key not in base:
-            found.update(_leaves(value, at))
+            differing.update(_leaves(value, at))
         elif base[key] != value:  # whole parts are equal at once: most of a configuration is
             if _mapping(value) and _mapping(base[key]):
-                _compare(base[key], value, at, found, lacking)
+                _compare(base[key], value, at, differing, lacking)
             else:
-                found.update(_leaves(value, at))
-                lacking += [each for each, _ in _leaves(base[key], at) if each not in found]
+                differing.update(_leaves(value, at))
+                lacking += [each for each, _ in _leaves(base[key], at) if each not in differing]
     for key in base.keys() - other.keys():
         lacking += [each for each, _ in _leaves(base[key], (*path, key))]
 
 
-def _leaves(value: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
+def _leaves(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
     """Yields the scalars and lists of a record by path; an empty mapping is a leaf."""
     mapping = _mapping(value)
     if not mapping:
@@ -219,7 +223,7 @@ def _link(folder: Path | None, page: Path) -> str | None:
     if folder is None or not folder.absolute().is_relative_to(page.absolute()):
         return None
     relative = folder.absolute().relative_to(page.absolute())
-    return quote((relative / FILE_NAME).as_posix())
+    return quote(path_in(relative).as_posix())
 
 
 def _curve(
@@ -234,6 +238,6 @@ def _confusions(
     return shares.confusions.get(run.run_id)
 
 
-# What the page tells of a run beside its record, from the files beside it: the name that
-# `RUN_SECTIONS` in assets/run.js finds it by, and a function to JSON values or None.
+# What the page shows of a run from the files beside its record: the name by which `RUN_SECTIONS` in assets/run.js asks
+# for it, and a function to JSON values or None.
 PARTS = (("curve", _curve), ("confusions", _confusions))

@@ -1,4 +1,4 @@
-"""Learning curves: what a run wrote to `metrics.jsonl`, thinned to what a chart can show."""
+"""Learning curves: the metrics that a run logged, thinned to what a chart can show."""
 
 import json
 import math
@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from results.records import layout
 from results.records.schema import RunRecord
-
-FILE_NAME = "metrics.jsonl"
 
 # A page of few runs shows every bend, one of ten thousand still loads.
 _MOST_POINTS = 200
@@ -28,7 +27,7 @@ def read(
 
     A metric that was measured once is no curve, and has no column.
 
-    `step` counts optimiser steps, `seconds` is seconds of training, and each of `names`, such as
+    `step` counts optimizer steps, `seconds` is seconds of training, and each of `names`, such as
     `train/loss`, its value at that step, null where it was not measured. Without seconds in the
     file they are the run's own, in proportion to its steps. `examples_per_step` and
     `flops_per_step` turn steps into training examples and FLOPs; the latter, and all seconds, are
@@ -69,14 +68,15 @@ def _often(values: list[float | None]) -> bool:
 
 def _lines(folder: Path) -> list[bytes]:
     try:
-        return (folder / FILE_NAME).read_bytes().splitlines()
+        return layout.metrics_in(folder).read_bytes().splitlines()
     except OSError:
         return []
 
 
 def _thinned(lines: list[bytes], most: int) -> list[bytes]:
     """Thins before parsing: a long run's file has a hundred times more lines than a chart shows."""
-    train, others = [], []
+    train: list[bytes] = []
+    others: list[bytes] = []
     for line in lines:
         (train if b'"train/' in line else others).append(line)
     return _evenly(train, most) + _evenly(others, most)

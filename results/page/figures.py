@@ -104,11 +104,11 @@ def points(table: Table, figure: Scatter) -> dict[str, Any] | None:
     `domain` is x_min, x_max, y_min, y_max.
     """
     column, called = _COLUMNS[figure.x], names(table)
-    found = []
+    points: list[dict[str, Any]] = []
     for index, row in enumerate(table.rows):
         x, y = _interval(column.of(row)), _interval(row.score)
         if x and y and x[0] > 0:  # the axis is logarithmic
-            found.append(
+            points.append(
                 {
                     "row": index,
                     "name": labels.shortened(called[index]),
@@ -122,47 +122,46 @@ def points(table: Table, figure: Scatter) -> dict[str, Any] | None:
                     "y_text": _COLUMNS[score_name(table)].cell(row),
                 }
             )
-    if not found:
+    if not points:
         return None
-    on_front = pareto.front([(p["x"], p["y"]) for p in found], figure.lower_is_better)
-    for point, front in zip(found, on_front, strict=True):
+    on_front = pareto.front([(p["x"], p["y"]) for p in points], figure.lower_is_better)
+    for point, front in zip(points, on_front, strict=True):
         point["front"] = front
-    domain = _domain(found)
+    domain = _domain(points)
     for size in SIZES:
-        for index, at in _places(found, domain, size, figure).items():
-            found[index][size.name] = [round(at.dx, 1), round(at.dy, 1), at.align]
-    return {"points": [_rounded(point) for point in found], "domain": domain}
+        for index, at in _places(points, domain, size, figure).items():
+            points[index][size.name] = [round(at.dx, 1), round(at.dy, 1), at.align]
+    return {"points": [_rounded(point) for point in points], "domain": domain}
 
 
 def _interval(value: Any) -> tuple[float, float, float] | None:
     """Returns mean, low and high; one seed has the mean three times."""
     if isinstance(value, Estimate):
-        if value.low is None:
-            return value.mean, value.mean, value.mean
-        return value.mean, value.low, value.high
+        low, high = value.interval or (value.mean, value.mean)
+        return value.mean, low, high
     if isinstance(value, int | float) and math.isfinite(value):
         return value, value, value
     return None
 
 
-def _domain(found: list[dict[str, Any]]) -> list[float]:
-    """Returns the ends of both axes: every mean, and as much of the intervals as leaves room for them.
+def _domain(points: list[dict[str, Any]]) -> list[float]:
+    """Returns the ends of both axes: every mean, and as much of the intervals as the means leave space for.
 
     Two seeds may have an interval many times as wide as all means are apart; it is cut off then.
     """
-    left, right = min(p["x_low"] for p in found), max(p["x_high"] for p in found)
+    left, right = min(p["x_low"] for p in points), max(p["x_high"] for p in points)
     margin = max((right / left) ** 0.1, 1.25)
-    means = [p["y"] for p in found]
+    means = [p["y"] for p in points]
     spread = max(max(means) - min(means), 1.0)
-    low = max(min(p["y_low"] for p in found), min(means) - 0.5 * spread)
-    high = min(max(p["y_high"] for p in found), max(means) + 0.5 * spread, max(100.0, *means))
-    room = 0.1 * (high - low) + 0.1
-    ends = (left / margin, right * margin, low - room, high + room)
+    low = max(min(p["y_low"] for p in points), min(means) - 0.5 * spread)
+    high = min(max(p["y_high"] for p in points), max(means) + 0.5 * spread, max(100.0, *means))
+    margin_y = 0.1 * (high - low) + 0.1
+    ends = (left / margin, right * margin, low - margin_y, high + margin_y)
     return [float(f"{end:.6g}") for end in ends]
 
 
 def _places(
-    found: list[dict[str, Any]], domain: list[float], size: Size, figure: Scatter
+    points: list[dict[str, Any]], domain: list[float], size: Size, figure: Scatter
 ) -> dict[int, labels.Place]:
     left, right, low, high = domain
 
@@ -172,21 +171,23 @@ def _places(
     def down(y: float) -> float:
         return size.height * (high - y) / (high - low)
 
-    at = [(across(p["x"]), down(p["y"])) for p in found]
+    at = [(across(p["x"]), down(p["y"])) for p in points]
     bars = []
-    for p, (x, y) in zip(found, at, strict=True):
+    for p, (x, y) in zip(points, at, strict=True):
         if p["y_high"] > p["y_low"]:
             bars.append((x - 1, down(p["y_high"]), x + 1, down(p["y_low"])))
         if p["x_high"] > p["x_low"]:
             bars.append((across(p["x_low"]), y - 1, across(p["x_high"]), y + 1))
-    bars += _steps([place for p, place in zip(found, at, strict=True) if p["front"]], figure)
-    order = sorted(range(len(found)), key=lambda i: (not found[i]["front"], found[i]["row"]))
-    texts = [p["name"] for p in found]
+    bars += _steps([place for p, place in zip(points, at, strict=True) if p["front"]], figure)
+    order = sorted(range(len(points)), key=lambda i: (not points[i]["front"], points[i]["row"]))
+    texts = [p["name"] for p in points]
     shape = (size.width, size.height)
     return labels.place(at, texts, order[:_MOST_LABELS], shape, FONT_SIZE, bars)
 
 
-def _steps(front: list[tuple[float, float]], figure: Scatter) -> list[tuple]:
+def _steps(
+    front: list[tuple[float, float]], figure: Scatter
+) -> list[tuple[float, float, float, float]]:
     """Returns the boxes, pixels, of the stairs that are drawn through the front."""
     boxes = []
     for (x, y), (next_x, next_y) in itertools.pairwise(sorted(front)):

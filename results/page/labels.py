@@ -86,7 +86,9 @@ def _candidates(font_size: float) -> list[Place]:
     return result
 
 
-def _box(point, candidate: Place, width: float, font_size: float) -> np.ndarray:
+def _box(
+    point: tuple[float, float], candidate: Place, width: float, font_size: float
+) -> np.ndarray:
     x, y = point[0] + candidate.dx, point[1] + candidate.dy
     left = {"left": x, "right": x - width, "center": x - width / 2}[candidate.align]
     return np.array([left, y - font_size / 2, left + width, y + font_size / 2])

@@ -25,18 +25,20 @@ def load() -> tuple[str, dict[str, Any]]:
         kept = json.loads(path.read_text(encoding="utf-8"))
         return kept["script"], kept["specifications"]
     script, specifications = _make()
-    with contextlib.suppress(OSError):  # no room, or no folder: it is made again next time
+    with contextlib.suppress(OSError):  # a full disk, or no folder: it is made again next time
         content = {"script": script, "specifications": specifications}
         write_atomically(path, json.dumps(content, allow_nan=False))
     return script, specifications
 
 
 def _make() -> tuple[str, dict[str, Any]]:
+    # They take a second to import, which a page whose parts are kept does without.
     import vl_convert
 
     from results.page import charts
 
-    script = vl_convert.javascript_bundle()
+    # The stub asks for a snippet, which the function does without.
+    script = vl_convert.javascript_bundle()  # type: ignore[call-arg]
     for ending in ("</script", "<!--"):
         if ending in script.lower():
             raise ValueError(f"The script of Vega has {ending!r} in it and cannot stand in a page.")

@@ -52,17 +52,17 @@ def write_plots(
 def _figures(table: Table, folders: Mapping[str, Path]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields the name of each figure that has data, and its specification with the data in it."""
     for figure in figures.SCATTERS:
-        found = figures.points(table, figure)
-        if found:
-            ends = dict(zip(("x_min", "x_max", "y_min", "y_max"), found["domain"], strict=True))
+        scatter = figures.points(table, figure)
+        if scatter:
+            ends = dict(zip(("x_min", "x_max", "y_min", "y_max"), scatter["domain"], strict=True))
             title = figures.score_title(table)
             yield (
                 figure.name,
-                _filled(charts.scatter(figure), found["points"], y_title=title, **ends),
+                _filled(charts.scatter(figure), scatter["points"], y_title=title, **ends),
             )
-    found = _curves(table, folders)
+    of_runs = _curves(table, folders)
     for metric in figures.metric_names(table):
-        data = [{**curve, "value": curve[metric]} for curve in found if metric in curve]
+        data = [{**curve, "value": curve[metric]} for curve in of_runs if metric in curve]
         for over in charts.OVER if data else ():
             split, _, name = metric.partition("/")
             specification = charts.curves(over, loss=name == "loss")
@@ -71,7 +71,7 @@ def _figures(table: Table, folders: Mapping[str, Path]) -> Iterator[tuple[str, d
 
 
 def _curves(table: Table, folders: Mapping[str, Path]) -> list[dict[str, Any]]:
-    result = []
+    result: list[dict[str, Any]] = []
     models = 0
     for name, row in zip(figures.names(table), table.rows, strict=True):
         read = [
@@ -83,15 +83,17 @@ def _curves(table: Table, folders: Mapping[str, Path]) -> list[dict[str, Any]]:
             )
             for run in row.runs
         ]
-        found = [{"name": name, "run": run.run_id, "seed": run.seed, **c} for run, c in read if c]
-        result += found
-        models += bool(found)
+        drawn = [{"name": name, "run": run.run_id, "seed": run.seed, **c} for run, c in read if c]
+        result += drawn
+        models += bool(drawn)
         if models == _MOST_CURVES:
             break
     return result
 
 
-def _filled(specification: dict[str, Any], data: list[dict[str, Any]], **signals: Any):
+def _filled(
+    specification: dict[str, Any], data: list[dict[str, Any]], **signals: Any
+) -> dict[str, Any]:
     result = copy.deepcopy(specification)
     result["data"][0]["values"] = data
     for signal in result["signals"]:
@@ -104,7 +106,7 @@ def _renumbered(svg: str) -> str:
     """Returns the SVG with its clip paths numbered from 0; Vega counts on from one plot to the next."""
     numbers: dict[str, int] = {}
 
-    def number(found: re.Match[str]) -> str:
-        return f"{found[1]}{numbers.setdefault(found[2], len(numbers))}"
+    def number(match: re.Match[str]) -> str:
+        return f"{match[1]}{numbers.setdefault(match[2], len(numbers))}"
 
     return re.sub(r"""((?:id="|url\(#)clip)(\d+)""", number, svg)

@@ -1,4 +1,4 @@
-"""Confidences, and how well they say how often a decision is right."""
+"""Confidences, and how far they can be trusted."""
 
 import numpy as np
 

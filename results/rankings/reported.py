@@ -1,9 +1,9 @@
 """Published figures, to stand beside a ranking and never in it: they were reached at other budgets.
 
-A file of them is a CSV. Its columns: `model` and `source` (who reported it), wanted; any of `dataset`
-(of the rankings that it stands beside; all of them without one), `image_size` (pixels), `parameters`,
-`macs` and the metrics of docs/columns.md as fractions (`top1`, `top5`, `roc_auc`, ...); an empty
-field is a figure that was not reported. `results/reference/imagenet.csv` is one.
+A file of them is a CSV. It must have the columns `model` and `source` (who reported it), and may have `dataset` (only
+beside rankings of this dataset; without it, beside all), `image_size` (pixels), `parameters`, `macs`, and the metrics
+of docs/columns.md as fractions (`top1`, `top5`, `roc_auc`, ...). An empty field is a figure that was not reported.
+`results/reference/imagenet.csv` is such a file.
 """
 
 import csv
@@ -49,9 +49,9 @@ def read(path: str | os.PathLike[str]) -> list[Reported]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise RecordError(f"{path}: It is not text.") from None
+        raise RecordError(f"{path}: it is not text.") from None
     except OSError as error:
-        raise RecordError(f"{path}: It cannot be read ({error.strerror}).") from None
+        raise RecordError(f"{path}: it cannot be read ({error.strerror}).") from None
     lines = csv.reader(io.StringIO(text))
     header = next(lines, [])
     known = ("model", "source", "dataset", *_WHOLE, *tasks.FRACTIONS)
@@ -59,18 +59,18 @@ def read(path: str | os.PathLike[str]) -> list[Reported]:
         if name not in known or header.count(name) > 1:
             wrong = "unknown" if name not in known else "there twice"
             raise RecordError(
-                f"{path}: The column {name!r} is {wrong}; known are {', '.join(known)}."
+                f"{path}: the column {name!r} is {wrong}; known are {', '.join(known)}."
             )
     for name in ("model", "source"):
         if name not in header:
-            raise RecordError(f"{path}: The column {name!r} is missing.")
-    found = []
+            raise RecordError(f"{path}: the column {name!r} is missing.")
+    figures = []
     for fields in filter(None, lines):
         where = f"{path}, line {lines.line_num}"
         if len(fields) != len(header):
-            raise RecordError(f"{where}: It has {len(fields)} fields, not {len(header)}.")
-        found.append(_row(dict(zip(header, fields, strict=True)), where))
-    return found
+            raise RecordError(f"{where}: it has {len(fields)} fields, not {len(header)}.")
+        figures.append(_row(dict(zip(header, fields, strict=True)), where))
+    return figures
 
 
 def beside(
@@ -78,15 +78,21 @@ def beside(
 ) -> tuple[Reported, ...]:
     """Returns what stands beside a ranking of `models` on `dataset`, best first.
 
-    Those `given` of its dataset, or of none; and on `imagenet2012` the published figures of the models
-    that are in it.
+    These are the figures given for its dataset or for none, and on `imagenet2012` those that are published for the
+    models in it.
+
+    Args:
+      given: by the user.
+      dataset: of the ranking.
+      task: of the ranking, whose primary metric they are sorted by.
+      models: in the ranking.
     """
-    found = [each for each in given if each.dataset in ("", dataset)]
+    figures = [each for each in given if each.dataset in ("", dataset)]
     if dataset == "imagenet2012":
         known = (each for each in _imagenet() if each.model in models)
-        found += [each for each in known if each not in found]
+        figures += [each for each in known if each not in figures]
     primary = tasks.find(task).primary
-    return tuple(sorted(found, key=lambda r: (-r.metrics.get(primary, -1), r.model, r.source)))
+    return tuple(sorted(figures, key=lambda r: (-r.metrics.get(primary, -1), r.model, r.source)))
 
 
 @functools.cache
@@ -97,7 +103,7 @@ def _imagenet() -> tuple[Reported, ...]:
 def _row(fields: dict[str, str], where: str) -> Reported:
     for name in ("model", "source"):
         if not fields[name].strip():
-            raise RecordError(f"{where}: The field {name!r} is empty.")
+            raise RecordError(f"{where}: the field {name!r} is empty.")
     whole = {name: _number(fields, name, where) for name in _WHOLE}
     metrics = {name: _number(fields, name, where) for name in tasks.FRACTIONS}
     return Reported(
@@ -119,7 +125,7 @@ def _number(fields: Mapping[str, str], name: str, where: str) -> Any:
     except ValueError:
         value = None
     if value is None or not good(value):
-        raise RecordError(f"{where}: The field {name!r} must be {wanted}, not {text!r}.")
+        raise RecordError(f"{where}: the field {name!r} must be {wanted}, not {text!r}.")
     return value
 
 

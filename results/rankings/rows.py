@@ -11,7 +11,7 @@ from typing import Any
 from results.rankings.reported import Reported, beside
 from results.rankings.statistics import Estimate, estimate, paired_difference, rank
 from results.records import spending, tasks
-from results.records.evaluations import Evaluation
+from results.records.evaluations import EvaluationRecord
 from results.records.groups import Group, device, group_of
 from results.records.schema import RunRecord
 
@@ -24,7 +24,7 @@ class Row:
       rank: None for a model none of whose runs completed.
       to_leader: the paired difference of its score from that of the first row, 0 or less; None in
         the first row, without a rank, and where the two have no seed in common.
-      evaluations: of its runs on other data, each with its run.
+      evaluations: of its runs on other data, each beside its run.
     """
 
     group: Group
@@ -33,11 +33,11 @@ class Row:
     runs: tuple[RunRecord, ...]
     rank: int | None = None
     to_leader: Estimate | None = None
-    evaluations: tuple[tuple[RunRecord, Evaluation], ...] = ()
+    evaluations: tuple[tuple[RunRecord, EvaluationRecord], ...] = ()
 
     @cached_property
     def memo(self) -> dict[str, Any]:
-        """What was worked out of the row, by the name of its column."""
+        """Values that were worked out already, by the name of their column."""
         return {}
 
     @cached_property
@@ -84,7 +84,7 @@ class Row:
         return self.over_seeds(lambda run: getattr(run.metrics, split).get(name))
 
     def speed(self, value: Callable[[RunRecord], float | None]) -> Estimate | None:
-        """Like `over_seeds`, but None when the runs used several devices: it is no device's."""
+        """Like `over_seeds`, but None when the runs used several devices: such a mean is the speed of none."""
         return self.over_seeds(value) if len(self.devices) <= 1 else None
 
     def agreed(self, value: Callable[[RunRecord], int | None]) -> int | None:
@@ -94,7 +94,7 @@ class Row:
 
     @property
     def status(self) -> str:
-        """`completed`, or `1 of 3 failed: out of memory`; then how far off the budget: `, 7% over budget`."""
+        """The outcome, and how far off the budget it was: `1 of 3 failed: out of memory, 7% over budget`."""
         return ", ".join(filter(None, (self.outcome, spending.remark(self.completed))))
 
     @property
@@ -111,7 +111,7 @@ class Row:
 
     @property
     def errors(self) -> tuple[str, ...]:
-        """What the failed runs said of themselves, each once."""
+        """The failed runs' sentences on why, each once."""
         texts = (" ".join((run.error or "").split()) for run in self.runs if not _counts(run))
         return tuple(dict.fromkeys(text for text in texts if text))
 
@@ -130,11 +130,11 @@ class Table:
     reported: tuple[Reported, ...] = ()
 
 
-def summarise(
+def summarize(
     records: Iterable[RunRecord],
     *,
     reported: Iterable[Reported] = (),
-    evaluations: Iterable[Evaluation] = (),
+    evaluations: Iterable[EvaluationRecord] = (),
 ) -> list[Table]:
     """Returns one table a group, sorted by group; the order of `records` changes nothing.
 
@@ -143,6 +143,7 @@ def summarise(
       reported: published figures, each to stand beside the rankings of its dataset.
       evaluations: of these runs on other data.
     """
+    runs: dict[Group, dict[tuple[str, int], list[RunRecord]]]
     runs = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=lambda run: (run.seed, run.run_id)):
         runs[group_of(record)][record.label, record.model.image_size].append(record)
@@ -160,7 +161,7 @@ def _table(
     group: Group,
     runs: Mapping[tuple[str, int], Sequence[RunRecord]],
     reported: Iterable[Reported],
-    evaluations: Mapping[str, Sequence[Evaluation]],
+    evaluations: Mapping[str, Sequence[EvaluationRecord]],
 ) -> Table:
     rows = {
         key: Row(
@@ -180,7 +181,9 @@ def _table(
         dataclasses.replace(
             rows[key],
             rank=place,
-            to_leader=None if key == leader else paired_difference(scores[key], scores[leader]),
+            to_leader=None
+            if leader is None or key == leader
+            else paired_difference(scores[key], scores[leader]),
         )
         for key, place in ranks.items()
     ]
@@ -205,8 +208,7 @@ def _reasons(failed: list[RunRecord]) -> str:
         "no test result" if run.status == "completed" else run.status.replace("_", " ")
         for run in failed
     )
-    diverged = (run for run in failed if run.status == "diverged" and run.failure)
-    steps = sorted({run.failure.step for run in diverged})
+    steps = sorted({run.failure.step for run in failed if run.status == "diverged" and run.failure})
     if steps:
         many = "s" if len(steps) > 1 else ""
         where = f"diverged at step{many} {', '.join(map(str, steps))}"

@@ -28,6 +28,11 @@ class Estimate:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The interval's ends; None for one value."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
 
 def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
     """Returns the mean of `values` with its t interval: mean ± t(n - 1) · std / √n.
@@ -53,12 +58,12 @@ def prediction_interval(
 
     None for fewer than two values.
     """
-    found = estimate(values, confidence) if len(values) > 1 else None
-    if found is None:
+    sample = estimate(values, confidence) if values else None
+    if sample is None or sample.high is None:
         return None
     # The interval of the mean is √n times narrower than t · std.
-    half_width = (found.high - found.mean) * math.sqrt(found.count + 1)
-    return found.mean - half_width, found.mean + half_width
+    half_width = (sample.high - sample.mean) * math.sqrt(sample.count + 1)
+    return sample.mean - half_width, sample.mean + half_width
 
 
 def paired_difference(
@@ -83,9 +88,9 @@ def paired_ratio(
     logs = [math.log(first[seed] / second[seed]) for seed in sorted(first.keys() & second.keys())]
     if not logs:
         return None
-    found = estimate(logs, confidence)
-    ends = (None if end is None else math.exp(end) for end in (found.low, found.high))
-    return Estimate(found.count, math.exp(found.mean), None, *ends)
+    log = estimate(logs, confidence)
+    ends = (None if end is None else math.exp(end) for end in (log.low, log.high))
+    return Estimate(log.count, math.exp(log.mean), None, *ends)
 
 
 def welch_difference(
@@ -100,7 +105,7 @@ def welch_difference(
     mean, count = one.mean - other.mean, min(one.count, other.count)
     if one.std is None or other.std is None:
         return Estimate(count, mean)
-    errors = [part.std**2 / part.count for part in (one, other)]
+    errors = [one.std**2 / one.count, other.std**2 / other.count]
     error = math.fsum(errors)
     if error == 0:
         return Estimate(count, mean, None, mean, mean)
@@ -115,9 +120,12 @@ def welch_difference(
 def rank(scores: Mapping[Key, Mapping[int, float]]) -> dict[Key, int]:
     """Returns the rank of each key, best (highest mean score) first, as competitions give it.
 
-    `scores` maps each key to its score by seed. Walking down the means, a key that cannot be told
+    Walking down the means, a key that cannot be told
     from the leader of the current group shares the leader's rank; the next starts a group at its
     own place: 1, 1, 3. Keys of equal mean keep the order they came in.
+
+    Args:
+      scores: by key, the score of each seed.
     """
     means = {key: estimate(list(by_seed.values())).mean for key, by_seed in scores.items()}
     ranks: dict[Key, int] = {}
@@ -134,9 +142,10 @@ def rank(scores: Mapping[Key, Mapping[int, float]]) -> dict[Key, int]:
 def _tied(leader: Mapping[int, float], other: Mapping[int, float], equal_means: bool) -> bool:
     """Whether the interval of the paired difference spans 0; without one, whether means agree."""
     difference = paired_difference(leader, other)
-    if difference is None or difference.low is None:
+    if difference is None or difference.interval is None:
         return equal_means
-    return difference.low <= 0 <= difference.high
+    low, high = difference.interval
+    return low <= 0 <= high
 
 
 @functools.lru_cache(1024)

@@ -1,7 +1,6 @@
 """Run records: their fields, how JSON holds them, and the folders that they lie in."""
 
 from results.records.folders import (
-    FILE_NAME,
     Problem,
     find,
     from_json,
@@ -9,10 +8,11 @@ from results.records.folders import (
     load_with_folders,
     original_id,
     read,
-    record_path,
     to_json,
     write,
 )
+from results.records.layout import RECORD as FILE_NAME
+from results.records.layout import path_in, record_path
 from results.records.schema import (
     SCHEMA_VERSION,
     Budget,
@@ -22,6 +22,7 @@ from results.records.schema import (
     Git,
     Metrics,
     Model,
+    Plugin,
     RunRecord,
     Status,
     Throughput,
@@ -38,6 +39,7 @@ __all__ = [
     "Git",
     "Metrics",
     "Model",
+    "Plugin",
     "Problem",
     "RunRecord",
     "Status",
@@ -48,6 +50,7 @@ __all__ = [
     "load_all",
     "load_with_folders",
     "original_id",
+    "path_in",
     "read",
     "record_path",
     "to_json",

@@ -12,7 +12,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 
@@ -50,14 +50,14 @@ def decode(kind: type[T], value: Any, *, finite: bool = False) -> T:
     """Returns `value` (what `json.loads` gave) as a `kind`: a dataclass, a type or a type hint.
 
     A field with a default may be absent; a field the dataclass does not know is refused, so that a
-    misspelt name cannot pass for a missing one. `finite` promises that no string stands for a
+    misspelled name cannot pass for a missing one. `finite` promises that no string stands for a
     number, and saves looking for them where any value may stand.
 
     Raises:
       RecordError: naming the first field that is missing, unknown or of the wrong type.
     """
     try:
-        return _decoder(kind, finite)(value)
+        return _decoder(cast(Any, kind), finite)(value)
     except _MisfitError as misfit:
         raise RecordError(misfit.sentence()) from None
 
@@ -68,7 +68,7 @@ def says_non_finite(text: str) -> bool:
 
 
 class _MisfitError(Exception):
-    """A value that does not fit, and the path to it, which is put together only when one is found."""
+    """A value that does not fit, and the path to it, which is put together only for one that does not."""
 
     def __init__(self, template: str, name: str = ""):
         super().__init__(template)
@@ -94,6 +94,8 @@ def _decoder(kind: Any, finite: bool) -> Callable[[Any], Any]:
         return lambda value: None if value is None else inner(value)
     if origin is Literal:
         return functools.partial(_decode_literal, arguments)
+    if origin is tuple:  # only `tuple[X, ...]` is used
+        return functools.partial(_decode_list, _decoder(arguments[0], finite))
     if origin is Mapping:
         return functools.partial(_decode_mapping, _decoder(arguments[1], finite))
     if kind is Any:
@@ -101,7 +103,7 @@ def _decoder(kind: Any, finite: bool) -> Callable[[Any], Any]:
     return _decode_float if kind is float else functools.partial(_decode_scalar, kind)
 
 
-def _dataclass_decoder(kind: type[T], finite: bool) -> Callable[[Any], T]:
+def _dataclass_decoder(kind: Any, finite: bool) -> Callable[[Any], Any]:
     hints = typing.get_type_hints(kind)
     fields = dataclasses.fields(kind)
     decoders = {field.name: _decoder(hints[field.name], finite) for field in fields}
@@ -111,7 +113,7 @@ def _dataclass_decoder(kind: type[T], finite: bool) -> Callable[[Any], T]:
         if field.default is field.default_factory is dataclasses.MISSING
     }
 
-    def decode(value: Any) -> T:
+    def decode(value: Any) -> Any:
         if not isinstance(value, dict):
             raise _ill_typed("a mapping", value)
         for name in value:
@@ -125,13 +127,13 @@ def _dataclass_decoder(kind: type[T], finite: bool) -> Callable[[Any], T]:
                 except _MisfitError as misfit:
                     raise misfit.inside(name) from None
             elif name in required:
-                raise _MisfitError("The field '{}' is missing.", name)
+                raise _MisfitError("the field '{}' is missing.", name)
         return kind(**decoded)
 
     return decode
 
 
-def _decode_literal(choices: tuple, value: Any) -> Any:
+def _decode_literal(choices: tuple[Any, ...], value: Any) -> Any:
     if value not in choices:
         raise _ill_typed(f"one of {', '.join(choices)}", value)
     return value
@@ -147,6 +149,18 @@ def _decode_mapping(decoder: Callable[[Any], Any], value: Any) -> dict[str, Any]
         except _MisfitError as misfit:
             raise misfit.inside(key) from None
     return decoded
+
+
+def _decode_list(decoder: Callable[[Any], Any], value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise _ill_typed("a list", value)
+    decoded = []
+    for i, item in enumerate(value):
+        try:
+            decoded.append(decoder(item))
+        except _MisfitError as misfit:
+            raise misfit.inside(str(i)) from None
+    return tuple(decoded)
 
 
 def _decode_float(value: Any) -> float:
@@ -189,4 +203,4 @@ def _ill_typed(wanted: str, value: Any) -> _MisfitError:
     shown = repr(value)
     shown = shown if len(shown) <= 40 else shown[:37] + "..."
     shown = shown.replace("{", "{{").replace("}", "}}")
-    return _MisfitError(f"The field '{{}}' must be {wanted}, not {shown}.")
+    return _MisfitError(f"the field '{{}}' must be {wanted}, not {shown}.")

@@ -1,4 +1,4 @@
-"""What the weights of a run reach on other data: `evaluations/<name>.json` beside its `record.json`.
+"""How a run's weights do on other data, or made smaller: `evaluations/<name>.json` beside its `record.json`.
 
 `python -m benchmarks.evaluate --workdir=RUN --name=NAME ...` writes them.
 """
@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from results import RecordError
-from results.records import folders
+from results.records import folders, layout
 from results.records.codec import decode, encode
 from results.records.files import write_atomically
 from results.records.schema import RunRecord
 
 SCHEMA_VERSION = 1
-FOLDER = "evaluations"
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Compression:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationRecord:
     """One evaluation of a run's weights.
 
     Attributes:
@@ -82,11 +81,11 @@ def path_of(run_folder: str | os.PathLike[str], name: str) -> Path:
       RecordError: the name is no file's name.
     """
     if not name or name.startswith(".") or "/" in name or "\0" in name:
-        raise RecordError(f"An evaluation's name must name a file, not {name!r}.")
-    return Path(run_folder) / FOLDER / f"{name}.json"
+        raise RecordError(f"an evaluation's name must name a file, not {name!r}.")
+    return layout.evaluations_in(run_folder) / f"{name}.json"
 
 
-def write(evaluation: Evaluation, run_folder: str | os.PathLike[str]) -> Path:
+def write(evaluation: EvaluationRecord, run_folder: str | os.PathLike[str]) -> Path:
     """Writes the evaluation beside its run's record and returns the file's path.
 
     Raises:
@@ -98,7 +97,7 @@ def write(evaluation: Evaluation, run_folder: str | os.PathLike[str]) -> Path:
     return path
 
 
-def read(path: str | os.PathLike[str]) -> Evaluation:
+def read(path: str | os.PathLike[str]) -> EvaluationRecord:
     """Returns the evaluation in a file.
 
     Raises:
@@ -107,25 +106,25 @@ def read(path: str | os.PathLike[str]) -> Evaluation:
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecordError(f"It cannot be read ({error.strerror}).") from None
+        raise RecordError(f"it cannot be read ({error.strerror}).") from None
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"It is not JSON, or only half of it ({error}).") from None
+        raise RecordError(f"it is not JSON, or only half of it ({error}).") from None
     version = value.get("schema_version") if isinstance(value, dict) else None
     if type(version) is int and version > SCHEMA_VERSION:
         raise RecordError(
-            f"It was written with evaluation schema {version} and this version of the suite reads "
+            f"it was written with evaluation schema {version} and this version of the suite reads "
             f"up to {SCHEMA_VERSION}; update the suite."
         )
-    return decode(Evaluation, value)
+    return decode(EvaluationRecord, value)
 
 
 def load_all(
     directories: Iterable[str | os.PathLike[str]], run_records: Iterable[RunRecord]
-) -> tuple[list[Evaluation], list[folders.Problem]]:
+) -> tuple[list[EvaluationRecord], list[folders.Problem]]:
     """Returns the evaluations of `run_records` that lie beside records under the directories.
 
-    One that cannot be read, or is of other weights than its run's record, is left out by name; the
-    same one in two folders is one.
+    One that cannot be read, or whose weights are not those of its run's record, is left out by name. Copies in two
+    folders count as one.
 
     Raises:
       RecordError: one of the directories is not there.
@@ -133,30 +132,30 @@ def load_all(
     runs = defaultdict(list)
     for record in run_records:
         runs[folders.original_id(record.run_id)].append(record)
-    found: dict[tuple[str, str], Evaluation] = {}
+    latest: dict[tuple[str, str], EvaluationRecord] = {}
     problems = []
     for record_path in folders.find(directories):
-        for path in sorted((record_path.parent / FOLDER).glob("*.json")):
+        for path in sorted(layout.evaluations_in(record_path.parent).glob("*.json")):
             try:
                 evaluation = _of_a_run(read(path), path.stem, runs)
             except RecordError as error:
                 problems.append(folders.Problem(path, str(error)))
                 continue
             key = evaluation.run_id, evaluation.name
-            earlier = found.setdefault(key, evaluation)
-            found[key] = max(earlier, evaluation, key=lambda each: each.finished_at)
-    return [found[key] for key in sorted(found)], problems
+            earlier = latest.setdefault(key, evaluation)
+            latest[key] = max(earlier, evaluation, key=lambda each: each.finished_at)
+    return [latest[key] for key in sorted(latest)], problems
 
 
 def _of_a_run(
-    evaluation: Evaluation, name: str, runs: Mapping[str, Sequence[RunRecord]]
-) -> Evaluation:
-    """Returns the evaluation under the run id that its run was loaded by."""
+    evaluation: EvaluationRecord, name: str, runs: Mapping[str, Sequence[RunRecord]]
+) -> EvaluationRecord:
+    """Returns the evaluation under the run id that its run was loaded with."""
     if evaluation.name != name:
-        raise RecordError(f"It is named {evaluation.name!r}, not {name!r}.")
+        raise RecordError(f"it calls itself {evaluation.name!r}, not {name!r}.")
     if evaluation.run_id not in runs:
-        raise RecordError(f"There is no record of its run {evaluation.run_id!r}.")
+        raise RecordError(f"there is no record of its run {evaluation.run_id!r}.")
     for run in runs[evaluation.run_id]:
         if run.weights_digest == evaluation.weights_digest:
             return dataclasses.replace(evaluation, run_id=run.run_id)
-    raise RecordError("It is of other weights than its run's record; evaluate again.")
+    raise RecordError("its weights are not those of its run's record; evaluate it again.")

@@ -17,7 +17,8 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray])
       OSError: as `write_atomically`.
     """
     content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
+    # The stub takes a name for one of its own arguments.
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
     write_atomically(path, content.getvalue())
 
 

@@ -2,7 +2,7 @@
 
 A run writes one JSON file, `DIR/runs/<run id>/record.json`, whole or not at all, so that runs on
 many machines can share a folder and every table is a function of the records alone. The fields are
-in `results.schema`; how JSON keeps the NaN of a diverged run is told in `results.codec`.
+in `results.records.schema`, and `results.records.codec` says how JSON keeps the NaN of a diverged run.
 """
 
 import contextlib
@@ -20,46 +20,8 @@ from results import RecordError
 from results.records import groups
 from results.records.codec import decode, encode, says_non_finite
 from results.records.files import write_atomically
-from results.records.schema import (
-    SCHEMA_VERSION,
-    Budget,
-    Dataset,
-    Decision,
-    Failure,
-    Git,
-    Metrics,
-    Model,
-    RunRecord,
-    Status,
-    Throughput,
-    Timings,
-)
-
-__all__ = [
-    "SCHEMA_VERSION",
-    "Budget",
-    "Dataset",
-    "Decision",
-    "Failure",
-    "Git",
-    "Metrics",
-    "Model",
-    "Problem",
-    "RunRecord",
-    "Status",
-    "Throughput",
-    "Timings",
-    "find",
-    "from_json",
-    "load_all",
-    "load_with_folders",
-    "read",
-    "record_path",
-    "to_json",
-    "write",
-]
-
-FILE_NAME = "record.json"
+from results.records.layout import RECORD, RUNS, path_in
+from results.records.schema import SCHEMA_VERSION, RunRecord
 
 
 @dataclass(frozen=True)
@@ -96,24 +58,19 @@ def from_json(text: str) -> RunRecord:
     except RecordError:
         raise
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"It is not JSON, or only half of it ({error}).") from None
+        raise RecordError(f"it is not JSON, or only half of it ({error}).") from None
     version = value.get("schema_version") if isinstance(value, dict) else None
     if type(version) is int and version > SCHEMA_VERSION:
         raise RecordError(
-            f"It was written with record schema {version} and this version of the suite reads "
+            f"it was written with record schema {version} and this version of the suite reads "
             f"up to {SCHEMA_VERSION}: update the suite to read it."
         )
     if isinstance(value, dict) and (type(version) is not int or version < 1):
-        raise RecordError(f"The field 'schema_version' must be an integer from 1, not {version!r}.")
+        raise RecordError(f"the field 'schema_version' must be an integer from 1, not {version!r}.")
     record = decode(RunRecord, value, finite=not says_non_finite(text))
     record = dataclasses.replace(record, schema_version=SCHEMA_VERSION)
     _check(record)
     return record
-
-
-def record_path(directory: str | os.PathLike[str], run_id: str) -> Path:
-    """Returns where the record of run `run_id` lies under `directory`."""
-    return Path(directory) / "runs" / run_id / FILE_NAME
 
 
 def write(record: RunRecord, path: str | os.PathLike[str]) -> None:
@@ -147,16 +104,16 @@ def find(directories: Iterable[str | os.PathLike[str]]) -> list[Path]:
     Raises:
       RecordError: one of the directories is not there.
     """
-    found = {}
+    by_inode = {}
     for directory in map(Path, directories):
         if not directory.is_dir():
-            raise RecordError(f"There is no folder {str(directory)!r} to look for records in.")
-        for path in (directory / FILE_NAME, *directory.glob(f"runs/*/{FILE_NAME}")):
+            raise RecordError(f"there is no folder {str(directory)!r} to look for records in.")
+        for path in (path_in(directory), *directory.glob(f"{RUNS}/*/{RECORD}")):
             with contextlib.suppress(OSError):
                 status = path.stat()
                 if stat.S_ISREG(status.st_mode):
-                    found[status.st_dev, status.st_ino] = path
-    return sorted(found.values(), key=str)
+                    by_inode[status.st_dev, status.st_ino] = path
+    return sorted(by_inode.values(), key=str)
 
 
 def load_all(
@@ -175,10 +132,9 @@ def load_with_folders(
 ) -> tuple[list[RunRecord], dict[str, Path], list[Problem]]:
     """Returns the readable records, by run id, the folder of each, and those left out.
 
-    Two files of the same run are one record if they agree. If they do not, the run that finished
-    last is kept (a choice that does not depend on the order they are found in) and the other is
-    left out by name. Runs of one name that do not share a ranking (of two budgets, say) are each
-    kept, with their suite's folder before their name: `flops/alexnet-seed0`.
+    Two files of the same run are one record if they agree. If they do not, the run that finished last is kept, whatever
+    order they come in, and the other is left out by name. Runs of one name that do not share a ranking (because of two
+    budgets, say) are all kept, with their suite's folder before their name: `flops/alexnet-seed0`.
 
     Raises:
       RecordError: one of the directories is not there.
@@ -197,7 +153,7 @@ def load_with_folders(
             continue
         last, first = sorted([earlier, (record, path)], key=lambda e: _order(e[0]), reverse=True)
         kept[key] = last
-        reason = f"It is another record of run '{record.run_id}'; {last[1]} is later."
+        reason = f"it is another record of run '{record.run_id}'; {last[1]} is later."
         problems.append(Problem(first[1], reason))
     named = _by_distinct_names(kept.values())
     in_order = [named[run_id] for run_id in sorted(named)]
@@ -206,16 +162,16 @@ def load_with_folders(
 
 
 def original_id(run_id: str) -> str:
-    """Returns the name that a run has in its record, of that which tells it from others of this name."""
+    """Returns the name that a run has in its record, without the folders that tell it from others of this name."""
     return run_id.rpartition("/")[2]
 
 
 def _by_distinct_names(
-    found: Iterable[tuple[RunRecord, Path]],
+    records: Iterable[tuple[RunRecord, Path]],
 ) -> dict[str, tuple[RunRecord, Path]]:
-    """Returns records with their paths by run id, those of one id with as many folders' names as tell them apart."""
+    """Returns records with their paths by run id; runs of one id get the names of the folders that tell them apart."""
     alike = defaultdict(list)
-    for record, path in found:
+    for record, path in records:
         alike[record.run_id].append((record, path))
     named = {}
     for run_id, same in alike.items():
@@ -226,7 +182,7 @@ def _by_distinct_names(
             while any(_end(other, depth) == _end(folders[path], depth) for other in others):
                 depth += 1
             # Each lies in a folder `runs`, and in one of its own name.
-            above = [each for each in _end(folders[path], depth) if each not in ("runs", run_id)]
+            above = [each for each in _end(folders[path], depth) if each not in (RUNS, run_id)]
             unique = "/".join((*above, run_id))
             named[unique] = dataclasses.replace(record, run_id=unique), path
     return named
@@ -244,15 +200,19 @@ def _parse(path: str | os.PathLike[str]) -> RunRecord:
     try:
         return from_json(Path(path).read_text(encoding="utf-8"))
     except UnicodeDecodeError:
-        raise RecordError("It is not text.") from None
+        raise RecordError("it is not text.") from None
     except OSError as error:
-        raise RecordError(f"It cannot be read ({error.strerror}).") from None
+        raise RecordError(f"it cannot be read ({error.strerror}).") from None
 
 
 def _check(record: RunRecord) -> None:
-    """Refuses what has the right type and still means nothing."""
+    """Refuses values of the right type that make no sense.
+
+    Raises:
+      RecordError: naming the field.
+    """
     if record.run_id in ("", ".", "..") or "/" in record.run_id:
-        raise RecordError(f"The field 'run_id' must name a folder, not {record.run_id!r}.")
+        raise RecordError(f"the field 'run_id' must name a folder, not {record.run_id!r}.")
     for name in ("started_at", "finished_at"):
         text = getattr(record, name)
         try:
@@ -260,8 +220,8 @@ def _check(record: RunRecord) -> None:
         except ValueError:
             offset = None
         if offset != datetime.timedelta(0):
-            raise RecordError(f"The field '{name}' must be an ISO 8601 time in UTC, not {text!r}.")
+            raise RecordError(f"the field '{name}' must be an ISO 8601 time in UTC, not {text!r}.")
 
 
 def _refuse_constant(name: str) -> None:
-    raise RecordError(f'It has the bare word {name}, which is not JSON; write the string "{name}".')
+    raise RecordError(f'it has the bare word {name}, which is not JSON; write the string "{name}".')

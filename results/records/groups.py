@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from results.records import spending
 from results.records.schema import RunRecord
@@ -11,11 +12,12 @@ from results.records.schema import RunRecord
 class Group:
     """What two runs must have in common to share a ranking.
 
-    `tuning_trials` is None where records do not say how many there were, `batch_size` where each
-    model has its own. `device` is named only
-    where the budget is seconds, which mean something on one device alone; elsewhere runs on
-    different machines compare, and `device` is empty. `start` is what the weights began with and
-    what of them was trained; empty where all were drawn and trained.
+    Attributes:
+      tuning_trials: None where records do not say how many there were.
+      batch_size: None where each model has its own.
+      device: named only where the budget is seconds, which mean something on one device alone; empty elsewhere, where
+        runs on different machines compare.
+      start: what the weights began with and what of them was trained; empty where all were drawn and trained.
     """
 
     dataset: str
@@ -32,7 +34,7 @@ class Group:
     start: str = ""
 
     @property
-    def order(self) -> tuple:
+    def order(self) -> tuple[Any, ...]:
         """What groups are sorted by."""
         return tuple(-1 if value is None else value for value in dataclasses.astuple(self))
 

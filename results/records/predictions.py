@@ -1,4 +1,4 @@
-"""What a finished run keeps of each example of a split, read and checked: `predictions/SPLIT.npz` beside its record."""
+"""The predictions that a finished run keeps of each example of a split, read and checked."""
 
 import json
 import zipfile
@@ -10,13 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from results import RecordError
-from results.records import tasks
+from results.records import layout, tasks
 from results.records.schema import RunRecord
 
-FOLDER = "predictions"
-CLASS_NAMES = "class_names.json"
-# Pictures of the most confident mistakes, see benchmarks/mistakes.py.
-MISTAKES_PNG, MISTAKES_JSON = "mistakes.png", "mistakes.json"
 SPLITS = ("test", "validation")
 
 
@@ -46,8 +42,8 @@ class ManyLabels:
 
     Attributes:
       split: `test` or `validation`.
-      names: what each logit speaks for.
-      absent: what is said where a label is not.
+      names: of the labels, one for each logit.
+      absent: what to call the absence of each, such as `not cat`.
       index: place of each example in the split, int [examples].
       logits: float [examples, labels].
       positive: whether an example has a label, bool [examples, labels].
@@ -69,7 +65,7 @@ Predictions = SingleLabel | ManyLabels
 def find(folder: Path, split: str | None = None) -> Path | None:
     """Returns a run's file of a split, of the first of `SPLITS` that has one unless given; None without any."""
     for each in SPLITS if split is None else (split,):
-        path = folder / FOLDER / f"{each}.npz"
+        path = layout.predictions_in(folder, each)
         if path.is_file():
             return path
     return None
@@ -83,9 +79,11 @@ def read(folder: Path, record: RunRecord, split: str | None = None) -> Predictio
     """
     path = find(folder, split)
     if path is None:
-        wanted = " or ".join(f"{FOLDER}/{each}.npz" for each in ([split] if split else SPLITS))
-        raise RecordError(f"The run has no {wanted}: a run keeps it when it completes.")
-    name = f"{FOLDER}/{path.name}"
+        splits = SPLITS if split is None else (split,)
+        files = (layout.predictions_in(folder, each).relative_to(folder) for each in splits)
+        wanted = " or ".join(map(str, files))
+        raise RecordError(f"the run has no {wanted}: a run keeps it when it completes.")
+    name = path.relative_to(folder)
     try:
         with np.load(path) as file:
             arrays = {key: file[key] for key in file.files}
@@ -102,12 +100,12 @@ def read(folder: Path, record: RunRecord, split: str | None = None) -> Predictio
 def class_names(folder: Path) -> tuple[str, ...]:
     """Returns the names of the classes of a run's dataset; none where they are not kept or damaged."""
     try:
-        found = json.loads((folder / CLASS_NAMES).read_text(encoding="utf-8"))
+        names = json.loads(layout.class_names_in(folder).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return ()
-    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+    if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
         return ()
-    return tuple(found)
+    return tuple(names)
 
 
 def of_arrays(
@@ -124,26 +122,30 @@ def of_arrays(
     Raises:
       RecordError: arrays are missing, or do not fit together.
     """
-    # A task that is not known is taken for single_label, as in rankings.
+    # An unknown task counts as single_label, as in rankings.
     if tasks.find(record.dataset.task).name == "single_label":
         return _single_label(arrays, record, names, split)
     return _many_labels(arrays, record, names, split)
 
 
-def _single_label(arrays, record, names, split) -> SingleLabel:
+def _single_label(
+    arrays: Mapping[str, np.ndarray], record: RunRecord, names: Sequence[str], split: str
+) -> SingleLabel:
     label, predicted, confidence = _get(arrays, 1, "label", "predicted", "confidence")
     for each in (label, predicted):
         if not np.issubdtype(each.dtype, np.integer):
-            raise RecordError("Classes are whole numbers.")
+            raise RecordError("classes are whole numbers.")
     number = record.model.num_classes
     for each in (label, predicted):
         if len(each) and (each.min() < 0 or each.max() >= number):
-            raise RecordError(f"It has classes beyond the {number} of the record.")
+            raise RecordError(f"it has classes beyond the {number} of the record.")
     called = tuple(names) if len(names) == number else tuple(f"class {i}" for i in range(number))
     return SingleLabel(split, called, _index(arrays, len(label)), label, predicted, confidence)
 
 
-def _many_labels(arrays, record, names, split) -> ManyLabels:
+def _many_labels(
+    arrays: Mapping[str, np.ndarray], record: RunRecord, names: Sequence[str], split: str
+) -> ManyLabels:
     logits, targets = _get(arrays, 2, "logits", "targets")
     number = logits.shape[1]
     thresholds = dict(record.decision.thresholds) if record.decision else {}
@@ -164,13 +166,13 @@ def _get(arrays: Mapping[str, np.ndarray], ndim: int, *wanted: str) -> list[np.n
     """Returns the arrays, all of one shape."""
     missing = [name for name in wanted if name not in arrays]
     if missing:
-        raise RecordError(f"It has no {missing[0]!r}, which predictions of the record's task have.")
-    found = [arrays[name] for name in wanted]
-    if any(each.ndim != ndim or each.shape != found[0].shape for each in found):
+        raise RecordError(f"it has no {missing[0]!r}, which predictions of the record's task have.")
+    chosen = [arrays[name] for name in wanted]
+    if any(each.ndim != ndim or each.shape != chosen[0].shape for each in chosen):
         raise RecordError(f"{' and '.join(wanted)} do not have the same shape.")
-    if not all(np.issubdtype(each.dtype, np.number) for each in found):
+    if not all(np.issubdtype(each.dtype, np.number) for each in chosen):
         raise RecordError(f"{' and '.join(wanted)} are not all numbers.")
-    return found
+    return chosen
 
 
 def _index(arrays: Mapping[str, np.ndarray], examples: int) -> np.ndarray:

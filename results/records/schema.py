@@ -1,15 +1,15 @@
 """What a record of one run holds: frozen dataclasses, whose fields are the JSON keys.
 
-To add a field: give it a default, so that older records still read, and raise `SCHEMA_VERSION`, so
-that older readers say that they are too old instead of misreading. A field without a default must
-be in every record; one that may be null is null when it was not measured, or not reached.
+To add a field, give it a default, so that older records can still be read, and raise `SCHEMA_VERSION`, so that an older
+version of the suite says that it is too old instead of misreading the record. A field without a default must be in
+every record; one that may be null is null when it was not measured, or not reached.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Status = Literal["completed", "diverged", "out_of_memory", "failed", "crashed"]
 
@@ -77,7 +77,7 @@ class Budget:
       kind: what is counted (examples, training FLOPs, seconds of training).
       amount: how much of it was allowed, in the unit of `kind`.
       batch_size: examples in a step, over all devices.
-      steps: optimiser steps the budget came to; null when the run failed before that was known.
+      steps: optimizer steps the budget came to; null when the run failed before that was known.
       examples_spent: training examples seen, repeats counted.
       train_flops_spent: floating-point operations: 2 x MACs x 3 (forward and backward) per example, less where
         layers are frozen.
@@ -177,6 +177,23 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Plugin:
+    """A module of somebody's own that the run imported for what it registers, such as a model.
+
+    Attributes:
+      module: its dotted name.
+      package: the installed package that it belongs to; null if it belongs to none.
+      version: the package's; null without one.
+      digest: SHA-256 (hex) of the module's source; null if it has no file.
+    """
+
+    module: str
+    package: str | None = None
+    version: str | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """One run: what was asked, what was spent, what came out, and on what machine.
 
@@ -206,6 +223,8 @@ class RunRecord:
         the same run if these agree.
       init_digest: of the weights that it began with, all but the head: the `weights_digest` of the run or the SHA-256
         of the file that `config["init_from"]` names; null where all were drawn.
+      plugins: by name, empty where the suite's own models, data and optimizers were enough, and in records before
+        version 4.
     """
 
     run_id: str
@@ -234,6 +253,7 @@ class RunRecord:
     decision: Decision | None = None
     positive_weights: Mapping[str, float] | None = None
     init_digest: str | None = None
+    plugins: tuple[Plugin, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     @property

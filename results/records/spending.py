@@ -1,4 +1,4 @@
-"""What a run spent beside what its budget allowed."""
+"""What a run spent, against what its budget allowed."""
 
 from results.records.schema import RunRecord
 
@@ -58,7 +58,7 @@ def unreadable_examples(run: RunRecord) -> int | None:
     return None if counts is None else sum(counts.values())
 
 
-def model_flops_utilisation(run: RunRecord) -> float | None:
+def model_flops_utilization(run: RunRecord) -> float | None:
     """Returns the model's training FLOPs per second as a fraction of the devices' peak.
 
     As in Chowdhery et al. 2022 (PaLM, arXiv:2204.02311), appendix B: what the model needs is

@@ -9,8 +9,8 @@ class Task:
 
     Attributes:
       name: as records write it.
-      primary: the metric of the test split, higher being better, that its rankings go by.
-      spoken: the primary metric in a sentence.
+      primary: the metric of the test split that its rankings go by; higher is better.
+      spoken: what a sentence calls the primary metric.
       shown: the metrics that have a column in Markdown and on the terminal, the primary one first.
       others: its further metrics that are fractions.
     """
@@ -46,5 +46,5 @@ _BY_NAME = {task.name: task for task in TASKS}
 
 
 def find(name: str) -> Task:
-    """Returns the task of this name; one that is not known is ranked as `single_label`."""
+    """Returns the task of this name; an unknown one is ranked as `single_label`."""
     return _BY_NAME.get(name, TASKS[0])

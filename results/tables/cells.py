@@ -5,9 +5,10 @@ from results.rankings.statistics import Estimate
 
 def percent(score: Estimate) -> str:
     """Returns a fraction in percent with half the width of its interval: `97.22 ± 0.43`."""
-    if score.low is None:
+    if score.interval is None:
         return percent_mean(score)
-    return f"{percent_mean(score)} ± {50 * (score.high - score.low):.2f}"
+    low, high = score.interval
+    return f"{percent_mean(score)} ± {50 * (high - low):.2f}"
 
 
 def percent_mean(score: Estimate) -> str:

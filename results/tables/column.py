@@ -19,11 +19,12 @@ class Column:
       name: its name in the CSV.
       unit: of its values there; empty for names and other text.
       doc: what it is.
-      value: works out a row's value; of an `Estimate` the CSV keeps the mean.
+      value: a function from a row to its value; the CSV keeps the mean of an `Estimate`.
       heading: its heading in Markdown and the terminal; a column without one is in the files only.
-      text: the value as people read it; never called with None, which is an empty cell.
-      drop: on a terminal too narrow for all, columns go by this number, largest first; 0 never.
-      metric: the test metric that it holds; people see it where their task shows that metric.
+      text: a function from the value to what people read; None is an empty cell, and is never asked for.
+      drop: where not all columns fit side by side, those of larger numbers give way first: on a terminal to a second
+        table, on the page out of sight, where those of 0 stay.
+      metric: the test metric that it holds; people see it in rankings of the tasks that show that metric.
     """
 
     name: str
@@ -71,16 +72,16 @@ def metric(name: str, doc: str, heading: str, drop: int = 7) -> Column:
 
 def interval(name: str) -> tuple[Column, Column]:
     """Returns the columns of the ends of a metric's interval."""
-    low, high = (
-        Column(
-            f"{name}_{end}",
-            "fraction",
-            f"{end}er end of the 95% t-interval of the mean of {name}; empty for one seed",
-            lambda r, end=end: part(r.metric("test", name), end),
-        )
-        for end in ("low", "high")
+    return _end(name, "low"), _end(name, "high")
+
+
+def _end(name: str, end: str) -> Column:
+    return Column(
+        f"{name}_{end}",
+        "fraction",
+        f"{'upper' if end == 'high' else 'lower'} end of the 95% t-interval of {name}; empty for one seed",
+        lambda row: part(row.metric("test", name), end),
     )
-    return low, high
 
 
 def primary(name: str, doc: str, heading: str) -> Column:

@@ -12,8 +12,9 @@ from results.records import codec, tasks
 from results.tables import headings, test_sets
 from results.tables.columns import COLUMNS
 
+FILE_NAME = "leaderboard.json"
 SCHEMA_VERSION = 1
-# Pairs grow with the square: of a longer ranking each row is compared with the first and with the one above.
+# Pairs grow with the square of the rows: in a longer ranking each is compared with the first and with the one above.
 MOST_ROWS_IN_PAIRS = 60
 
 _PARTS = tuple(field.name for field in dataclasses.fields(Estimate))
@@ -25,7 +26,7 @@ def to_json(tables: Iterable[Table]) -> str:
 
 
 def document(tables: Iterable[Table]) -> dict[str, Any]:
-    """Returns the tables as JSON values; docs/results.md tells the fields."""
+    """Returns the tables as JSON values; docs/results.md explains the fields."""
     return {
         "schema_version": SCHEMA_VERSION,
         "columns": [{"name": c.name, "unit": c.unit, "doc": c.doc} for c in COLUMNS],
@@ -46,14 +47,16 @@ def _ranking(table: Table) -> dict[str, Any]:
     }
 
 
-def _test_set(found: test_sets.TestSet) -> dict[str, Any]:
+def _test_set(test_set: test_sets.TestSet) -> dict[str, Any]:
     places = [
         {"model": model, "image_size": size, "score": _value(place.score), "rank": place.rank}
         | {"place": place.place, "main_place": place.main_place, "change": place.change}
-        for (model, size), place in found.places.items()
+        for (model, size), place in test_set.places.items()
     ]
     facts = {
-        f.name: getattr(found, f.name) for f in dataclasses.fields(found) if f.name != "places"
+        f.name: getattr(test_set, f.name)
+        for f in dataclasses.fields(test_set)
+        if f.name != "places"
     }
     return facts | {"places": places}
 
@@ -109,7 +112,7 @@ def _lines(value: Any, depth: int) -> str:
     return f"{first}\n" + ",\n".join(inside) + f"\n{last}"
 
 
-def _items(value: dict | list) -> Iterable[Any]:
+def _items(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value
 
 

@@ -1,4 +1,4 @@
-"""What stands around a table, in plain words: the data, the budget, the machine, the failures."""
+"""The words around a table: its title, the data, the budget, the machine, the failures."""
 
 from collections.abc import Iterable
 
@@ -45,7 +45,7 @@ def budget(group: Group) -> str:
 
 
 def description(table: Table) -> list[str]:
-    """Returns the lines above a table, each `(name): (text)` in one sentence's length."""
+    """Returns the lines above a table: dataset, what was matched, and the machine, each `Name: text`."""
     runs = [run for row in table.rows for run in row.runs]
     group = table.group
     trained = _distinct(_split(run.dataset.train_split, run.dataset.train_examples) for run in runs)
@@ -79,8 +79,8 @@ def intervals(table: Table) -> str:
         return f"Ranked by {spoken}: one seed, no interval."
     text = (
         f"Ranked by {spoken}, the mean over seeds ± half the width of its 95% t-interval. `To leader` "
-        "is the mean of the differences of the same seeds; models share a rank when the interval of "
-        "their difference to the first of the rank spans 0."
+        "is the mean difference from the first row over the seeds that both have. Models share a rank "
+        "if the interval of their difference from the first of that rank spans 0."
     )
     if any(row.seeds == 1 for row in ranked):
         text += " A mean without ±: one seed, no interval."
@@ -105,7 +105,7 @@ def _split(name: str, examples: int | None) -> str:
 
 
 def _distinct(texts: Iterable[str], separator: str = " or ") -> str:
-    found = sorted(set(texts) - {""})
-    more = len(found) - _MOST_NAMED
-    shown = found[:_MOST_NAMED] + ([f"{more} more"] if more > 0 else [])
+    different = sorted(set(texts) - {""})
+    more = len(different) - _MOST_NAMED
+    shown = different[:_MOST_NAMED] + ([f"{more} more"] if more > 0 else [])
     return separator.join(shown)

@@ -1,6 +1,6 @@
 """The table of published figures that stands beside a ranking."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from results.rankings.reported import Reported
 from results.rankings.rows import Row, Table
@@ -13,8 +13,8 @@ NOTE = "Reported elsewhere, at other budgets; never ranked with what was measure
 def table(ranking: Table) -> tuple[list[str], list[list[str]]]:
     """Returns the headings and the rows, marked `reported`; no rows where nothing was reported.
 
-    The column `measured here %` has the primary metric of the same model, at the same image size,
-    where it is in the ranking.
+    The column `measured here %` has the primary metric of the same model at the same image size, if
+    that is in the ranking.
     """
     metrics = tasks.find(ranking.group.task).shown
     of_metric = {c.metric: c for c in COLUMNS if c.metric}
@@ -34,7 +34,9 @@ def table(ranking: Table) -> tuple[list[str], list[list[str]]]:
     ]
 
 
-def _measured(rows: Mapping[tuple[str, int], Row], each: Reported, cell) -> str:
+def _measured(
+    rows: Mapping[tuple[str, int], Row], each: Reported, cell: Callable[[Row], str]
+) -> str:
     sizes = [size for model, size in rows if model == each.model]
     if each.image_size is None and len(sizes) == 1:
         return cell(rows[each.model, sizes[0]])

@@ -1,99 +1,162 @@
-"""The leaderboard on a terminal, without the columns that do not fit its width."""
+"""Tables on a terminal of any width: no number is ever cut, and what does not fit stands in a second table below.
 
-from collections.abc import Iterable
+    terminal.print_table(terminal.console(), terminal.columns(["model", "img/s"]), [["resnet50", "1,093"]])
+
+Columns of text are folded over several lines, those of numbers stay whole. Where not all columns fit side by side, the
+others follow in a table of their own, beside the columns that say which row it is (its rank, its model). In a pipe or a
+file there is no width to keep to, and every row is one line.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table as TerminalTable
+from rich.cells import cell_len
+from rich.console import Console, JustifyMethod
+from rich.table import Table
 from rich.text import Text
 
-from results.rankings.rows import Row, Table
-from results.records import spending
-from results.tables import columns, headings, reported_cells, test_sets
-from results.tables.column import Column
 from results.tables.markdown import LEFT, one_line
 
-# Of a longer ranking the rest is told by its number: nobody scrolls so far, and rich takes a millisecond a row.
-_MOST_ROWS = 200
+# Columns that say which row it is.
+KEYS = ("rank", "model")
+
+Cell = str | Text
+
+_GAP = 2  # characters that a column takes beside its text
+_UNLIMITED = 100_000  # characters: more than any table is wide
+# A column of text that is folded keeps this part of the terminal's width, and so many characters at least.
+_SHARE, _NARROWEST = 1 / 3, 8
 
 
-def print_tables(tables: Iterable[Table], console: Console | None = None) -> None:
-    """Prints the tables on the terminal, or on `console`."""
-    console = console or Console()
-    for table in tables:
-        console.print(Text(headings.title(table.group), style="bold"))
-        for line in headings.description(table):
-            console.print(Text(line, style="dim"))
-        console.print()
-        console.print(_table(table, console.width))
-        if len(table.rows) > _MOST_ROWS:
-            more = len(table.rows) - _MOST_ROWS
-            console.print(Text(f"and {more:,} more rows, which are in the files that --out writes"))
-        console.print()
-        for model, text in headings.failures(table):
-            console.print(Text.assemble((model, "bold"), ": ", (text, "red")))
-        console.print(Text(headings.intervals(table), style="dim"), end="\n\n")
-        _print_beside(table, console)
+@dataclass(frozen=True)
+class Column:
+    """A column of a terminal's table.
+
+    Attributes:
+      heading: what stands above it.
+      left: whether it is text: aligned left and folded where it is long. Numbers are aligned right and stay whole.
+      key: whether it says which row it is, and so is there again in every table that the rest is spread over.
+      drop: where not all columns fit, those of larger numbers move to the next table first, the last of equals first.
+    """
+
+    heading: str
+    left: bool = False
+    key: bool = False
+    drop: int = 0
 
 
-def grid(header: Iterable[str] = (), rows: Iterable[Iterable[str]] = ()) -> TerminalTable:
-    """Returns a table in the house's style; text is aligned left, numbers right."""
-    result = TerminalTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for name in header:
-        left = name in LEFT
-        result.add_column(escape(name), justify="left" if left else "right", overflow="fold")
-    for row in rows:
-        result.add_row(*(escape(one_line(cell)) for cell in row))
-    return result
+def console() -> Console:
+    """Returns a console on the standard output: as wide as the terminal, or without limit where it is not one."""
+    shown = Console()
+    return shown if shown.is_terminal or shown.is_jupyter else Console(width=_UNLIMITED)
 
 
-def _print_beside(table: Table, console: Console) -> None:
-    """Prints what the models reach on other test sets, and what others reported."""
-    sets = test_sets.of(table)
-    if sets:
-        for line in test_sets.describe(sets):
-            console.print(Text(line, style="dim"))
-        header, rows = test_sets.header(table, sets), test_sets.cells(table, sets)
-        console.print(grid(header, rows), end="\n\n")
-    header, rows = reported_cells.table(table)
-    if rows:
-        console.print(Text(reported_cells.NOTE, style="dim"))
-        console.print(grid(header, rows), end="\n\n")
+def columns(
+    headings: Iterable[str], left: Collection[str] = LEFT, keys: Collection[str] = KEYS
+) -> list[Column]:
+    """Returns the columns of these headings.
+
+    Args:
+      headings: from left to right.
+      left: which of them are text.
+      keys: which of them say which row it is.
+    """
+    return [Column(name, name in left, name in keys) for name in headings]
 
 
-def _table(table: Table, width: int) -> TerminalTable:
-    shown = columns.shown(table.group.task)
-    rows = table.rows[:_MOST_ROWS]
-    cells = {c.name: [one_line(c.cell(row)) for row in rows] for c in shown}
-    # The full story of a failure stands under the table, where it takes no width from the numbers.
-    cells["status"] = [_short(row) for row in rows]
-    fitting = _fitting(shown, cells, width)
-    result = grid()
-    for column in fitting:
-        left = column.name in LEFT
-        result.add_column(
-            column.heading, justify="left" if left else "right", overflow="fold", no_wrap=not left
-        )
-    for i, row in enumerate(rows):
-        style = "red" if row.rank is None else "yellow" if row.status != "completed" else ""
-        result.add_row(*(escape(cells[column.name][i]) for column in fitting), style=style)
-    return result
+def print_table(
+    to: Console,
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[Cell]],
+    styles: Sequence[str] = (),
+) -> None:
+    """Prints the rows on a console, in as many tables as its width asks for, each with an empty line after it.
+
+    Args:
+      to: see `console`.
+      columns: as many as a row has cells.
+      rows: the cells as they are shown, square brackets and all; `rich.text.Text` brings a style of its own.
+      styles: of the rows, such as "red"; none by default.
+    """
+    for table in fitted(columns, rows, to.width, styles):
+        to.print(table)
+        to.print()
 
 
-def _short(row: Row) -> str:
-    """Returns a row's status without `completed` and without how its runs failed."""
-    outcome = row.outcome.partition(":")[0].replace("completed", "")
-    return ", ".join(filter(None, (outcome, spending.remark(row.completed))))
+def fitted(
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[Cell]],
+    width: int,
+    styles: Sequence[str] = (),
+) -> list[Table]:
+    """Returns the rows as tables of `width` characters, one below the other; see `print_table`."""
+    cells = [[_text(cell) for cell in row] for row in rows]
+    texts = [
+        [Text(one_line(column.heading)), *(row[i] for row in cells)]
+        for i, column in enumerate(columns)
+    ]
+    wanted = [max(cell_len(text.plain) for text in column) for column in texts]
+    least = [_least(column, texts[i], width) for i, column in enumerate(columns)]
+    tables = []
+    for places in _split(columns, least, width):
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+        for i, size in zip(places, _sizes(columns, places, least, wanted, width), strict=True):
+            justify: JustifyMethod = "left" if columns[i].left else "right"
+            table.add_column(texts[i][0], justify=justify, overflow="fold", width=size)
+        for number, row in enumerate(cells):
+            table.add_row(*(row[i] for i in places), style=styles[number] if styles else None)
+        tables.append(table)
+    return tables
 
 
-def _fitting(shown: tuple[Column, ...], cells: dict[str, list[str]], width: int) -> list[Column]:
-    """Returns the columns that fit `width` characters, dropped in the order `Column.drop` says."""
-    fitting = [column for column in shown if any(cells[column.name])]
+def _text(cell: Cell) -> Text:
+    """Returns the cell as text that has no markup, on one line."""
+    return cell if isinstance(cell, Text) else Text(one_line(cell))
 
-    def needed() -> int:
-        return sum(max(map(len, (c.heading, *cells[c.name]))) + 2 for c in fitting)
 
-    while needed() > width and any(column.drop for column in fitting):
-        fitting.remove(max(fitting, key=lambda column: column.drop))
-    return fitting
+def _least(column: Column, texts: Sequence[Text], width: int) -> int:
+    """Returns how narrow a column may be, in characters.
+
+    A heading may be broken between its words, a text anywhere, a number nowhere.
+    """
+    heading = max((cell_len(word) for word in texts[0].plain.split()), default=1)
+    longest = max((cell_len(text.plain) for text in texts[1:]), default=1)
+    if column.left:
+        longest = min(longest, max(int(_SHARE * width), _NARROWEST))
+    return max(heading, longest)
+
+
+def _split(columns: Sequence[Column], least: Sequence[int], width: int) -> list[list[int]]:
+    """Returns the places of the columns of each table, from left to right."""
+    keys = [i for i, column in enumerate(columns) if column.key]
+    waiting = [i for i, column in enumerate(columns) if not column.key]
+    tables: list[list[int]] = []
+    while waiting or not tables:
+        kept = sorted(keys + waiting)
+        # Not below the keys and one other: what then does not fit is folded.
+        while sum(least[i] + _GAP for i in kept) > width and len(kept) > len(keys) + 1:
+            kept.remove(max((i for i in kept if i not in keys), key=lambda i: (columns[i].drop, i)))
+        tables.append(kept)
+        waiting = [i for i in waiting if i not in kept]
+    return tables
+
+
+def _sizes(
+    columns: Sequence[Column],
+    places: Sequence[int],
+    least: Sequence[int],
+    wanted: Sequence[int],
+    width: int,
+) -> list[int]:
+    """Returns how wide each column of one table is, in characters.
+
+    What is left over goes to the texts, then to the headings. Where there is too little, texts give way before numbers.
+    """
+    sizes = {i: least[i] for i in places}
+    spare = width - sum(size + _GAP for size in sizes.values())
+    for i in sorted(places, key=lambda i: not columns[i].left):
+        change = min(wanted[i] - sizes[i], spare) if spare > 0 else max(1 - sizes[i], spare)
+        sizes[i] += change
+        spare -= change
+    return [sizes[i] for i in places]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from results.rankings.rows import Row, Table
 from results.rankings.statistics import Estimate, estimate, rank
 from results.records import tasks
-from results.records.evaluations import Evaluation
+from results.records.evaluations import EvaluationRecord
 from results.tables.cells import percent
 
 
@@ -19,7 +19,7 @@ class Place:
       score: of the task's primary metric.
       rank: among the models that were evaluated on it; those that cannot be told apart share one.
       place: among the same models by the mean alone.
-      main_place: likewise by the ranking's own test split.
+      main_place: the same by the ranking's own test split.
     """
 
     score: Estimate
@@ -29,10 +29,10 @@ class Place:
 
     @property
     def change(self) -> int:
-        """How many places it is better on this test set than on the ranking's own.
+        """How many places better it is on this test set than on the ranking's own.
 
-        By means: a rank that many models share, because a test set cannot tell them apart, would
-        look like a gain of those that are behind elsewhere.
+        Places go by means. By rank, models that share one because a small test set cannot tell them apart would seem
+        to have gained on it.
         """
         return self.main_place - self.place
 
@@ -52,6 +52,10 @@ class TestSet:
     __test__ = False  # not a class of tests, whatever its name suggests to pytest
 
 
+# Name, data, split, examples, examples left out, classes to choose among.
+_Kind = tuple[str, str, str, int, int, int]
+
+
 def of(table: Table) -> list[TestSet]:
     """Returns the test sets that models of the ranking were evaluated on, by name.
 
@@ -59,7 +63,7 @@ def of(table: Table) -> list[TestSet]:
     name, data, number of examples and number of classes to choose among are the same.
     """
     primary = tasks.find(table.group.task).primary
-    scores: dict[tuple, dict[tuple[str, int], dict[int, float]]] = defaultdict(dict)
+    scores: dict[_Kind, dict[tuple[str, int], dict[int, float]]] = defaultdict(dict)
     rows = {(row.model, row.image_size): row for row in table.rows if row.rank}
     for key, row in rows.items():
         for kind, by_seed in _by_set(row, primary).items():
@@ -67,9 +71,9 @@ def of(table: Table) -> list[TestSet]:
     return [_test_set(kind, scores[kind], rows) for kind in sorted(scores)]
 
 
-def _by_set(row: Row, primary: str) -> dict[tuple, dict[int, float]]:
+def _by_set(row: Row, primary: str) -> dict[_Kind, dict[int, float]]:
     """Returns a row's scores by test set and seed; a seed run more than once counts once."""
-    values = defaultdict(lambda: defaultdict(list))
+    values: dict[_Kind, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     completed = {run.run_id for run in row.completed}
     for run, evaluation in row.evaluations:
         if run.run_id in completed and not evaluation.compression and primary in evaluation.metrics:
@@ -80,7 +84,7 @@ def _by_set(row: Row, primary: str) -> dict[tuple, dict[int, float]]:
     }
 
 
-def _kind(evaluation: Evaluation) -> tuple:
+def _kind(evaluation: EvaluationRecord) -> _Kind:
     return (
         evaluation.name,
         f"{evaluation.dataset} {evaluation.dataset_version}".strip(),
@@ -92,7 +96,7 @@ def _kind(evaluation: Evaluation) -> tuple:
 
 
 def _test_set(
-    kind: tuple, scores: dict[tuple[str, int], dict[int, float]], rows: dict[tuple[str, int], Row]
+    kind: _Kind, scores: dict[tuple[str, int], dict[int, float]], rows: dict[tuple[str, int], Row]
 ) -> TestSet:
     # In the ranking's order, which equal means keep.
     main_places = {key: i for i, key in enumerate((key for key in rows if key in scores), start=1)}
@@ -106,8 +110,8 @@ def _test_set(
 
 def header(table: Table, sets: Iterable[TestSet]) -> list[str]:
     """Returns the headings of the table that `cells` gives the rows of."""
-    sets = [heading for each in sets for heading in (f"{each.name} %", "rank")]
-    return ["rank", "model", "size", f"{table.group.test_split} %", *sets]
+    of_sets = [heading for each in sets for heading in (f"{each.name} %", "rank")]
+    return ["rank", "model", "size", f"{table.group.test_split} %", *of_sets]
 
 
 def cells(table: Table, sets: Iterable[TestSet]) -> list[list[str]]:
@@ -116,7 +120,7 @@ def cells(table: Table, sets: Iterable[TestSet]) -> list[list[str]]:
     result = []
     for row in table.rows:
         places = [each.places.get((row.model, row.image_size)) for each in sets]
-        if not any(places):
+        if row.score is None or not any(places):
             continue
         line = [str(row.rank), row.model, str(row.image_size), percent(row.score)]
         for place in places:
@@ -136,7 +140,7 @@ def describe(sets: Iterable[TestSet]) -> list[str]:
             f"{each.num_classes:,} classes to choose among"
         )
     lines.append(
-        "A rank is among the models evaluated there; in brackets by how many places a model's mean is "
-        "better (+) or worse (-) there than on the ranking's own test split."
+        "Ranks are among the models that were evaluated on the test set. The number in brackets says how many "
+        "places better (+) or worse (-) a model's mean is there than on the ranking's own test split."
     )
     return lines

@@ -4,10 +4,15 @@ import dataclasses
 import json
 import math
 import random
+import runpy
+import subprocess
+import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from absl import app, flags
 
 from results import records
 from results.records import (
@@ -20,6 +25,7 @@ from results.records import (
     RunRecord,
     Throughput,
     Timings,
+    layout,
 )
 
 
@@ -151,7 +157,7 @@ def write_runs(run_records, folder: Path, points=50) -> list[RunRecord]:
         records.write(record, path)
         top1 = record.metrics.test.get("top1", 0.5)
         text = curve(record.budget.steps, points, top1, record.timings.train_seconds, chance)
-        (path.parent / "metrics.jsonl").write_text(text)
+        layout.metrics_in(path.parent).write_text(text)
     return run_records
 
 
@@ -177,3 +183,29 @@ def write_with_curves():
 def make_record_():
     """Like `make`, for fixtures that several tests share."""
     return make_record
+
+
+@pytest.fixture
+def command_here(monkeypatch, capsys):
+    """Runs `python -m results...` in the tests' own process, which has imported most of it; returns what it said."""
+
+    def run(module: str, *arguments) -> subprocess.CompletedProcess:
+        monkeypatch.setattr(sys, "argv", [module, *map(str, arguments)])
+        app.define_help_flags()  # which are defined once in a process
+        before = set(flags.FLAGS)
+        capsys.readouterr()
+        status = 0
+        try:
+            with warnings.catch_warnings():
+                # The tests have imported most of these modules.
+                warnings.filterwarnings("ignore", "'results.* found in sys.modules", RuntimeWarning)
+                runpy.run_module(module, run_name="__main__")
+        except SystemExit as ended:
+            status = ended.code or 0
+        finally:
+            for name in set(flags.FLAGS) - before:
+                delattr(flags.FLAGS, name)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess([module, *arguments], status, said.out, said.err)
+
+    return run

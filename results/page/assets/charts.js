@@ -9,13 +9,13 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 
 function themeSignals() {
   const style = getComputedStyle(document.documentElement);
-  const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+  const color = (name) => style.getPropertyValue(`--${name}`).trim();
   return {
-    ink: colour("ink"),
-    muted: colour("muted"),
-    line: colour("line"),
-    accent: colour("accent"),
-    paper: colour("paper"),
+    ink: color("ink"),
+    muted: color("muted"),
+    line: color("line"),
+    accent: color("accent"),
+    paper: color("paper"),
   };
 }
 

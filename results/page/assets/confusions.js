@@ -1,39 +1,40 @@
-// What a run takes for what: classes, the matrix, reliability, and the most confident mistakes.
+// Which classes a run mistakes for which: the matrix, each class, reliability, and the most confident mistakes.
 
-// `run.confusions` is told in results/page/confusions.py.
+// results/page/confusions.py says what `run.confusions` holds.
 function confusionsSection(run, record, ranking) {
-  const found = run.confusions;
-  if (!found) return null;
-  const title = element("h3", {}, "What it takes for what");
-  if (found.problem) return element("section", {}, title, element("p", { class: "bad" }, found.problem));
+  const confusions = run.confusions;
+  if (!confusions) return null;
+  const title = element("h3", {}, "Confusions");
+  if (confusions.problem) return element("section", {}, title, element("p", { class: "bad" }, confusions.problem));
   const folder = run.record?.replace(/\/?record\.json$/, "") || "RUN";
   const command = element("code", {}, `python -m results.confusions ${decoded(folder)}`);
-  if (found.left_out) {
-    const said = "This page has no room for the confusions of all its runs. Those of this one are told by ";
-    return element("section", {}, title, element("p", {}, said, command, "."));
+  if (confusions.left_out) {
+    const note = "The confusions of all runs would make this page too large. To see those of this run: ";
+    return element("section", {}, title, element("p", {}, note, command));
   }
-  const matrix = found.matrix && matrixFigure(found.matrix);
-  const many = byThreshold(found.classes);
-  const narrow = found.matrix?.names.length <= 12;
-  const error = found.calibration_error;
-  const right = found.classes.length > 1 && many ? "wholly right" : "right"; // every label of an example
+  const matrix = confusions.matrix && matrixFigure(confusions.matrix);
+  const many = byThreshold(confusions.classes);
+  const narrow = confusions.matrix?.names.length <= 12;
+  const error = confusions.calibration_error;
+  const right = confusions.classes.length > 1 && many ? "right in every label" : "right";
   const summary =
-    `On the ${found.split} split ${found.right.toLocaleString("en")} of ${plural(found.examples, "example")} are ${right}` +
-    (error === null ? "" : `; the expected calibration error is ${percentText(error)}%`);
+    `On the ${confusions.split} split ${confusions.right.toLocaleString("en")} of ${plural(confusions.examples, "example")} are ${right}` +
+    (error === null ? "" : `; the expected calibration error is ${percentText(error)}%`) +
+    ". In full: ";
   return element(
     "section",
     { class: "confusions" },
     title,
-    element("p", { class: "note" }, summary, ". All of it: ", command, "."),
+    element("p", { class: "note" }, summary, command),
     narrow ? null : matrix,
-    many ? classesTable(found) : null, // it has too many columns to stand beside another
+    many ? classesTable(confusions) : null, // too many columns to stand beside another
     element(
       "div",
       { class: "grid" },
-      narrow || !many ? element("div", {}, narrow ? matrix : null, many ? null : classesTable(found)) : null,
-      element("div", {}, found.pairs.length && !found.matrix ? pairsTable(found.pairs) : null, reliabilityFigure(found)),
+      narrow || !many ? element("div", {}, narrow ? matrix : null, many ? null : classesTable(confusions)) : null,
+      element("div", {}, confusions.pairs.length && !confusions.matrix ? pairsTable(confusions.pairs) : null, reliabilityFigure(confusions)),
     ),
-    mistakesFigure(found),
+    mistakesFigure(confusions),
   );
 }
 
@@ -59,7 +60,7 @@ function confusionTable(caption, head, rows, kind = "") {
   );
 }
 
-// Cells are coloured by their share of the row, a class's examples; mistakes beside the worst of them.
+// A cell is colored by its share of the row, the examples of a class; a mistake relative to the worst mistake.
 function matrixFigure({ names, counts }) {
   const shares = counts.map((row) => {
     const examples = row.reduce((sum, count) => sum + count, 0);
@@ -68,12 +69,12 @@ function matrixFigure({ names, counts }) {
   const worst = Math.max(...shares.flatMap((row, i) => row.filter((_, j) => j !== i)));
   const upright = names.some((name) => name.length > 6) && names.length > 2;
   const head = names.map((name) => element("th", { scope: "col", title: name }, element("span", {}, name)));
-  head.unshift(element("th", { scope: "col", class: "text corner" }, "class ↓ taken for →"));
+  head.unshift(element("th", { scope: "col", class: "text corner" }, "true ↓ predicted →"));
   const rows = names.map((name, row) => {
     const cells = counts[row].map((count, column) => {
       const share = shares[row][column];
       const right = row === column;
-      const title = `${name} taken for ${names[column]}: ${count} (${percentText(share)}% of ${name})`;
+      const title = `${name} predicted as ${names[column]}: ${count} (${percentText(share)}% of ${name})`;
       const kind = count ? (right ? "right" : "wrong") : "none";
       const style = `--share: ${(right ? share : share / (worst || 1)).toFixed(3)}`;
       return element("td", { class: kind, title, style }, count ? count.toLocaleString("en") : "·");
@@ -84,7 +85,7 @@ function matrixFigure({ names, counts }) {
 }
 
 function pairsTable(pairs) {
-  const head = ["class", "taken for", "examples"].map((text, i) =>
+  const head = ["true class", "predicted", "examples"].map((text, i) =>
     element("th", { scope: "col", class: i < 2 ? "text" : null }, text),
   );
   const rows = pairs.map(({ label, predicted, examples }) =>
@@ -102,20 +103,20 @@ function pairsTable(pairs) {
 function classesTable({ classes, all_classes: all }) {
   const thresholds = byThreshold(classes);
   const columns = [
-    ["examples", (c) => (c.true_positives + c.false_negatives).toLocaleString("en"), "of the class"],
-    ["accuracy %", (c) => percentText(c.recall), "recall: of the class, the share that was taken for it"],
-    ["precision %", (c) => percentText(c.precision), "of what was taken for the class, the share that is of it"],
-    ["F1 %", (c) => percentText(c.f1), "the harmonic mean of the two"],
+    ["examples", (c) => (c.true_positives + c.false_negatives).toLocaleString("en"), "how many are of the class"],
+    ["accuracy %", (c) => percentText(c.recall), "recall: the share of the class that was recognized"],
+    ["precision %", (c) => percentText(c.precision), "the share of the predictions of the class that is right"],
+    ["F1 %", (c) => percentText(c.f1), "the harmonic mean of precision and recall"],
   ];
   if (thresholds) {
     columns[1][0] = "recall %";
     columns.push(
       ["AP %", (c) => percentText(c.average_precision), "average precision, over all thresholds"],
-      ["threshold", (c) => c.threshold.toFixed(3), "of the confidence, chosen on the validation split"],
-      ["found", (c) => c.true_positives.toLocaleString("en"), "true positives"],
-      ["missed", (c) => c.false_negatives.toLocaleString("en"), "false negatives"],
-      ["wrongly said", (c) => c.false_positives.toLocaleString("en"), "false positives"],
-      ["rightly not said", (c) => c.true_negatives.toLocaleString("en"), "true negatives"],
+      ["threshold", (c) => c.threshold.toFixed(3), "confidence from which a label is decided on, chosen on the validation split"],
+      ["TP", (c) => c.true_positives.toLocaleString("en"), "true positives"],
+      ["FN", (c) => c.false_negatives.toLocaleString("en"), "false negatives"],
+      ["FP", (c) => c.false_positives.toLocaleString("en"), "false positives"],
+      ["TN", (c) => c.true_negatives.toLocaleString("en"), "true negatives"],
     );
   }
   const head = columns.map(([name, , doc]) => element("th", { scope: "col", title: doc }, name));
@@ -131,8 +132,8 @@ function classesTable({ classes, all_classes: all }) {
   const kind = thresholds ? "label" : "class";
   const caption =
     classes.length < all
-      ? `The ${classes.length} classes of lowest recall, of ${all.toLocaleString("en")}`
-      : `Each ${kind}`;
+      ? `The ${classes.length} classes with the lowest recall, of ${all.toLocaleString("en")}`
+      : `Each ${kind} on its own`;
   return confusionTable(caption, head, rows);
 }
 
@@ -143,7 +144,7 @@ function svgElement(tag, attributes, ...children) {
   return made;
 }
 
-// Guo et al. 2017, figure 1: what share is right in each bin of confidence, and below how many are in it.
+// Guo et al. 2017, figure 1: the share that is right in each bin of confidence, and below it how many are in the bin.
 function reliabilityFigure({ reliability, split, classes }) {
   const many = byThreshold(classes);
   const share = many ? "has the label %" : "right %";
@@ -164,13 +165,13 @@ function reliabilityFigure({ reliability, split, classes }) {
     if (!examples) return null;
     const start = left + i * width + 1;
     const high = (low * examples) / most;
-    const said =
-      `${plural(examples, "decision")} of confidence ${percentText(confidence)}% on average: ` +
+    const tip =
+      `${plural(examples, "decision")} with a mean confidence of ${percentText(confidence)}%: ` +
       `${percentText(right)}% ${many ? "have the label" : "are right"}`;
     return svgElement(
       "g",
       {},
-      svgElement("title", {}, said),
+      svgElement("title", {}, tip),
       svgElement("rect", { x: start, y: y(right), width: width - 2, height: side * right, class: "bar" }),
       svgElement("line", { x1: start, x2: start + width - 2, y1: y(confidence), y2: y(confidence), class: "sure" }),
       svgElement("rect", { x: start, y: bottom - high, width: width - 2, height: high, class: "count" }),
@@ -212,8 +213,8 @@ function reliabilityFigure({ reliability, split, classes }) {
     element(
       "p",
       { class: "note" },
-      `A bar is the share that ${many ? "has the label" : "is right"}, the line across it the mean confidence: they ` +
-        "meet where confidence is to be trusted, on the dashed diagonal. Below, how many decisions there are.",
+      `A bar is the share that ${many ? "has the label" : "is right"}, the line across it the mean confidence. Where ` +
+        "they meet, on the dashed diagonal, confidence can be trusted. Below: how many decisions are in the bin.",
     ),
     element("details", {}, element("summary", {}, "The numbers"), confusionTable("Reliability in numbers", head, rows)),
   );
@@ -232,7 +233,7 @@ function mistakesFigure({ mistakes, all_mistakes: all, sheet, split }) {
       { title: shown },
       sheet && each.tile != null ? tile(sheet, each.tile, shown) : null,
       element("div", {}, each.label, " → ", element("b", {}, each.predicted)),
-      element("div", { class: "doc" }, `${percentText(each.confidence)}% sure`),
+      element("div", { class: "doc" }, `${percentText(each.confidence)}% confident`),
     );
   });
   const list = element("ul", { class: "tiles" }, items);
@@ -241,12 +242,12 @@ function mistakesFigure({ mistakes, all_mistakes: all, sheet, split }) {
     "figure",
     {},
     element("figcaption", {}, title),
-    element("p", { class: "note" }, "What it is → what it was taken for, and how sure the model was."),
+    element("p", { class: "note" }, "True label → prediction, and how confident the model was."),
     list,
   );
 }
 
-// One of the pictures of the sheet, each of which is a square of it.
+// One picture, a square of the sheet.
 function tile({ side, columns, rows }, place, label) {
   const share = (at, number) => (number > 1 ? (100 * at) / (number - 1) : 0);
   const [across, down] = [share(place % columns, columns), share(Math.floor(place / columns), rows)];

@@ -1,4 +1,4 @@
-// Which part of the page is shown is told by the address: #ranking-0, #row-0-3, #run=resnet50-seed0.
+// The address says which part of the page is shown: #ranking-0, #row-0-3, #run=resnet50-seed0.
 
 const main = document.getElementById("main");
 const chooser = document.getElementById("ranking");

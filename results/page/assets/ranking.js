@@ -5,7 +5,7 @@ const OVER = [
   ["flops", "Training FLOPs"],
   ["seconds", "Seconds of training"],
 ];
-const MOST_CURVES = 10; // models: as many as there are colours
+const MOST_CURVES = 10; // models: one for each color
 const MOST_POINTS = 6000; // of a chart
 const tableStates = new Map();
 
@@ -65,9 +65,9 @@ function scatterSection(index, ranking) {
         element(
           "p",
           { class: "note" },
-          "Of the rows in the table. Coloured points and the dotted line: the Pareto front, which " +
-            "no model beats on one count without losing on the other. Bars: 95% intervals over " +
-            "seeds. A point leads to its runs.",
+          "The rows of the table. Colored points and the dotted line are the Pareto front: no model " +
+            "beats one of them on one axis without losing on the other. Bars are 95% intervals over " +
+            "seeds. Click a point to see its runs.",
         ),
         element("div", { class: "grid" }, charts.map(([, figure]) => figure)),
       )
@@ -106,7 +106,7 @@ function runsOf(ranking, row) {
   return contents.runs.slice(first, first + runs);
 }
 
-// The metrics that some run has a curve of.
+// The metrics that at least one run has a curve of.
 function metricsOf(ranking, runs) {
   return Object.keys(ranking.metrics).filter((metric) => runs.some((run) => run.curve?.[metric]));
 }
@@ -134,8 +134,8 @@ function curveSection(index, ranking) {
     );
     note.textContent =
       (having.length > shown.length
-        ? `The first ${MOST_CURVES} of ${having.length} models of the table, as it is sorted and filtered. `
-        : "The models of the table. ") + "A line is a seed.";
+        ? `The first ${MOST_CURVES} of ${having.length} models in the table, as it is sorted and filtered. `
+        : "The models in the table. ") + "Each line is one seed.";
     for (const [over, , chart] of charts) {
       if (!chart.isConnected) return;
       const signals = { y_title: ranking.metrics[metric] };

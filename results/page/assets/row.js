@@ -1,4 +1,4 @@
-// A row: every number of it, beside what each of its runs gave, with links to the runs.
+// A row: all its numbers, beside those of each of its runs, with links to the runs.
 
 const SAID_ABOVE = new Set(["rank", "model", "status", "run_ids"]);
 
@@ -35,7 +35,7 @@ function showRow(index, row, marked) {
     element("p", { class: "note" }, `${rank ? `Rank ${rank}` : "No rank"}: ${named("status")}`),
     element("h3", {}, plural(runs.length, "run")),
     element("ul", {}, runs.map((run) => element("li", {}, runLink(run, run.id), runOutcome(run)))),
-    element("h3", {}, "Every number of the row"),
+    element("h3", {}, "All numbers of the row"),
     element(
       "div",
       { class: "scroller measures", role: "region", "aria-label": "Numbers", tabindex: 0 },

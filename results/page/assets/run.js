@@ -1,4 +1,4 @@
-// A run: its record, whole, and what lies beside it.
+// A run: its whole record, and what lies beside it.
 
 const SECTION_TITLES = {
   metrics: "Metrics",
@@ -12,7 +12,7 @@ const SECTION_TITLES = {
   software: "Software",
   config: "Configuration",
 };
-const APART = new Set(["command", "error"]); // shown above, not in a list
+const APART = new Set(["command", "error"]); // shown on their own, not in a list
 
 // What a run's part shows, in this order: functions from (run, record, ranking) to an element or null.
 // `record` is a list of [path, value]. What stands beside a record comes by `PARTS` of
@@ -31,10 +31,10 @@ function showRun(run) {
     element(
       "p",
       { class: run.status === "completed" ? "note" : "bad" },
-      `${run.status.replaceAll("_", " ")}, seed ${run.seed}, ended ${fact("finished_at")}`,
+      `${run.status.replaceAll("_", " ")}, seed ${run.seed}, finished ${fact("finished_at")}`,
     ),
     run.record
-      ? element("p", {}, element("a", { href: run.record }, "record.json"), ", which this page is made from")
+      ? element("p", {}, element("a", { href: run.record }, "record.json"), " is the record that this page is made from")
       : null,
     ...RUN_SECTIONS.map((section) => section(run, record, ranking)),
   ];

@@ -36,7 +36,7 @@ function cellOf(column, row) {
   return column.cells[column.cells.length === 1 ? 0 : row] ?? "";
 }
 
-// A name that may be broken after its punctuation, where there is no room for it.
+// A name that may be broken after its punctuation where it is too long for a line.
 function breakable(text) {
   return text.split(/(?<=[_:=,-])/).flatMap((part, i) => (i ? [element("wbr"), part] : [part]));
 }

@@ -7,13 +7,12 @@ import math
 import pytest
 import scipy.stats
 
-from results import records
-from results.claims import __main__
-from results.claims.statements import STATEMENTS
+from results import claims, records
+from results.claims import STATEMENTS
 from results.rankings import rows
 from results.rankings.statistics import paired_ratio
 from results.records import Model, Throughput, evaluations
-from results.records.evaluations import Compression, Evaluation
+from results.records.evaluations import Compression, EvaluationRecord
 
 # Parameters, and top-1 of three seeds.
 MEASURED = {
@@ -69,16 +68,16 @@ def ranking(run):
     return ranking
 
 
-def verdicts(run_records, found=()):
-    (table,) = rows.summarise(run_records, evaluations=found)
+def verdicts(run_records, evaluated=()):
+    (table,) = rows.summarize(run_records, evaluations=evaluated)
     keys = {text: key for key, text in KEYS.items()}
-    return {keys[each.statement.text]: each.verdict for each in __main__.check(table)}
+    return {keys[each.statement.text]: each.verdict for each in claims.check(table)}
 
 
 def figures(run_records, key):
-    (table,) = rows.summarise(run_records)
-    (found,) = (each for each in __main__.check(table) if each.statement.text == KEYS[key])
-    return [check.text for check in found.checks]
+    (table,) = rows.summarize(run_records)
+    (finding,) = (each for each in claims.check(table) if each.statement.text == KEYS[key])
+    return [check.text for check in finding.checks]
 
 
 def test_every_statement_holds_where_the_records_say_so(ranking):
@@ -155,7 +154,7 @@ def test_a_missing_resnet_leaves_depth_not_measured_unless_refuted(ranking):
 
 
 def compressed(record, top1, name="compressed-6bit", size=500_000, split="test"):
-    return Evaluation(
+    return EvaluationRecord(
         name=name,
         run_id=record.run_id,
         weights_digest=record.weights_digest,
@@ -186,16 +185,16 @@ def compressed(record, top1, name="compressed-6bit", size=500_000, split="test")
 def test_compression_is_judged_by_bytes_and_by_accuracy_again(ranking, top1s, size, split, verdict):
     runs = ranking()
     squeezenets = [each for each in runs if each.model.name == "squeezenet1_0"]
-    found = [
+    evaluated = [
         compressed(r, x, size=size, split=split) for r, x in zip(squeezenets, top1s, strict=False)
     ]
-    assert verdicts(runs, found)["compression"] == verdict
+    assert verdicts(runs, evaluated)["compression"] == verdict
 
 
 def test_one_way_of_compressing_that_does_both_is_enough(ranking):
     runs = ranking()
     squeezenets = [each for each in runs if each.model.name == "squeezenet1_0"]
-    found = [
+    evaluated = [
         made
         for record, top1 in zip(squeezenets, [0.60, 0.611, 0.62], strict=True)
         for made in (
@@ -203,20 +202,22 @@ def test_one_way_of_compressing_that_does_both_is_enough(ranking):
             compressed(record, top1, "compressed-6bit", size=500_000),
         )
     ]
-    assert verdicts(runs, found)["compression"] == "holds"
+    assert verdicts(runs, evaluated)["compression"] == "holds"
 
 
 def test_a_ratio_has_the_interval_of_its_logarithm():
     first, second = [100.0, 110.0, 95.0], [200.0, 205.0, 210.0]
-    found = paired_ratio(dict(enumerate(first)), dict(enumerate(second)))
+    ratio = paired_ratio(dict(enumerate(first)), dict(enumerate(second)))
     logs = [math.log(a / b) for a, b in zip(first, second, strict=True)]
     low, high = scipy.stats.t.interval(0.95, 2, loc=sum(logs) / 3, scale=scipy.stats.sem(logs))
-    assert (found.low, found.high) == pytest.approx((math.exp(low), math.exp(high)))
-    assert found.mean == pytest.approx(math.exp(sum(logs) / 3))
+    assert (ratio.low, ratio.high) == pytest.approx((math.exp(low), math.exp(high)))
+    assert ratio.mean == pytest.approx(math.exp(sum(logs) / 3))
     assert paired_ratio({0: 1.0}, {1: 1.0}) is None
 
 
-def test_command_prints_every_statement_and_writes_markdown_and_json(ranking, tmp_path, capsys):
+def test_command_prints_every_statement_and_writes_markdown_and_json(
+    ranking, tmp_path, command_here
+):
     for record in ranking():
         records.write(record, records.record_path(tmp_path, record.run_id))
     evaluations.write(
@@ -224,25 +225,27 @@ def test_command_prints_every_statement_and_writes_markdown_and_json(ranking, tm
         tmp_path / "runs" / "squeezenet1_0-0",
     )
     out = [f"--out={tmp_path / 'claims.md'}", f"--out={tmp_path / 'claims.json'}"]
-    assert __main__.main([str(tmp_path), *out]) == 0
-    shown = capsys.readouterr()
-    assert shown.err == ""
-    assert shown.out.count("holds: ") == len(STATEMENTS) - 1
-    assert shown.out.count("not measured: ") == 1
+    ended = command_here("results.claims", tmp_path, *out)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.count("holds: ") == len(STATEMENTS) - 1
+    assert ended.stdout.count("not measured: ") == 1
     text = (tmp_path / "claims.md").read_text()
     assert text.count("| holds |") == len(STATEMENTS) - 1
-    (found,) = json.loads((tmp_path / "claims.json").read_text())["rankings"]
-    assert [each["statement"] for each in found["findings"]] == [each.text for each in STATEMENTS]
-    compression = next(f for f in found["findings"] if f["statement"] == KEYS["compression"])
+    (written,) = json.loads((tmp_path / "claims.json").read_text())["rankings"]
+    assert [each["statement"] for each in written["findings"]] == [each.text for each in STATEMENTS]
+    compression = next(f for f in written["findings"] if f["statement"] == KEYS["compression"])
     assert [check["holds"] for check in compression["checks"]] == [True, None]
 
 
-def test_verdicts_that_do_not_hold_are_no_failure_of_the_command(ranking, tmp_path):
+def test_verdicts_that_do_not_hold_are_no_failure_of_the_command(ranking, tmp_path, command_here):
     for record in ranking(alexnet=(1_000, [0.9] * 3)):
         records.write(record, records.record_path(tmp_path, record.run_id))
-    assert __main__.main([str(tmp_path)]) == 0
+    assert command_here("results.claims", tmp_path).returncode == 0
 
 
-def test_no_records_are_a_mistake(tmp_path, capsys):
-    assert __main__.main([str(tmp_path)]) == 2
-    assert capsys.readouterr().err == f"There are no readable records in {tmp_path}.\n"
+def test_no_records_are_a_mistake(tmp_path, command_here):
+    ended = command_here("results.claims", tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        f"error: there are no records in {tmp_path}: a run writes DIR/runs/<run id>/record.json.\n"
+    )

@@ -1,13 +1,15 @@
 """Two leaderboards compared: ranks, differences with SciPy's intervals, costs, and what is not matched."""
 
 import dataclasses
+import io
 import json
 
 import pytest
 import scipy.stats
+from rich.console import Console
 
-from results import leaderboard, records
-from results.compare import __main__, comparison
+from results import compare, records
+from results.compare import report
 from results.rankings import rows
 from results.records import Throughput
 from results.tables import document
@@ -25,13 +27,13 @@ def runs_of(run, scores, seeds=None, **changes):
 
 
 def documented(run_records):
-    return json.loads(document.to_json(rows.summarise(run_records)))
+    return json.loads(document.to_json(rows.summarize(run_records)))
 
 
 def compared(first, second):
-    (found,), alone = comparison.compare(documented(first), documented(second))
+    (comparison,), alone = compare.compare(documented(first), documented(second))
     assert alone == []
-    return found, {change.model: change for change in found.changes}
+    return comparison, {change.model: change for change in comparison.changes}
 
 
 def changed(run_records, part, **changes):
@@ -45,8 +47,8 @@ def test_same_seeds_are_compared_in_pairs(run):
     _, changes = compared(runs_of(run, BEFORE), runs_of(run, AFTER))
     for name, verdict in (("up", "better"), ("same", "no difference shown")):
         expected = scipy.stats.ttest_rel(AFTER[name], BEFORE[name]).confidence_interval(0.95)
-        found = changes[name].difference
-        assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+        difference = changes[name].difference
+        assert (difference.low, difference.high) == pytest.approx((expected.low, expected.high))
         assert (changes[name].method, changes[name].verdict) == ("paired", verdict)
     assert changes["up"].difference.mean == pytest.approx(0.2)
 
@@ -55,8 +57,8 @@ def test_other_seeds_are_compared_by_welch(run):
     _, changes = compared(runs_of(run, BEFORE), runs_of(run, AFTER, seeds=(7, 8, 9)))
     test = scipy.stats.ttest_ind(AFTER["up"], BEFORE["up"], equal_var=False)
     expected = test.confidence_interval(0.95)
-    found = changes["up"].difference
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    difference = changes["up"].difference
+    assert (difference.low, difference.high) == pytest.approx((expected.low, expected.high))
     assert changes["up"].method == "Welch"
 
 
@@ -67,12 +69,12 @@ def test_one_seed_has_a_change_and_no_verdict(run):
 
 
 def test_ranks_and_models_of_only_one_are_told(run):
-    found, changes = compared(runs_of(run, BEFORE), runs_of(run, AFTER))
+    comparison, changes = compared(runs_of(run, BEFORE), runs_of(run, AFTER))
     assert {name: change.ranks for name, change in changes.items()} == {
         "up": (2, 1),
         "same": (1, 2),
     }
-    assert found.only == (("gone (32 px)",), ("new (32 px)",))
+    assert comparison.only == (("gone (32 px)",), ("new (32 px)",))
 
 
 def test_a_model_that_failed_in_one_is_not_compared(run):
@@ -92,8 +94,8 @@ def test_costs_are_ratios(run):
 
 def test_speeds_of_two_devices_are_not_compared_and_that_is_said(run):
     other = runs_of(run, AFTER, hardware={"device_kind": "H200"})
-    found, changes = compared(runs_of(run, BEFORE), other)
-    assert found.warnings == (
+    comparison, changes = compared(runs_of(run, BEFORE), other)
+    assert comparison.warnings == (
         "The devices differ: cpu in A, H200 in B; speeds and memory are not compared.",
     )
     assert set(changes["up"].ratios) == {"parameters", "macs"}
@@ -108,8 +110,8 @@ def test_speeds_of_two_devices_are_not_compared_and_that_is_said(run):
     ],
 )
 def test_what_was_not_matched_is_said(run, part, change, sentence):
-    found, _ = compared(runs_of(run, BEFORE), changed(runs_of(run, AFTER), part, **change))
-    assert found.warnings == (sentence,)
+    comparison, _ = compared(runs_of(run, BEFORE), changed(runs_of(run, AFTER), part, **change))
+    assert comparison.warnings == (sentence,)
 
 
 def test_rankings_are_compared_with_those_they_match(run):
@@ -118,32 +120,32 @@ def test_rankings_are_compared_with_those_they_match(run):
         more = changed(runs, "budget", amount=24_000.0)
         return runs + [dataclasses.replace(each, run_id=f"{each.run_id}-more") for each in more]
 
-    found, alone = comparison.compare(documented(two(BEFORE)), documented(two(AFTER)))
-    assert [each.warnings for each in found] == [(), ()]
+    comparisons, alone = compare.compare(documented(two(BEFORE)), documented(two(AFTER)))
+    assert [each.warnings for each in comparisons] == [(), ()]
     assert alone == []
-    found, alone = comparison.compare(documented(two(BEFORE)), documented(runs_of(run, AFTER)))
-    assert len(found) == 1
+    comparisons, alone = compare.compare(documented(two(BEFORE)), documented(runs_of(run, AFTER)))
+    assert len(comparisons) == 1
     assert alone == [
         "Only in A: digits 1.0.0 (test): 24,000 examples, batch size 64, common recipe"
     ]
 
 
-def test_command_compares_folders_and_files_and_writes_what_it_prints(run, tmp_path, capsys):
+def test_command_compares_folders_and_files_and_writes_what_it_prints(run, tmp_path, command_here):
     for name, scores in (("a", BEFORE), ("b", AFTER)):
         for record in runs_of(run, scores):
             records.write(record, records.record_path(tmp_path / name, record.run_id))
-    assert leaderboard.main([str(tmp_path / "a"), f"--out={tmp_path}"]) == 0
+    made = command_here("results.leaderboard", tmp_path / "a", f"--out={tmp_path}")
+    assert made.returncode == 0
     out = [f"--out={tmp_path / 'c.md'}", f"--out={tmp_path / 'c.json'}"]
-    assert __main__.main([str(tmp_path / "leaderboard.json"), str(tmp_path / "b"), *out]) == 0
-    shown = capsys.readouterr()
-    assert shown.err == ""
-    assert "Only in A: gone (32 px)" in shown.out
+    ended = command_here("results.compare", tmp_path / "leaderboard.json", tmp_path / "b", *out)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "Only in A: gone (32 px)" in ended.stdout
     line = (
         "| `up` | 32 | 2 → 1 | 71.00 ± 2.48 | 91.00 ± 2.48 | +20.00 ± 2.48 | better, paired | = |"
     )
     assert line in (tmp_path / "c.md").read_text()
-    (found,) = json.loads((tmp_path / "c.json").read_text())["comparisons"]
-    assert [change["verdict"] for change in found["changes"]] == ["better", "no difference shown"]
+    (written,) = json.loads((tmp_path / "c.json").read_text())["comparisons"]
+    assert [change["verdict"] for change in written["changes"]] == ["better", "no difference shown"]
 
 
 @pytest.mark.parametrize(
@@ -153,25 +155,48 @@ def test_command_compares_folders_and_files_and_writes_what_it_prints(run, tmp_p
         ("[]", "not a leaderboard.json"),
         ('{"schema_version": 99, "rankings": []}', "newer version"),
         ('{"schema_version": 1, "rankings": [{}]}', "not a leaderboard.json as this version"),
-        (None, "There is no folder"),
+        (None, "there is no folder"),
     ],
 )
-def test_a_mistake_is_one_sentence_with_status_2(run, tmp_path, capsys, text, sentence):
+def test_a_mistake_is_one_sentence_with_status_2(run, tmp_path, command_here, text, sentence):
     record = run("a", 0, 0.5)
     records.write(record, records.record_path(tmp_path, "a-0"))
     path = tmp_path / "leaderboard.json"
     if text is not None:
         path.write_text(text)
-    assert __main__.main([str(tmp_path), str(path)]) == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert sentence in shown.err
-    assert shown.err.count("\n") == 1
+    ended = command_here("results.compare", tmp_path, path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("error: ")
+    assert sentence in ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
-def test_an_out_of_another_kind_is_refused_before_anything_is_written(run, tmp_path, capsys):
+def test_an_out_of_another_kind_is_refused_before_anything_is_written(run, tmp_path, command_here):
     records.write(run("a", 0, 0.5), records.record_path(tmp_path, "a-0"))
     out = [f"--out={tmp_path / 'c.md'}", f"--out={tmp_path / 'c.html'}"]
-    assert __main__.main([str(tmp_path), str(tmp_path), *out]) == 2
-    assert "--out ends with .md or .json" in capsys.readouterr().err
+    ended = command_here("results.compare", tmp_path, tmp_path, *out)
+    assert ended.returncode == 2
+    assert "--out ends with .md or .json" in ended.stderr
     assert not (tmp_path / "c.md").exists()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_every_score_and_change_is_whole_at_every_width(run, width):
+    before, after = runs_of(run, BEFORE), runs_of(run, AFTER, throughput=Throughput(2800.0, 2500.0))
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    comparisons = compare.compare(documented(before), documented(after))
+    report.print_comparisons(*comparisons, console)
+    text = console.file.getvalue()
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    for whole in ("2 → 1", "71.00 ± 2.48", "91.00 ± 2.48", "+20.00 ± 2.48", "x0.5", "x2"):
+        assert whole in text
+
+
+@pytest.mark.parametrize("paths", [[], ["a"], ["a", "b", "c"]])
+def test_there_are_two_to_compare(command_here, paths):
+    ended = command_here("results.compare", *paths)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        f"error: say two leaderboards to compare, A and B; there are {len(paths)}.\n"
+    )

@@ -1,6 +1,7 @@
 """Confusions of hand-made predictions, against scikit-learn, and the command that tells them."""
 
 import dataclasses
+import io
 import json
 import zipfile
 
@@ -9,9 +10,10 @@ import pytest
 import sklearn.metrics as sk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from results import RecordError, confusions, records
-from results.confusions.__main__ import main
+from results.confusions import report
 from results.records import files, predictions
 from results.records.schema import Dataset, Decision
 
@@ -43,9 +45,12 @@ def told(arrays, record, names=NAMES):
     return confusions.of(predictions.of_arrays(arrays, record, names, "test"))
 
 
-def columns(found, *names):
+def columns(confusions, *names):
     return [
-        [np.nan if getattr(each, name) is None else getattr(each, name) for each in found.classes]
+        [
+            np.nan if getattr(each, name) is None else getattr(each, name)
+            for each in confusions.classes
+        ]
         for name in names
     ]
 
@@ -57,16 +62,16 @@ CLASSES = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, 
 @given(pairs=CLASSES)
 def test_counts_of_classes_are_scikit_learns(single, pairs):
     label, predicted = zip(*pairs, strict=True)
-    found = told(single_arrays(label, predicted), single)
+    counted = told(single_arrays(label, predicted), single)
     expected = sk.confusion_matrix(label, predicted, labels=range(3))
-    np.testing.assert_array_equal(found.matrix.counts, expected)
+    np.testing.assert_array_equal(counted.matrix.counts, expected)
     expected = sk.precision_recall_fscore_support(
         label, predicted, labels=range(3), zero_division=np.nan
     )
-    shown = columns(found, "precision", "recall", "f1", "examples")
+    shown = columns(counted, "precision", "recall", "f1", "examples")
     # scikit-learn's F1 of a class that never occurs is NaN too, as here.
     np.testing.assert_allclose(shown, expected)
-    assert found.right / found.examples == pytest.approx(sk.accuracy_score(label, predicted))
+    assert counted.right / counted.examples == pytest.approx(sk.accuracy_score(label, predicted))
 
 
 SURE = st.sampled_from([-2.0, -0.5, 0.0, 0.5, 2.0])  # few, so that there are ties
@@ -82,27 +87,29 @@ THRESHOLDS = {"cat": 0.5, "dog": 0.3, "eel": 0.9}
 def test_counts_of_labels_are_scikit_learns(many, examples):
     logits = np.array([each for each, _ in examples], np.float32)
     targets = np.array([each for _, each in examples], np.float32)
-    found = told({"logits": logits, "targets": targets}, many)
+    counted = told({"logits": logits, "targets": targets}, many)
     confidence = 1 / (1 + np.exp(-logits.astype(float)))
     decided = confidence >= np.array([*THRESHOLDS.values()])
     counts = columns(
-        found, "true_negatives", "false_positives", "false_negatives", "true_positives"
+        counted, "true_negatives", "false_positives", "false_negatives", "true_positives"
     )
     expected = sk.multilabel_confusion_matrix(targets, decided).reshape(3, 4)
     np.testing.assert_array_equal(np.transpose(counts), expected)
     precision, recall, f1, _ = sk.precision_recall_fscore_support(
         targets, decided, zero_division=np.nan
     )
-    np.testing.assert_allclose(columns(found, "precision", "recall", "f1"), [precision, recall, f1])
-    for each, positive, sure in zip(found.classes, targets.T, confidence.T, strict=True):
+    np.testing.assert_allclose(
+        columns(counted, "precision", "recall", "f1"), [precision, recall, f1]
+    )
+    for each, positive, sure in zip(counted.classes, targets.T, confidence.T, strict=True):
         if positive.any():
             expected = sk.average_precision_score(positive, sure)
             assert each.average_precision == pytest.approx(expected)
         else:
             assert each.average_precision is None
-    assert found.right == sk.accuracy_score(targets, decided, normalize=False)
-    assert found.all_mistakes == np.sum(decided != targets)
-    assert sum(each.examples for each in found.reliability) == targets.size
+    assert counted.right == sk.accuracy_score(targets, decided, normalize=False)
+    assert counted.all_mistakes == np.sum(decided != targets)
+    assert sum(each.examples for each in counted.reliability) == targets.size
 
 
 @pytest.fixture(name="many", scope="module")
@@ -113,19 +120,19 @@ def many_(make_record):
 def test_the_most_confident_mistakes_come_first_and_those_without_a_number_last(single):
     label, predicted = [0, 0, 1, 2, 2, 1], [1, 0, 2, 0, 1, 0]
     confidence = [0.6, 0.99, 0.9, np.nan, 0.7, 0.9]
-    found = told(single_arrays(label, predicted, confidence), single)
-    assert [each.index for each in found.mistakes] == [12, 15, 14, 10, 13]
-    first, *_, last = found.mistakes
+    counted = told(single_arrays(label, predicted, confidence), single)
+    assert [each.index for each in counted.mistakes] == [12, 15, 14, 10, 13]
+    first, *_, last = counted.mistakes
     assert (first.label, first.predicted) == ("dog", "eel")
     assert first.confidence == pytest.approx(0.9)
     assert last.confidence is None
-    assert found.calibration_error is None
-    assert found.pairs[0] == confusions.Pair("cat", "dog", 1)
+    assert counted.calibration_error is None
+    assert counted.pairs[0] == confusions.Pair("cat", "dog", 1)
 
 
 def test_the_most_frequent_confusions_come_first_and_right_answers_are_none(single):
-    found = told(single_arrays([0, 1, 1, 1, 2, 2], [0, 2, 2, 0, 2, 1]), single)
-    assert [(each.label, each.predicted, each.examples) for each in found.pairs] == [
+    counted = told(single_arrays([0, 1, 1, 1, 2, 2], [0, 2, 2, 0, 2, 1]), single)
+    assert [(each.label, each.predicted, each.examples) for each in counted.pairs] == [
         ("dog", "eel", 2),
         ("dog", "cat", 1),
         ("eel", "dog", 1),
@@ -137,15 +144,15 @@ def test_a_label_is_missed_or_said_wrongly_as_surely_as_its_decision(many):
         [[0.05, 0.8, 0.9], [0.6, 0.65, 0.2]]
     )
     targets = np.array([[0, 1, 0], [0, 0, 0]])
-    found = told({"logits": logits, "targets": targets}, many)
-    assert [(each.index, each.label, each.predicted) for each in found.mistakes] == [
+    counted = told({"logits": logits, "targets": targets}, many)
+    assert [(each.index, each.label, each.predicted) for each in counted.mistakes] == [
         (0, "not cat", "cat"),
         (0, "dog", "not dog"),
         (1, "not dog", "dog"),  # 0.35 is above its threshold
     ]
-    sure = [each.confidence for each in found.mistakes]
+    sure = [each.confidence for each in counted.mistakes]
     assert sure == pytest.approx([0.95, 0.8, 0.35])
-    assert (found.examples, found.right, found.matrix) == (2, 0, None)
+    assert (counted.examples, counted.right, counted.matrix) == (2, 0, None)
 
 
 def test_a_binary_run_has_a_matrix_of_its_two_classes(make_record):
@@ -154,10 +161,10 @@ def test_a_binary_run_has_a_matrix_of_its_two_classes(make_record):
         "logits": np.array([[1.0], [-1], [2], [-2]]),
         "targets": np.array([[1], [1], [0], [0]]),
     }
-    found = told(arrays, record, ("no dog", "dog"))
-    assert found.matrix == confusions.Matrix(("no dog", "dog"), ((1, 1), (1, 1)))
-    assert found.classes[0].name == "dog"
-    assert {(each.label, each.predicted) for each in found.mistakes} == {
+    counted = told(arrays, record, ("no dog", "dog"))
+    assert counted.matrix == confusions.Matrix(("no dog", "dog"), ((1, 1), (1, 1)))
+    assert counted.classes[0].name == "dog"
+    assert {(each.label, each.predicted) for each in counted.mistakes} == {
         ("no dog", "dog"),
         ("dog", "no dog"),
     }
@@ -168,12 +175,12 @@ def test_a_binary_run_has_a_matrix_of_its_two_classes(make_record):
 def test_of_many_classes_there_is_no_matrix_but_the_pairs(make_record):
     record = of_task(make_record("wide"), "single_label", 1000)
     label = np.arange(1000)
-    found = told(single_arrays(label, np.roll(label, 1)), record, ())
-    assert found.matrix is None
-    assert len(found.classes) == 1000
-    assert len(found.pairs) == 20
-    assert len(found.mistakes) == confusions.MOST_MISTAKES
-    assert found.mistakes[0].label == "class 0"
+    counted = told(single_arrays(label, np.roll(label, 1)), record, ())
+    assert counted.matrix is None
+    assert len(counted.classes) == 1000
+    assert len(counted.pairs) == 20
+    assert len(counted.mistakes) == confusions.MOST_MISTAKES
+    assert counted.mistakes[0].label == "class 0"
 
 
 @pytest.fixture
@@ -186,12 +193,12 @@ def run_folder(single, tmp_path):
     return tmp_path
 
 
-def test_the_command_prints_the_tables_and_writes_all_of_it(run_folder, capsys):
+def test_the_command_prints_the_tables_and_writes_all_of_it(run_folder, command_here):
     out = run_folder / "confusions.json"
-    assert main([str(run_folder), f"--out={out}"]) == 0
-    printed = capsys.readouterr().out
+    ended = command_here("results.confusions", run_folder, f"--out={out}")
+    assert (ended.returncode, ended.stderr) == (0, "")
     for text in ("3 of 4 examples right (75.00 %)", "[red]dog", "Confusion matrix", "Reliability"):
-        assert text in printed
+        assert text in ended.stdout
     written = json.loads(out.read_text())
     assert written["matrix"]["counts"] == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
     assert written["mistakes"][0] == {
@@ -212,22 +219,57 @@ def test_the_command_prints_the_tables_and_writes_all_of_it(run_folder, capsys):
         (lambda path: np.savez(path, **single_arrays([0, 7], [0, 1])), "beyond the 3"),
         (lambda path: np.savez(path, **single_arrays([0, 1], [0])), "same shape"),
         (lambda path: np.savez(path, label=np.array([{}])), "damaged"),
-        (lambda path: (path.parents[1] / "record.json").unlink(), "There is no run in"),
+        (lambda path: (path.parents[1] / "record.json").unlink(), "there is no run in"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_exit_status_2(run_folder, capsys, spoil, sentence):
+def test_a_mistake_is_one_sentence_and_exit_status_2(run_folder, command_here, spoil, sentence):
     spoil(run_folder / "predictions" / "test.npz")
-    assert main([str(run_folder)]) == 2
-    said = capsys.readouterr().err
-    assert sentence in said
-    assert said.count("\n") == 1
+    ended = command_here("results.confusions", run_folder)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("error: ")
+    assert sentence in ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
-def test_out_must_be_json_and_writable(run_folder, capsys):
-    assert main([str(run_folder), "--out=x.csv"]) == 2
-    assert "'x.csv'" in capsys.readouterr().err
-    assert main([str(run_folder), f"--out={run_folder}/record.json/x.json"]) == 2
-    assert "cannot be written" in capsys.readouterr().err
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_every_name_and_count_is_whole_at_every_width(make_record, width):
+    names = [f"[bold]class {i}" for i in range(12)]
+    record = of_task(make_record("twelve"), "single_label", 12)
+    label = np.repeat(np.arange(12), 1_234)
+    counted = told(single_arrays(label, np.where(label % 2, label, 0)), record, names)
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    report.print_confusions(counted, record, console)
+    text = console.file.getvalue()
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    for name in names:
+        assert name.replace(" ", "") in "".join(text.split())
+    matrix = text.partition("Confusion matrix")[2].partition("Confused most")[0]
+    assert matrix.count("1,234") == 12
+
+
+def test_out_must_be_json_and_writable(run_folder, command_here):
+    ended = command_here("results.confusions", run_folder, "--out=x.csv")
+    assert ended.returncode == 2
+    assert "'x.csv'" in ended.stderr
+    ended = command_here("results.confusions", run_folder, f"--out={run_folder}/record.json/x.json")
+    assert ended.returncode == 2
+    assert "cannot be written" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "say the folder of one run; there are 0."),
+        (["a", "b"], "say the folder of one run; there are 2."),
+        (["--split=train", "a"], "flag --split=train: value should be one of <test|validation>"),
+        (["--unknown", "a"], "Unknown command line flag 'unknown'"),
+    ],
+)
+def test_wrong_arguments_are_a_mistake(command_here, arguments, sentence):
+    ended = command_here("results.confusions", *arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"error: {sentence}")
 
 
 def test_names_that_are_damaged_give_way_to_numbers(run_folder, single):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from results import records
 from results.page import charts, curves, figures, labels, pareto
 from results.page.plots import write_plots
-from results.rankings.rows import summarise
+from results.rankings.rows import summarize
 from results.records import Budget, Model
 
 POINTS = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), max_size=12)
@@ -61,7 +61,7 @@ def test_labels_stay_inside_and_off_each_other_and_off_every_point(points):
 
 
 def test_every_model_of_a_small_ranking_has_its_label_in_both_sizes(generated):
-    (table,) = summarise(generated())
+    (table,) = summarize(generated())
     for figure in figures.SCATTERS:
         points = figures.points(table, figure)["points"]
         assert len(points) == 13
@@ -72,23 +72,23 @@ def test_every_model_of_a_small_ranking_has_its_label_in_both_sizes(generated):
 def test_points_hold_percent_intervals_and_cells(run):
     runs = [run("a", seed, top1) for seed, top1 in enumerate([0.90, 0.92, 0.94])]
     runs += [run("b", 0, 0.5)]
-    (table,) = summarise(runs)
-    found = figures.points(table, figures.SCATTERS[0])
-    a, b = found["points"]
+    (table,) = summarize(runs)
+    scatter = figures.points(table, figures.SCATTERS[0])
+    a, b = scatter["points"]
     assert (a["x"], a["x_low"], a["x_high"], a["x_text"]) == (1234567, 1234567, 1234567, "1.23M")
     # 92 ± t(0.975, 2) * 2 / sqrt(3) = 92 ± 4.96828
     assert (a["y"], a["y_low"], a["y_high"]) == pytest.approx((92, 87.0317, 96.9683), abs=1e-3)
     assert a["y_text"] == "92.00 ± 4.97"
     assert (b["y_low"], b["y"], b["y_high"]) == (50, 50, 50)
     assert (a["front"], b["front"]) == (True, False)
-    left, right, low, high = found["domain"]
+    left, right, low, high = scatter["domain"]
     assert left < 1234567 < right
     assert low < 50
     assert high > 96.97
 
 
 def test_an_interval_far_wider_than_the_means_are_apart_is_cut_off(run):
-    (table,) = summarise([run("a", 0, 0.90), run("a", 1, 0.99), run("b", 0, 0.93)])
+    (table,) = summarize([run("a", 0, 0.90), run("a", 1, 0.99), run("b", 0, 0.93)])
     _, _, low, high = figures.points(table, figures.SCATTERS[0])["domain"]
     assert 90 < low < 93
     assert 95 < high < 98
@@ -99,7 +99,7 @@ def test_a_model_without_the_number_is_not_in_the_figure(run):
     unknown = records.from_json(
         records.to_json(unknown).replace('"macs": 37000000', '"macs": null')
     )
-    (table,) = summarise([unknown, run("b", 0, 0.8)])
+    (table,) = summarize([unknown, run("b", 0, 0.8)])
     by_name = {figure.name: figures.points(table, figure) for figure in figures.SCATTERS}
     assert [p["name"] for p in by_name["accuracy-macs"]["points"]] == ["b"]
     assert len(by_name["accuracy-parameters"]["points"]) == 2
@@ -107,7 +107,7 @@ def test_a_model_without_the_number_is_not_in_the_figure(run):
 
 def test_models_at_several_sizes_are_told_apart(run, make):
     small = make("small", model=Model("a", {}, 24, 10))
-    (table,) = summarise([run("a", 0, 0.9), small, run("b", 0, 0.5)])
+    (table,) = summarize([run("a", 0, 0.9), small, run("b", 0, 0.5)])
     assert set(figures.names(table)) == {"a @32", "a @24", "b"}
 
 
@@ -119,8 +119,8 @@ def test_curves_tell_examples_flops_and_seconds(run, tmp_path):
     text = "".join(f"{json.dumps(line)}\n" for line in lines)
     (tmp_path / "metrics.jsonl").write_text(text)
     names = ("train/loss", "train/top1", "validation/top1")
-    found = curves.read(run("a", 0, 0.9), tmp_path, names, 100)
-    assert found == {
+    curve = curves.read(run("a", 0, 0.9), tmp_path, names, 100)
+    assert curve == {
         "step": [47, 94, 188],
         "seconds": [2.125, 4.25, 8.5],
         "train/loss": [0.04255, None, 0.01064],
@@ -140,19 +140,19 @@ def test_a_run_that_failed_before_it_spent_anything_has_flops_from_its_macs(make
     lines = [{"step": s, "train/loss": 1.0} for s in (1, 2)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
     record = make(budget=Budget("examples", 12_000, 64), model=Model("a", {}, 32, 10, 1, 0, 1000))
-    found = curves.read(record, tmp_path, ["train/loss"], 9)
-    assert found["flops_per_step"] == 6 * 1000 * 64
-    assert found["seconds"] == [None, None]
+    curve = curves.read(record, tmp_path, ["train/loss"], 9)
+    assert curve["flops_per_step"] == 6 * 1000 * 64
+    assert curve["seconds"] == [None, None]
 
 
 def test_a_long_run_is_thinned_to_its_first_and_last_points_and_keeps_its_validation(run, tmp_path):
     lines = [{"step": step, "train/loss": 1.0} for step in range(1, 1001)]
     lines += [{"step": step, "validation/loss": 1.0} for step in (500, 1000)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    found = curves.read(run("a", 0, 0.9), tmp_path, ["train/loss", "validation/loss"], 20)
-    train = [s for s, loss in zip(found["step"], found["train/loss"], strict=True) if loss]
+    curve = curves.read(run("a", 0, 0.9), tmp_path, ["train/loss", "validation/loss"], 20)
+    train = [s for s, loss in zip(curve["step"], curve["train/loss"], strict=True) if loss]
     assert (len(train), train[0], train[-1]) == (20, 1, 1000)
-    assert sum(loss is not None for loss in found["validation/loss"]) == 2
+    assert sum(loss is not None for loss in curve["validation/loss"]) == 2
 
 
 def test_ten_thousand_curves_have_fewer_points_than_ten():
@@ -160,16 +160,16 @@ def test_ten_thousand_curves_have_fewer_points_than_ten():
     assert curves.points_per_curve(10_000) < 20
 
 
-@pytest.mark.parametrize("colour", charts.PALETTE)
+@pytest.mark.parametrize("color", charts.PALETTE)
 @pytest.mark.parametrize("paper", ["#ffffff", "#14171c"])
-def test_every_colour_of_a_curve_can_be_told_from_the_paper(colour, paper):
+def test_every_color_of_a_curve_can_be_told_from_the_paper(color, paper):
     """WCAG 2.2, 1.4.11: 3 to 1 for graphical objects."""
-    lighter, darker = sorted([luminance(colour), luminance(paper)], reverse=True)
+    lighter, darker = sorted([luminance(color), luminance(paper)], reverse=True)
     assert (lighter + 0.05) / (darker + 0.05) >= 3
 
 
-def luminance(colour: str) -> float:
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+def luminance(color: str) -> float:
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -183,7 +183,7 @@ def plotted(generated, write_with_curves, tmp_path_factory):
         path = records.record_path(folder, record.run_id).with_name("metrics.jsonl")
         path.write_text(path.read_text().replace("top1", "left_out"))  # fewer figures, less time
     everything, folders, _ = records.load_with_folders([folder])
-    write_plots(summarise(everything), folder, folders)
+    write_plots(summarize(everything), folder, folders)
     return folder / "plots"
 
 
@@ -211,7 +211,7 @@ def test_points_of_the_svg_stand_where_their_numbers_say(plotted):
 
 
 def test_plots_of_several_rankings_are_numbered_and_equal_ones_have_the_same_bytes(run, tmp_path):
-    tables = summarise([run("a", 0, 0.9), run("a", 0, 0.9, recipe="paper", run_id="other")])
+    tables = summarize([run("a", 0, 0.9), run("a", 0, 0.9, recipe="paper", run_id="other")])
     paths = write_plots(tables, tmp_path)
     assert tmp_path / "plots" / "1-accuracy-macs.svg" in paths
     assert len(paths) == 2 * 2 * len(figures.SCATTERS)

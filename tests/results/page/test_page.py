@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 
 from results import leaderboard, page, records
-from results.page import contents, curves, document, figures, library
+from results.page import contents, document, figures, library
 from results.rankings.reported import Reported
-from results.rankings.rows import summarise
-from results.records.schema import Failure, Git, Metrics
-from results.tables.columns import shown
+from results.rankings.rows import summarize
+from results.records import layout
+from results.records.schema import Failure, Git, Metrics, Plugin
+from results.tables.columns import COLUMNS, shown
 
 EVIL = "</script><script>alert(1)</script><!--\u2028&amp;"
 VOID = {"meta", "link", "input", "br"}
@@ -67,11 +68,11 @@ def folder(generated, write_with_curves, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def text(folder) -> str:
     everything, folders, _ = records.load_with_folders([folder])
-    return page.write(summarise(everything), folder, folders).read_text()
+    return page.write(summarize(everything), folder, folders).read_text()
 
 
 def collected(run_records, folders=None, where="/page"):
-    return contents.collect(summarise(run_records), contents.Place(Path(where), folders or {}))
+    return contents.collect(summarize(run_records), contents.Place(Path(where), folders or {}))
 
 
 def record_of(held, run) -> dict:
@@ -182,7 +183,7 @@ def test_cells_are_those_of_the_tables_and_each_run_s_own_number_is_beside_the_m
     assert columns["top1_low"]["cells"][1] == ""
     assert columns["model"]["cells"] == ["a", "b"]
     names = [column["name"] for column in held["rankings"][0]["columns"]]
-    assert sorted(names) == sorted(column.name for column in columns.COLUMNS)
+    assert sorted(names) == sorted(column.name for column in COLUMNS)
     seen = [name for name in names if columns[name]["shown"]]
     assert seen == names[: len(seen)] == [c.name for c in shown("single_label")]
 
@@ -227,7 +228,7 @@ def test_a_task_is_drawn_and_shown_by_its_own_metric(run, make):
 
 def test_published_figures_stand_beside_the_ranking_and_not_in_it(run):
     published = [Reported("a", "a paper", {"top1": 0.7})]
-    tables = summarise([run("a", 0, 0.9)], reported=published)
+    tables = summarize([run("a", 0, 0.9)], reported=published)
     (ranking,) = contents.collect(tables, contents.Place(Path("/page"), {}))["rankings"]
     (beside,) = ranking["beside"]
     assert beside["title"] == "Reported"
@@ -257,20 +258,20 @@ def test_curves_come_from_the_file_beside_the_record_and_a_damaged_one_is_no_err
         folders[f"{name}-0"] = tmp_path / name
         (tmp_path / name).mkdir()
         if data is not None:
-            (tmp_path / name / curves.FILE_NAME).write_bytes(data)
+            layout.metrics_in(tmp_path / name).write_bytes(data)
     names = [name.partition("-")[0] for name in folders]
     held = collected([run(name, 0, 0.9) for name in names], folders)
-    found = {run["id"]: run.get("curve") for run in held["runs"]}
-    assert found["whole-0"]["step"] == [1, 3]
-    assert found["half-0"]["train/loss"] == [2.0, 1.5]
-    assert [found[f"{name}-0"] for name in ("noise", "empty", "missing")] == [None] * 3
+    by_run = {run["id"]: run.get("curve") for run in held["runs"]}
+    assert by_run["whole-0"]["step"] == [1, 3]
+    assert by_run["half-0"]["train/loss"] == [2.0, 1.5]
+    assert [by_run[f"{name}-0"] for name in ("noise", "empty", "missing")] == [None] * 3
 
 
 def test_the_same_records_give_the_same_bytes_in_any_order(folder, text):
     everything, folders, _ = records.load_with_folders([folder])
     for i in range(2):
         random.Random(i).shuffle(everything)
-        assert page.write(summarise(everything), folder, folders).read_text() == text
+        assert page.write(summarize(everything), folder, folders).read_text() == text
 
 
 def test_tables_come_with_the_page(run, tmp_path):
@@ -279,14 +280,25 @@ def test_tables_come_with_the_page(run, tmp_path):
     assert "vegaEmbed" in (tmp_path / "index.html").read_text()
 
 
-def test_plots_are_written_when_asked_for_and_need_a_folder(generated, tmp_path, capsys):
+def test_the_plugins_of_a_run_are_among_its_fields(run):
+    held = collected([run("a", 0, 0.9, plugins=(Plugin("mine.net"),)), run("b", 0, 0.8)])
+    (ranking,) = held["rankings"]
+    place = ranking["fields"].index(["plugins"])
+    of_run = {"module": "mine.net", "package": None, "version": None, "digest": None}
+    assert ranking["shared"][place] == [of_run]
+    assert held["runs"][1]["differing"][str(place)] == []
+
+
+def test_plots_are_written_when_asked_for_and_need_a_folder(generated, tmp_path, command_here):
     for record in list(generated(seeds=1))[:3]:
         records.write(record, records.record_path(tmp_path, record.run_id))
-    assert leaderboard.main([str(tmp_path), "--plots"]) == 2
-    assert "--out=DIR" in capsys.readouterr().err
-    assert leaderboard.main([str(tmp_path), f"--out={tmp_path / 'out'}"]) == 0
-    assert not (tmp_path / "out" / "plots").exists()
-    assert leaderboard.main([str(tmp_path), f"--out={tmp_path / 'out'}", "--plots"]) == 0
+    out = tmp_path / "out"
+    ended = command_here("results.leaderboard", tmp_path, "--plots")
+    assert ended.returncode == 2
+    assert "--out=DIR" in ended.stderr
+    assert command_here("results.leaderboard", tmp_path, f"--out={out}").returncode == 0
+    assert not (out / "plots").exists()
+    assert command_here("results.leaderboard", tmp_path, f"--out={out}", "--plots").returncode == 0
     assert (tmp_path / "out" / "plots" / "accuracy-macs.svg").exists()
 
 
@@ -355,7 +367,7 @@ def test_ten_thousand_runs_make_a_page_of_less_than_20_megabytes(
     everything, folders, problems = records.load_with_folders([tmp_path])
     assert len(everything) == 10_080
     assert problems == []
-    tables = summarise(everything)
+    tables = summarize(everything)
     begin = time.perf_counter()
     path = page.write(tables, tmp_path, folders)
     seconds = time.perf_counter() - begin

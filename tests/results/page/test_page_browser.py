@@ -8,17 +8,19 @@ import time
 import cv2
 import numpy as np
 import pytest
-from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from results import page, records
-from results.rankings.rows import summarise
+from results.rankings.rows import summarize
 from results.records import files
 
 pytestmark = pytest.mark.browser
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs the extra [browser]")
+
+# Only where the extra is installed: pytest imports this file to deselect it.
+from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
 DESKTOP = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
@@ -37,7 +39,7 @@ def address(generated, write_with_curves, make_record, tmp_path_factory) -> str:
     records.write(evil, records.record_path(folder, "evil"))
     keep_predictions(folder / "runs" / KEPT / "predictions")
     everything, folders, _ = records.load_with_folders([folder])
-    return page.write(summarise(everything), folder, folders).as_uri()
+    return page.write(summarize(everything), folder, folders).as_uri()
 
 
 def keep_predictions(folder):
@@ -277,7 +279,7 @@ def test_every_number_leads_to_its_runs_and_each_run_to_its_record(opened):
     wait(browser, lambda driver: driver.find_element(By.TAG_NAME, "h2").text == name)
 
 
-def test_a_run_shows_what_it_takes_for_what(opened):
+def test_a_run_shows_which_classes_it_mistakes_for_which(opened):
     browser = opened(f"#run={KEPT}")
     section = wait(browser, lambda driver: driver.find_element(By.CSS_SELECTOR, ".confusions"))
     assert "On the test split 30 of 40 examples are right" in section.text
@@ -286,14 +288,14 @@ def test_a_run_shows_what_it_takes_for_what(opened):
     assert cells_of[0] == ["2", *["·"] * 2, "2", *["·"] * 6]
     assert cells_of[3] == [*["·"] * 3, "4", *["·"] * 6]
     told = matrix[0].find_elements(By.TAG_NAME, "td")[3].get_attribute("title")
-    assert told == "class 0 taken for class 3: 2 (50.0% of class 0)"
+    assert told == "class 0 predicted as class 3: 2 (50.0% of class 0)"
     browser.find_element(By.XPATH, "//summary[text()='The numbers']").send_keys(Keys.ENTER)
     numbers = "[aria-label='Reliability in numbers'] tbody td:first-child"
     counts = [int(cell.text) for cell in section.find_elements(By.CSS_SELECTOR, numbers)]
     assert sum(counts) == 40
     assert len(section.find_elements(By.CSS_SELECTOR, ".reliability svg .bar")) == len(counts)
     first, second, *rest = section.find_elements(By.CSS_SELECTOR, ".tiles li")
-    assert first.text.split("\n") == ["class 6 → class 3", "96.2% sure"]
+    assert first.text.split("\n") == ["class 6 → class 3", "96.2% confident"]
     assert len(rest) == 8
     places = [
         each.find_element(By.CSS_SELECTOR, "[role=img]").value_of_css_property(
@@ -343,9 +345,9 @@ def test_a_phone_never_scrolls_the_page_sideways(opened, part):
         assert chart.rect["x"] + chart.rect["width"] <= 390
 
 
-def luminance(colour: str) -> float:
+def luminance(color: str) -> float:
     """Relative luminance of `rgb(r, g, b)`, WCAG 2.2."""
-    channels = [int(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    channels = [int(part) / 255 for part in color[color.index("(") + 1 : -1].split(",")[:3]]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -356,31 +358,31 @@ def test_texts_of_page_and_charts_have_contrast_in_light_and_dark(opened, scheme
     charts_drawn(browser, 7)
     paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (luminance(paper) < 0.1) == (scheme == "dark")
-    colours = browser.execute_script(
+    colors = browser.execute_script(
         """const all = [...document.querySelectorAll("h1, h2, p, li, td, th, a, button, label, summary")];
         const texts = [...document.querySelectorAll(".chart svg text")].filter(
           (text) => !text.hasAttribute("stroke")); // not the halos behind labels
         return [all.map((each) => getComputedStyle(each).color),
                 texts.map((each) => getComputedStyle(each).fill)].flat();"""
     )
-    assert len(colours) > 300
-    for colour in set(colours):
-        lighter, darker = sorted([luminance(colour), luminance(paper)], reverse=True)
-        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, colour
+    assert len(colors) > 300
+    for color in set(colors):
+        lighter, darker = sorted([luminance(color), luminance(paper)], reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, color
 
 
-def test_charts_change_with_the_colour_scheme(opened):
+def test_charts_change_with_the_color_scheme(opened):
     browser = opened()
     charts_drawn(browser, 4)
 
-    def title_colour(driver):
-        found = driver.find_elements(By.CSS_SELECTOR, ".chart svg .role-axis-title text")
-        return found and found[0].get_attribute("fill")
+    def title_color(driver):
+        titles = driver.find_elements(By.CSS_SELECTOR, ".chart svg .role-axis-title text")
+        return titles and titles[0].get_attribute("fill")
 
-    before = title_colour(browser)
+    before = title_color(browser)
     dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
-    wait(browser, lambda driver: title_colour(driver) not in (None, [], before))
+    wait(browser, lambda driver: title_color(driver) not in (None, [], before))
 
 
 def test_leaving_and_coming_back_keeps_filter_and_order(opened):

@@ -1,4 +1,4 @@
-"""What the page holds of a run's confusions: as much as there is room for, and nothing of what is damaged."""
+"""What the page holds of a run's confusions: as much as fits, and nothing of what is damaged."""
 
 import base64
 import dataclasses
@@ -10,7 +10,7 @@ import pytest
 
 from results import records
 from results.page import confusions, contents
-from results.rankings.rows import summarise
+from results.rankings.rows import summarize
 from results.records import files
 
 # The page's script finds them by these names.
@@ -50,7 +50,7 @@ def kept(run, tmp_path):
 
 def embedded(tmp_path):
     everything, folders, _ = records.load_with_folders([tmp_path])
-    return confusions.embed(summarise(everything), folders)
+    return confusions.embed(summarize(everything), folders)
 
 
 def test_a_run_s_confusions_are_on_the_page_and_one_without_predictions_has_none(
@@ -59,7 +59,7 @@ def test_a_run_s_confusions_are_on_the_page_and_one_without_predictions_has_none
     kept("a", 0)
     records.write(run("b", 0, 0.5), tmp_path / "runs" / "b-0" / "record.json")
     everything, folders, _ = records.load_with_folders([tmp_path])
-    held = contents.collect(summarise(everything), contents.Place(tmp_path, folders))
+    held = contents.collect(summarize(everything), contents.Place(tmp_path, folders))
     a, b = json.loads(json.dumps(held, allow_nan=False))["runs"]
     assert a["confusions"].keys() == SHOWN
     assert a["confusions"]["matrix"]["counts"][0] == [2, 0, 0, 2, 0, 0, 0, 0, 0, 0]
@@ -91,9 +91,9 @@ def test_damaged_predictions_are_said_to_be_and_spoil_no_other_run(kept, tmp_pat
     kept("a", 0)
     kept("b", 0)
     (tmp_path / "runs" / "a-0" / "predictions" / "test.npz").write_bytes(content)
-    found = embedded(tmp_path)
-    assert found["a-0"]["problem"].startswith("predictions/test.npz cannot be read")
-    assert found["b-0"].keys() == SHOWN
+    shown = embedded(tmp_path)
+    assert shown["a-0"]["problem"].startswith("predictions/test.npz cannot be read")
+    assert shown["b-0"].keys() == SHOWN
 
 
 def test_of_many_classes_the_hardest_are_shown(kept, tmp_path):

@@ -16,7 +16,7 @@ OUT_OF_MEMORY = {"status": "out_of_memory", "metrics": Metrics(), "error": "No r
 
 
 def rows_of(run_records) -> list[dict[str, str]]:
-    text = leaderboard.to_csv(rows.summarise(run_records))
+    text = leaderboard.to_csv(rows.summarize(run_records))
     return list(csv.DictReader(io.StringIO(text)))
 
 
@@ -50,7 +50,7 @@ def test_runs_that_are_not_matched_never_share_a_ranking(run, change):
         other = dataclasses.replace(other, **{name: value})
     runs = [run("a", 0, 0.95), other]
     assert [row["rank"] for row in rows_of(runs)] == ["1", "1"]
-    assert markdown.to_markdown(rows.summarise(runs)).count("\n## ") == 2
+    assert markdown.to_markdown(rows.summarize(runs)).count("\n## ") == 2
 
 
 def test_seconds_on_different_devices_never_share_a_ranking_and_examples_do(run):
@@ -59,7 +59,7 @@ def test_seconds_on_different_devices_never_share_a_ranking_and_examples_do(run)
         return dataclasses.replace(record, budget=dataclasses.replace(record.budget, kind=kind))
 
     for kind, tables in [("seconds", 2), ("examples", 1)]:
-        assert len(rows.summarise([on("H200", kind), on("T4", kind)])) == tables
+        assert len(rows.summarize([on("H200", kind), on("T4", kind)])) == tables
 
 
 def spent(record, kind, amount, **changes):
@@ -82,7 +82,7 @@ def test_a_run_off_its_budget_is_flagged_in_every_table(run, kind, amount, chang
     record = spent(run("a", 0, 0.9), kind, amount, **changes)  # 1,200 training examples
     (row,) = rows_of([record])
     assert row["status"] == status
-    assert f"| {status} |" in markdown.to_markdown(rows.summarise([record]))
+    assert f"| {status} |" in markdown.to_markdown(rows.summarize([record]))
     remark = status.removeprefix("completed").removeprefix(", ")
     shown = printed([record])
     assert remark in shown
@@ -109,14 +109,14 @@ def test_tuning_allowances_are_told_and_never_share_a_ranking(run):
         run("c", 0, 0.7, config={"tuning_trials": 8}),
         run("d", 0, 0.6, config={"tuning_trials": 8}),
     ]
-    rows = rows_of(records_)
-    assert [(row["tuning_trials"], row["rank"]) for row in rows] == [
+    lines = rows_of(records_)
+    assert [(row["tuning_trials"], row["rank"]) for row in lines] == [
         ("", "1"),
         ("0", "1"),
         ("8", "1"),
         ("8", "2"),
     ]
-    text = markdown.to_markdown(rows.summarise(records_))
+    text = markdown.to_markdown(rows.summarize(records_))
     assert [line.rpartition(", ")[2] for line in text.splitlines() if line.startswith("## ")] == [
         "common recipe",
         "no tuning",
@@ -131,7 +131,7 @@ def test_tuning_allowances_are_told_and_never_share_a_ranking(run):
 )
 def test_a_heading_has_the_unit_of_the_budget(run, kind, amount, text):
     record = spent(run("a", 0, 0.9, hardware={"device_kind": "H200"}), kind, amount)
-    assert text in markdown.to_markdown(rows.summarise([record])).splitlines()[2]
+    assert text in markdown.to_markdown(rows.summarize([record])).splitlines()[2]
 
 
 def test_what_was_spent_waited_for_and_not_read_has_columns(run):
@@ -159,9 +159,9 @@ def test_what_was_spent_waited_for_and_not_read_has_columns(run):
 )
 def test_runs_that_began_otherwise_are_ranked_apart(run, changes, start):
     plain = {"transfer": {"frozen_stages": "", "backbone_learning_rate": 1.0}, "init_from": ""}
-    found = rows.summarise(
+    tables = rows.summarize(
         [run("a", 0, 0.9), run("b", 0, 0.8, config=plain), run("c", 0, 0.7, config=changes)]
     )
-    assert [[row.model for row in table.rows] for table in found] == [["a", "b"], ["c"]]
-    assert found[1].group.start == start
-    assert start in headings.title(found[1].group)
+    assert [[row.model for row in table.rows] for table in tables] == [["a", "b"], ["c"]]
+    assert tables[1].group.start == start
+    assert start in headings.title(tables[1].group)

@@ -46,12 +46,12 @@ def test_imagenets_figures_are_those_the_registry_has():
         for info in [models.info(name)]
         for each in filter(None, (info.reported, *info.also_reported))
     }
-    found = {
+    in_file = {
         (each.model, each.image_size, each.metrics["top1"], each.metrics.get("top5"), each.source)
         for each in reported.read(reported.IMAGENET)
     }
-    assert known <= found
-    assert {model.partition(":")[0] for model, *_ in found - known} == {"mobilenet_v1"}
+    assert known <= in_file
+    assert {model.partition(":")[0] for model, *_ in in_file - known} == {"mobilenet_v1"}
 
 
 def test_imagenets_models_are_named_as_records_name_them():
@@ -64,16 +64,16 @@ def test_imagenets_models_are_named_as_records_name_them():
     [("", (0.709, 0.700, 0.680, 0.652)), (":width=0.25", (0.498, 0.477, 0.455, 0.415))],
 )
 def test_mobilenet_v1_has_tf_slims_figure_for_each_resolution(width, top1s):
-    found = {
+    by_size = {
         each.image_size: each.metrics["top1"]
         for each in reported.read(reported.IMAGENET)
         if each.model == f"mobilenet_v1{width}" and each.source.startswith("TF-slim")
     }
-    assert found == dict(zip((224, 192, 160, 128), top1s, strict=True))
+    assert by_size == dict(zip((224, 192, 160, 128), top1s, strict=True))
 
 
 def test_an_imagenet_ranking_has_the_published_figures_of_its_models(run):
-    (table,) = rows.summarise([on_imagenet(run, "resnet50", s, 0.7) for s in range(2)])
+    (table,) = rows.summarize([on_imagenet(run, "resnet50", s, 0.7) for s in range(2)])
     assert [each.metrics["top1"] for each in table.reported] == [0.80858, 0.7613]
     text = markdown.to_markdown([table])
     line = "| reported | `resnet50` | 224 | 76.13 | 92.86 | 70.00 ± 0.00 | torchvision IMAGENET1K\\_V1 |"
@@ -81,14 +81,14 @@ def test_an_imagenet_ranking_has_the_published_figures_of_its_models(run):
 
 
 def test_reported_rows_are_not_ranked_and_not_in_the_csv(run):
-    (table,) = rows.summarise([on_imagenet(run, "resnet50", 0, 0.7)])
+    (table,) = rows.summarize([on_imagenet(run, "resnet50", 0, 0.7)])
     (row,) = csv.DictReader(io.StringIO(leaderboard.to_csv([table])))
     assert (row["rank"], row["top1"]) == ("1", "0.7")
 
 
 def test_a_users_figures_stand_beside_the_rankings_of_their_dataset(run, write):
     published = reported.read(write(FILE))
-    (table,) = rows.summarise([run("a", 0, 0.8)], reported=published)
+    (table,) = rows.summarize([run("a", 0, 0.8)], reported=published)
     assert [(each.model, each.source) for each in table.reported] == [
         ("a", "somebody's table 1"),
         ("b", "another"),
@@ -96,18 +96,20 @@ def test_a_users_figures_stand_beside_the_rankings_of_their_dataset(run, write):
 
 
 def test_a_ranking_elsewhere_has_no_published_figures(run):
-    (table,) = rows.summarise([run("resnet50", 0, 0.8)])
+    (table,) = rows.summarize([run("resnet50", 0, 0.8)])
     assert table.reported == ()
     assert "Reported" not in markdown.to_markdown([table])
 
 
-def test_command_takes_a_file_and_puts_it_into_every_form(run, write, tmp_path, capsys):
+def test_command_takes_a_file_and_puts_it_into_every_form(run, write, tmp_path, command_here):
     records.write(run("a", 0, 0.8), records.record_path(tmp_path, "a-0"))
     path = write(FILE)
-    assert leaderboard.main([str(tmp_path), f"--reference={path}", f"--out={tmp_path}"]) == 0
-    shown = capsys.readouterr().out
-    assert "Reported elsewhere" in shown
-    assert "somebody's table 1" in shown
+    ended = command_here(
+        "results.leaderboard", tmp_path, f"--reference={path}", f"--out={tmp_path}"
+    )
+    assert ended.returncode == 0
+    assert "Reported elsewhere" in ended.stdout
+    assert "somebody's table 1" in ended.stdout
     document = json.loads((tmp_path / "leaderboard.json").read_text())
     (first, second) = document["rankings"][0]["reported"]
     assert (first["model"], first["metrics"], second["image_size"]) == ("a", {"top1": 0.75}, None)
@@ -116,32 +118,31 @@ def test_command_takes_a_file_and_puts_it_into_every_form(run, write, tmp_path, 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "The column 'model' is missing"),
-        ("model,top1\na,0.5\n", "The column 'source' is missing"),
-        ("model,source,top-1\n", "The column 'top-1' is unknown"),
-        ("model,source,model\n", "The column 'model' is there twice"),
+        ("", "the column 'model' is missing"),
+        ("model,top1\na,0.5\n", "the column 'source' is missing"),
+        ("model,source,top-1\n", "the column 'top-1' is unknown"),
+        ("model,source,model\n", "the column 'model' is there twice"),
         (
             "model,source,top1\na,b,76.1\n",
-            "line 2: The field 'top1' must be a fraction from 0 to 1",
+            "line 2: the field 'top1' must be a fraction from 0 to 1",
         ),
-        ("model,source,top1\na,b,nan\n", "line 2: The field 'top1' must be a fraction from 0 to 1"),
-        ("model,source,macs\na,b,1.5G\n", "The field 'macs' must be a whole number above 0"),
-        ("model,source,top1\na,b\n", "line 2: It has 2 fields, not 3"),
-        ("model,source\n,b\n", "line 2: The field 'model' is empty"),
+        ("model,source,top1\na,b,nan\n", "line 2: the field 'top1' must be a fraction from 0 to 1"),
+        ("model,source,macs\na,b,1.5G\n", "the field 'macs' must be a whole number above 0"),
+        ("model,source,top1\na,b\n", "line 2: it has 2 fields, not 3"),
+        ("model,source\n,b\n", "line 2: the field 'model' is empty"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_line_and_status_2(
-    run, write, tmp_path, capsys, text, sentence
+    run, write, tmp_path, command_here, text, sentence
 ):
     records.write(run("a", 0, 0.8), records.record_path(tmp_path, "a-0"))
     path = write(text)
-    assert leaderboard.main([str(tmp_path), f"--reference={path}"]) == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert shown.err.startswith(str(path))
-    assert sentence in shown.err
+    ended = command_here("results.leaderboard", tmp_path, f"--reference={path}")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"error: {path}")
+    assert sentence in ended.stderr
 
 
 def test_a_missing_file_is_said(tmp_path):
-    with pytest.raises(RecordError, match=r"absent\.csv: It cannot be read"):
+    with pytest.raises(RecordError, match=r"absent\.csv: it cannot be read"):
         reported.read(tmp_path / "absent.csv")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from results import RecordError, records
-from results.records import Failure, Model, Throughput
+from results.records import Failure, Model, Plugin, Throughput
 
 
 @pytest.fixture
@@ -37,13 +37,13 @@ def test_record_survives_json(make):
 
 def test_json_keys_are_the_schema(make):
     tree = json.loads(records.to_json(make()))
-    assert tree["schema_version"] == 3
+    assert tree["schema_version"] == 4
     assert set(tree) == {
         *("schema_version", "run_id", "status", "error", "model", "dataset", "budget", "recipe"),
         *("seed", "metrics", "timings", "throughput", "software", "hardware", "git", "command"),
         *("config", "started_at", "finished_at", "failure", "weights_digest"),
         *("unreadable_examples", "accumulation", "peak_memory_bytes", "init_digest"),
-        *("decision", "positive_weights"),
+        *("decision", "positive_weights", "plugins"),
     }
     assert set(tree["model"]) == {
         *("name", "options", "image_size", "num_classes", "parameters"),
@@ -53,6 +53,20 @@ def test_json_keys_are_the_schema(make):
         *("kind", "amount", "steps", "batch_size", "examples_spent", "train_flops_spent"),
         "train_seconds_spent",
     }
+
+
+def test_plugins_survive_json_and_older_records_have_none(make):
+    plugins = (Plugin("mine.net", "mine", "1.2", "ab" * 32), Plugin("local"))
+    record = make(plugins=plugins)
+    tree = json.loads(records.to_json(record))
+    assert tree["plugins"] == [
+        {"module": "mine.net", "package": "mine", "version": "1.2", "digest": "ab" * 32},
+        {"module": "local", "package": None, "version": None, "digest": None},
+    ]
+    assert records.from_json(records.to_json(record)) == record
+    del tree["plugins"]
+    older = records.from_json(json.dumps(tree | {"schema_version": 3}))
+    assert (older.plugins, older.schema_version) == ((), records.SCHEMA_VERSION)
 
 
 def test_non_finite_numbers_survive_strict_json(make):
@@ -84,25 +98,28 @@ def test_numpy_scalars_and_tuples_become_plain_values(make):
 @pytest.mark.parametrize(
     ("path", "value", "sentence"),
     [
-        ("seed", ..., "The field 'seed' is missing."),
-        ("model.name", ..., "The field 'model.name' is missing."),
-        ("seed", "0", "The field 'seed' must be an integer, not '0'."),
-        ("seed", True, "The field 'seed' must be an integer, not True."),
-        ("seed", 1.5, "The field 'seed' must be an integer, not 1.5."),
-        ("seed", None, "The field 'seed' must be an integer, not None."),
-        ("budget.amount", [1], "The field 'budget.amount' must be a number, not [1]."),
-        ("budget.amount", 10**400, "The field 'budget.amount' must be a number, not 1000"),
-        ("metrics.test.top1", None, "The field 'metrics.test.top1' must be a number, not None."),
-        ("metrics.test", [], "The field 'metrics.test' must be a mapping, not []."),
-        ("git.dirty", 0, "The field 'git.dirty' must be true or false, not 0."),
-        ("model", 3, "The field 'model' must be a mapping, not 3."),
+        ("seed", ..., "the field 'seed' is missing."),
+        ("model.name", ..., "the field 'model.name' is missing."),
+        ("seed", "0", "the field 'seed' must be an integer, not '0'."),
+        ("seed", True, "the field 'seed' must be an integer, not True."),
+        ("seed", 1.5, "the field 'seed' must be an integer, not 1.5."),
+        ("seed", None, "the field 'seed' must be an integer, not None."),
+        ("budget.amount", [1], "the field 'budget.amount' must be a number, not [1]."),
+        ("budget.amount", 10**400, "the field 'budget.amount' must be a number, not 1000"),
+        ("metrics.test.top1", None, "the field 'metrics.test.top1' must be a number, not None."),
+        ("metrics.test", [], "the field 'metrics.test' must be a mapping, not []."),
+        ("git.dirty", 0, "the field 'git.dirty' must be true or false, not 0."),
+        ("model", 3, "the field 'model' must be a mapping, not 3."),
         ("status", "done", "must be one of completed, diverged, out_of_memory, failed, crashed"),
         ("timings.seconds", 1, "'timings.seconds' is not a field of a record."),
-        ("run_id", "../x", "The field 'run_id' must name a folder, not '../x'."),
+        ("run_id", "../x", "the field 'run_id' must name a folder, not '../x'."),
         ("started_at", "2025-01-01T00:00:00", "'started_at' must be an ISO 8601 time in UTC"),
         ("finished_at", "yesterday", "'finished_at' must be an ISO 8601 time in UTC"),
         ("schema_version", ..., "'schema_version' must be an integer from 1, not None."),
-        ("schema_version", 4, "record schema 4 and this version of the suite reads up to 3"),
+        ("schema_version", 5, "record schema 5 and this version of the suite reads up to 4"),
+        ("plugins", {}, "the field 'plugins' must be a list, not {}."),
+        ("plugins", ["mine"], "the field 'plugins.0' must be a mapping, not 'mine'."),
+        ("plugins", [{"package": "a"}], "the field 'plugins.0.module' is missing."),
     ],
 )
 def test_a_wrong_field_is_named(changed, path, value, sentence):
@@ -152,9 +169,9 @@ def test_label_writes_options_sorted_by_name(make):
 def test_read_names_the_file(tmp_path):
     path = tmp_path / "record.json"
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(RecordError, match=r"record\.json: It is not text\."):
+    with pytest.raises(RecordError, match=r"record\.json: it is not text\."):
         records.read(path)
-    with pytest.raises(RecordError, match=r"missing\.json: It cannot be read"):
+    with pytest.raises(RecordError, match=r"missing\.json: it cannot be read"):
         records.read(tmp_path / "missing.json")
 
 
@@ -197,7 +214,7 @@ def test_find_takes_a_run_and_a_folder_of_runs_and_each_file_once(make, tmp_path
 
 
 def test_find_names_a_missing_folder(tmp_path):
-    with pytest.raises(RecordError, match=r"There is no folder '.*absent'"):
+    with pytest.raises(RecordError, match=r"there is no folder '.*absent'"):
         records.find([tmp_path / "absent"])
 
 
@@ -206,7 +223,7 @@ def test_load_all_leaves_out_what_it_cannot_read_and_names_it(make, changed, tmp
     texts = {
         "damaged": "\x00\x01",
         "half": records.to_json(make("half"))[:200],
-        "newer": changed("schema_version", 4),
+        "newer": changed("schema_version", 5),
     }
     for run_id, text in texts.items():
         path = records.record_path(tmp_path, run_id)

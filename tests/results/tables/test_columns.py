@@ -23,7 +23,7 @@ MULTI_LABEL = {
 
 
 def row_of(record) -> dict[str, str]:
-    text = leaderboard.to_csv(rows.summarise([record]))
+    text = leaderboard.to_csv(rows.summarize([record]))
     (row,) = csv.DictReader(io.StringIO(text))
     return row
 
@@ -80,14 +80,14 @@ def test_what_the_harness_measures_has_its_column(run):
         "budget_amount": 12_000,
         "budget_spent": 12_032,
         "input_wait_share": 0.05,
-        "model_flops_utilisation": 0.25,  # 8e12 / 8 s over 4 devices of 1e12
+        "model_flops_utilization": 0.25,  # 8e12 / 8 s over 4 devices of 1e12
     }
     assert {name: float(row[name]) for name in expected} == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("hardware", [{}, {"peak_flops_per_second": None}])
-def test_utilisation_is_empty_where_the_peak_is_not_known(run, hardware):
-    assert row_of(run("a", 0, 0.9, hardware=hardware))["model_flops_utilisation"] == ""
+def test_utilization_is_empty_where_the_peak_is_not_known(run, hardware):
+    assert row_of(run("a", 0, 0.9, hardware=hardware))["model_flops_utilization"] == ""
 
 
 @pytest.mark.parametrize("metric", [task.primary for task in tasks.TASKS])
@@ -118,7 +118,7 @@ def test_a_task_is_ranked_by_its_primary_metric(run, task, primary, metrics):
         *(of_task(run, "second", seed, task, metrics | {primary: 0.5}) for seed in range(2)),
         *(of_task(run, "first", seed, task, worse | {primary: 0.6}) for seed in range(2)),
     ]
-    (table,) = rows.summarise(runs)
+    (table,) = rows.summarize(runs)
     assert [(row.rank, row.model) for row in table.rows] == [(1, "first"), (2, "second")]
     row, _ = csv.DictReader(io.StringIO(leaderboard.to_csv([table])))
     assert (row["task"], row["primary_metric"], row[primary]) == (task, primary, "0.6")
@@ -139,7 +139,7 @@ def test_tasks_share_the_csv_and_never_a_ranking(run):
         of_task(run, "a", 0, "binary", BINARY),
         of_task(run, "a", 0, "multi_label", MULTI_LABEL),
     ]
-    tables = rows.summarise(runs)
+    tables = rows.summarize(runs)
     assert [len(table.rows) for table in tables] == [1, 1]
     lines = list(csv.DictReader(io.StringIO(leaderboard.to_csv(tables))))
     assert [(row["roc_auc"], row["micro_f1"]) for row in lines] == [("0.95", ""), ("", "0.7")]

@@ -17,7 +17,7 @@ SCORES = {"a": [0.90, 0.92, 0.95], "b": [0.91, 0.90, 0.92], "c": [0.50, 0.53, 0.
 @pytest.fixture
 def tables(run):
     runs = [run(name, seed, top1) for name, by in SCORES.items() for seed, top1 in enumerate(by)]
-    return rows.summarise([*runs, run("failed", 0, status="crashed", error="Killed.")])
+    return rows.summarize([*runs, run("failed", 0, status="crashed", error="Killed.")])
 
 
 @pytest.fixture
@@ -58,9 +58,11 @@ def test_all_pairs_have_scipys_paired_interval(ranking):
     for (first, second), pair in pairs.items():
         test = scipy.stats.ttest_rel(SCORES[first], SCORES[second])
         interval = test.confidence_interval(0.95)
-        found = pair["difference"]
-        assert (found["low"], found["high"]) == pytest.approx((interval.low, interval.high))
-        assert found["count"] == test.df + 1
+        difference = pair["difference"]
+        assert (difference["low"], difference["high"]) == pytest.approx(
+            (interval.low, interval.high)
+        )
+        assert difference["count"] == test.df + 1
         assert pair["same_rank"] == (test.pvalue >= 0.05)
 
 
@@ -70,7 +72,7 @@ def test_the_group_tells_what_was_matched(ranking):
 
 
 def test_one_seed_in_common_has_a_difference_and_no_interval(run):
-    tables = rows.summarise([run("a", 0, 0.9), run("b", 0, 0.75)])
+    tables = rows.summarize([run("a", 0, 0.9), run("b", 0, 0.75)])
     (pair,) = document.document(tables)["rankings"][0]["differences"]
     assert pair["difference"] == pytest.approx(
         {"count": 1, "mean": 0.15, "std": None, "low": None, "high": None}
@@ -78,16 +80,16 @@ def test_one_seed_in_common_has_a_difference_and_no_interval(run):
 
 
 def test_no_seed_in_common_has_no_difference(run):
-    tables = rows.summarise([run("a", 0, 0.9), run("b", 1, 0.75)])
+    tables = rows.summarize([run("a", 0, 0.9), run("b", 1, 0.75)])
     (pair,) = document.document(tables)["rankings"][0]["differences"]
     assert pair["difference"] is None
 
 
 def test_of_a_long_ranking_each_row_is_compared_with_the_first_and_the_one_above(run):
-    rows = document.MOST_ROWS_IN_PAIRS + 1
-    tables = rows.summarise([run(f"m{i:02}", 0, 0.9 - i / 100) for i in range(rows)])
+    count = document.MOST_ROWS_IN_PAIRS + 1
+    tables = rows.summarize([run(f"m{i:02}", 0, 0.9 - i / 100) for i in range(count)])
     pairs = document.document(tables)["rankings"][0]["differences"]
-    found = {(pair["first"]["model"], pair["second"]["model"]) for pair in pairs}
-    assert len(pairs) == len(found) == 2 * (rows - 1) - 1
-    assert {("m00", "m60"), ("m59", "m60"), ("m00", "m01")} <= found
-    assert ("m01", "m03") not in found
+    compared = {(pair["first"]["model"], pair["second"]["model"]) for pair in pairs}
+    assert len(pairs) == len(compared) == 2 * (count - 1) - 1
+    assert {("m00", "m60"), ("m59", "m60"), ("m00", "m01")} <= compared
+    assert ("m01", "m03") not in compared

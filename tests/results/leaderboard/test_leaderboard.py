@@ -35,7 +35,7 @@ def three(run):
 
 
 def rows_of(run_records) -> list[dict[str, str]]:
-    text = leaderboard.to_csv(rows.summarise(run_records))
+    text = leaderboard.to_csv(rows.summarize(run_records))
     return list(csv.DictReader(io.StringIO(text)))
 
 
@@ -51,7 +51,7 @@ def write_all(run_records, folder) -> None:
 
 
 def test_csv_begins_with_the_agreed_columns(three):
-    header = leaderboard.to_csv(rows.summarise(three)).splitlines()[0]
+    header = leaderboard.to_csv(rows.summarize(three)).splitlines()[0]
     assert header.startswith(f"{FIRST_COLUMNS},")
     assert len(set(header.split(","))) == len(header.split(","))
 
@@ -100,7 +100,7 @@ def test_one_seed_has_a_rank_and_no_interval(run):
 
 def test_one_seed_says_so(run):
     records_ = [run("a", 0, 0.8)]
-    assert "one seed, no interval" in markdown.to_markdown(rows.summarise(records_))
+    assert "one seed, no interval" in markdown.to_markdown(rows.summarize(records_))
     assert "one seed, no interval" in printed(records_)
 
 
@@ -173,7 +173,7 @@ def test_what_was_not_measured_is_empty(run):
 
 
 def test_markdown_reads_as_percent_with_units(three):
-    text = markdown.to_markdown(rows.summarise(three))
+    text = markdown.to_markdown(rows.summarize(three))
     assert "| 1 | `leader` | 32 | 1.23M | 37.0M | 3 | 92.00 ± 4.97 |  | 100.00 | 1,400 |" in text
     # differences 0.01, -0.02, -0.02: -0.01 ± t(0.975, 2) * 0.0173205 / sqrt(3) = -0.01 ± 0.0430265
     assert "3 | 91.00 ± 2.48 | -1.00 ± 4.30 | 100.00 |" in text
@@ -184,7 +184,7 @@ def test_markdown_reads_as_percent_with_units(three):
 
 def test_markdown_rows_have_the_cells_of_their_header_whatever_a_name_holds(run):
     record = run("a", 0, 0.9, {"act": "x|y\nz`"}, error="[red]|")
-    lines = markdown.to_markdown(rows.summarise([record])).splitlines()
+    lines = markdown.to_markdown(rows.summarize([record])).splitlines()
     header, ruler, row = (line for line in lines if line.startswith("|"))
     bars = header.count("|")
     assert ruler.count("|") == bars
@@ -240,38 +240,39 @@ def test_a_terminal_gets_two_hundred_rows_and_the_number_of_the_others(run):
     assert "more rows" not in printed([run(f"model{i:03}", 0, 0.5) for i in range(200)])
 
 
-def test_command_writes_what_the_records_say_and_prints_it(three, tmp_path, capsys):
+def test_command_writes_what_the_records_say_and_prints_it(three, tmp_path, command_here):
     write_all(three[:6], tmp_path / "first")
     write_all(three[6:], tmp_path / "second")
     folders = [str(tmp_path / "second"), str(tmp_path / "first")]
-    assert leaderboard.main([*folders, f"--out={tmp_path / 'tables'}"]) == 0
-    expected = leaderboard.to_csv(rows.summarise(three))
+    ended = command_here("results.leaderboard", *folders, f"--out={tmp_path / 'tables'}")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    expected = leaderboard.to_csv(rows.summarize(three))
     assert (tmp_path / "tables" / "leaderboard.csv").read_text() == expected
-    shown = capsys.readouterr()
-    assert "leader" in shown.out
-    assert shown.err == ""
+    assert "leader" in ended.stdout
 
 
-def test_command_names_a_damaged_record_and_goes_on(three, tmp_path, capsys):
+def test_command_names_a_damaged_record_and_goes_on(three, tmp_path, command_here):
     write_all(three, tmp_path)
     records.record_path(tmp_path, "leader-2").write_text("{")
-    assert leaderboard.main([str(tmp_path), f"--out={tmp_path}"]) == 0
-    shown = capsys.readouterr().err
-    assert shown.startswith(f"Left out: {records.record_path(tmp_path, 'leader-2')}: ")
+    ended = command_here("results.leaderboard", tmp_path, f"--out={tmp_path}")
+    assert ended.returncode == 0
+    assert ended.stderr.startswith(f"Left out: {records.record_path(tmp_path, 'leader-2')}: ")
     text = (tmp_path / "leaderboard.csv").read_text()
     assert rows_of([record for record in three if record.run_id != "leader-2"]) == list(
         csv.DictReader(io.StringIO(text))
     )
 
 
-def test_command_without_out_writes_nothing(three, tmp_path):
+def test_command_without_out_writes_nothing(three, tmp_path, command_here):
     write_all(three, tmp_path)
-    assert leaderboard.main([str(tmp_path)]) == 0
+    assert command_here("results.leaderboard", tmp_path).returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
 
 
 @pytest.mark.parametrize("mistake", ["missing", "empty", "damaged", "unwritable"])
-def test_command_says_a_mistake_in_one_sentence_with_status_2(three, mistake, tmp_path, capsys):
+def test_command_says_a_mistake_in_one_sentence_with_status_2(
+    three, mistake, tmp_path, command_here
+):
     folder, out = tmp_path / "folder", tmp_path / "out"
     if mistake != "missing":
         folder.mkdir()
@@ -280,16 +281,16 @@ def test_command_says_a_mistake_in_one_sentence_with_status_2(three, mistake, tm
     if mistake == "unwritable":
         write_all(three, folder)
         out.write_text("a file, not a folder")
-    assert leaderboard.main([str(folder), f"--out={out}"]) == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert shown.err.count("\n") == 1
-    assert str(out if mistake == "unwritable" else folder) in shown.err
+    ended = command_here("results.leaderboard", folder, f"--out={out}")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("error: ")
+    assert ended.stderr.count("\n") == 1
+    assert str(out if mistake == "unwritable" else folder) in ended.stderr
 
 
-def test_command_starts_without_jax_and_the_other_rooms():
+def test_command_starts_without_jax_and_the_other_packages():
     program = (
-        "import sys, results.leaderboard; "
+        "import sys, results.leaderboard.__main__; "
         "print({name.partition('.')[0] for name in sys.modules} "
         "& {'jax', 'flax', 'tensorflow', 'models', 'benchmarks', 'input_pipeline'})"
     )
@@ -297,25 +298,53 @@ def test_command_starts_without_jax_and_the_other_rooms():
     assert ended.stdout == "set()\n", ended.stderr
 
 
-def test_help_tells_folders_out_and_exit_status(capsys):
-    with pytest.raises(SystemExit) as caught:
-        leaderboard.main(["--help"])
-    assert caught.value.code == 0
-    shown = capsys.readouterr().out
-    assert "runs/*/record.json" in shown
-    assert "--out" in shown
-    assert "Exit status" in shown
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("leaderboard", ["runs/*/record.json", "--out", "--[no]plots", "--reference"]),
+        ("compare", ["leaderboard.json", "--out"]),
+        ("claims", ["docs/results.md", "--out"]),
+        ("confusions", ["record.json", "--split", "--out"]),
+    ],
+)
+def test_help_tells_arguments_flags_and_exit_status(command, told):
+    ended = subprocess.run(
+        [sys.executable, "-m", f"results.{command}", "--help"], capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for text in (f"python -m results.{command}", *told, "Exit status"):
+        assert text in ended.stdout
 
 
-@pytest.mark.parametrize("arguments", [[], ["--unknown=1", "folder"]])
-def test_wrong_arguments_have_status_2(arguments, capsys):
-    with pytest.raises(SystemExit) as caught:
-        leaderboard.main(arguments)
-    assert caught.value.code == 2
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "say where the runs are: a folder that has runs/*/record.json."),
+        (["--unknown=1", "folder"], "Unknown command line flag 'unknown'"),
+        (["--plots", "folder"], "--plots needs --out=DIR, the folder that plots/ goes to."),
+    ],
+)
+def test_wrong_arguments_have_status_2(arguments, sentence, command_here):
+    ended = command_here("results.leaderboard", *arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"error: {sentence}")
+
+
+def test_flags_may_stand_behind_the_folders_and_be_given_more_than_once(
+    three, tmp_path, command_here
+):
+    write_all(three, tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text(f"model,source\n{name},paper {name}\n")
+    given = (tmp_path, f"--reference={tmp_path / 'a.csv'}", f"--reference={tmp_path / 'b.csv'}")
+    ended = command_here("results.leaderboard", *given)
+    assert ended.returncode == 0
+    assert "paper a" in ended.stdout
+    assert "paper b" in ended.stdout
 
 
 def test_papers_recipes_share_a_ranking_whatever_their_batch_sizes(make):
     one, other = make("a", recipe="paper"), make("b", recipe="paper")
     other = dataclasses.replace(other, budget=dataclasses.replace(other.budget, batch_size=7))
-    (table,) = rows.summarise([one, other])
+    (table,) = rows.summarize([one, other])
     assert "each paper's batch size" in headings.title(table.group)

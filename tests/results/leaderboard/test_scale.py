@@ -7,13 +7,15 @@ import time
 
 import pytest
 
-from results import leaderboard, records
+from results import records
 
 MODELS, SEEDS = 2_000, 5
 
 
 @pytest.mark.slow
-def test_ten_thousand_records_are_all_in_the_tables_and_bad_ones_are_named(run, tmp_path, capsys):
+def test_ten_thousand_records_are_all_in_the_tables_and_bad_ones_are_named(
+    run, tmp_path, capsys, command_here
+):
     template = json.loads(records.to_json(run("model", 0, 0.5)))
     for i in range(MODELS):
         for seed in range(SEEDS):
@@ -31,11 +33,12 @@ def test_ten_thousand_records_are_all_in_the_tables_and_bad_ones_are_named(run, 
     records.write(another, records.record_path(tmp_path / "copy", "model0000-0"))
 
     begin = time.perf_counter()
-    status = leaderboard.main([str(tmp_path), str(tmp_path / "copy"), f"--out={tmp_path / 'out'}"])
+    out = tmp_path / "out"
+    ended = command_here("results.leaderboard", tmp_path, tmp_path / "copy", f"--out={out}")
     seconds = time.perf_counter() - begin
 
-    assert status == 0
-    left_out = capsys.readouterr().err.splitlines()
+    assert ended.returncode == 0
+    left_out = ended.stderr.splitlines()
     assert len(left_out) == 3
     for path in (damaged, newer):
         assert any(line.startswith(f"Left out: {path}: ") for line in left_out)
