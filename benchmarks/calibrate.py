@@ -86,7 +86,7 @@ def calibrate(workdir: str | Path) -> Calibration:
         trained.run_record.decision or records.Decision(), temperature=temperature
     )
     record = dataclasses.replace(trained.run_record, decision=decision)
-    records.write(record, Path(workdir) / records.FILE_NAME)
+    records.write(record, records.path_in(workdir))
     return Calibration(
         temperature,
         split,

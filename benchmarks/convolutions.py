@@ -15,7 +15,7 @@ from jax import lax
 
 from benchmarks.cli import command
 from benchmarks.machine import startup, timing
-from isobudget.tables import print_table
+from isobudget import terminal
 from models import convolution
 
 # side, input channels, output channels, kernel, stride, padding, groups
@@ -81,7 +81,8 @@ def main() -> None:
         facts = (side, inputs, outputs, f"{kernel}x{kernel}", stride, groups)
         rows.append((*map(str, facts), f"{xla:.2f}", f"{ours:.2f}", f"{xla / ours:.1f}"))
     headings = ("side", "in", "out", "kernel", "stride", "groups", "XLA ms", "ours ms", "ratio")
-    print_table(text=[], numbers=headings, rows=rows)
+    shape_of = headings[:6]
+    terminal.print_table(terminal.console(), terminal.columns(headings, (), shape_of), rows)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,7 @@ from benchmarks.config.setup import set_up
 from benchmarks.errors import ConfigError
 from benchmarks.runs.record import finished_record
 from benchmarks.train.mistakes import write
-from results import records
-from results.records import predictions
+from results.records import layout, predictions
 
 
 def define_flags() -> None:
@@ -33,10 +32,10 @@ def main() -> None:
     if record is None:
         raise ConfigError(f"there is no completed run in {workdir}.")
     predictions.read(workdir, record)  # a run from before they were kept is a mistake here
-    config = stored.load(workdir / records.FILE_NAME)
+    config = stored.load(layout.path_in(workdir))
     setup = set_up(config, record.model.num_classes)
     count = write(workdir, record, setup, tasks.load_dataset(config))
-    path = workdir / predictions.FOLDER / predictions.MISTAKES_PNG
+    path, _ = layout.mistakes_in(workdir)
     print(f"wrote {path}: {count} pictures" if count else "there is no mistake to show")
 
 

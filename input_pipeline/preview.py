@@ -16,9 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from input_pipeline import augmentation, datasets, loader, seeds
 from input_pipeline.errors import DataError
-from isobudget import command, plugins
+from isobudget import command, imagenet, plugins
 
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _ON_DEVICE = ("random_erasing", "mixup", "cutmix")
 _TILE, _GAP, _LINE, _TITLE = 144, 10, 17, 30
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -65,8 +64,8 @@ def _on_device(
 
     chosen = config["augmentation"]
     # Normalized, so that erased pixels show as the mean.
-    mean = np.array(tuple(config["mean"]) or _IMAGENET_MEAN, np.float32) * 255
-    std = np.array(tuple(config["std"]) or _IMAGENET_STD, np.float32) * 255
+    mean = np.array(tuple(config["mean"]) or imagenet.MEAN, np.float32) * 255
+    std = np.array(tuple(config["std"]) or imagenet.STD, np.float32) * 255
     images = jnp.asarray((batch["image"].astype(np.float32) - mean) / std)
     labels = jnp.asarray(batch["label"])
     targets = labels if labels.ndim == 2 else jax.nn.one_hot(labels, num_classes)

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from isobudget import imagenet
 from models.classifier import Classifier
 from models.errors import ModelError
-from models.normalization import IMAGENET_MEAN, IMAGENET_STD
 
 # What every builder is called with; its other parameters are the model's options.
 BUILDER_PARAMETERS = ("num_classes", "dtype", "rngs")
@@ -80,8 +80,8 @@ class ModelInfo:
     input_size: int = 224
     resize_size: int = 256
     interpolation: str = "bilinear"
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[float, float, float] = imagenet.MEAN
+    std: tuple[float, float, float] = imagenet.STD
     reported: Reported | None = None
     also_reported: tuple[Reported, ...] = ()
     published_options: dict[str, Any] = dataclasses.field(default_factory=dict)

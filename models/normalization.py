@@ -1,10 +1,9 @@
-"""ImageNet's statistics, by which images are normalized before a model sees them: (image / 255 - mean) / std."""
+"""Images that were normalized otherwise: (image / 255 - mean) / std, with other statistics than a network's own."""
 
 import jax
 import jax.numpy as jnp
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from isobudget import imagenet
 
 
 def imagenet_to_half(images: jax.Array) -> jax.Array:
@@ -12,6 +11,6 @@ def imagenet_to_half(images: jax.Array) -> jax.Array:
 
     This is the `transform_input` of torchvision's GoogLeNet and Inception v3, whose weights come from TensorFlow.
     """
-    std = jnp.array(IMAGENET_STD, images.dtype)
-    mean = jnp.array(IMAGENET_MEAN, images.dtype)
+    std = jnp.array(imagenet.STD, images.dtype)
+    mean = jnp.array(imagenet.MEAN, images.dtype)
     return images * (std / 0.5) + (mean - 0.5) / 0.5

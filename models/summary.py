@@ -20,8 +20,7 @@ from jax.extend import core
 from rich.console import Console
 from rich.text import Text
 
-from isobudget import command, plugins
-from isobudget.tables import print_table
+from isobudget import command, plugins, terminal
 from models.classifier import count_auxiliary_parameters, count_parameters
 from models.errors import ModelError
 from models.layers import BatchNorm, Conv, Layer, Linear, Mode
@@ -199,22 +198,21 @@ def _read(
 
 def print_summary(summary: ModelSummary, console: Console | None = None) -> None:
     """Prints a model's layers and stages on `console`, which is standard output if it is not given."""
-    console = console or Console()
+    console = console or terminal.console()
     size, classes = summary.image_size, summary.num_classes
     _print_line(console, f"{summary.spec} at {size}x{size}, {classes} classes")
-    print_table(
-        console=console,
-        text=("layer", "kind"),
-        numbers=("output", "parameters", "MACs", "receptive\nfield"),
-        rows=_layer_rows(summary),
+    layers = ("layer", "kind", "output", "parameters", "MACs", "receptive field")
+    stages = ("stage", "output", "stride", "receptive field")
+    terminal.print_table(
+        console,
+        terminal.columns(layers, left=("layer", "kind"), keys=("layer",)),
+        _layer_rows(summary),
         totals=_total_rows(summary),
     )
-    _print_line(console, "")
-    print_table(
-        console=console,
-        text=("stage",),
-        numbers=("output", "stride", "receptive\nfield"),
-        rows=_stage_rows(summary),
+    terminal.print_table(
+        console,
+        terminal.columns(stages, left=("stage",), keys=("stage",)),
+        _stage_rows(summary),
     )
 
 

@@ -23,7 +23,7 @@ class Evaluation:
       image_size: pixels a side.
       crop_fraction: the part of the shorter side that was seen.
       crops: how many crops' predictions were averaged.
-      metrics: of the run's task, as `results.schema.Metrics` names them; what is decided by a threshold is decided by
+      metrics: of the run's task, as `results.records.Metrics` names them; what is decided by a threshold is decided by
         those of the run's record.
       num_classes: among how many classes the model chose.
       left_out: how many examples have no label among those, and do not count.
@@ -47,10 +47,10 @@ class Evaluation:
 
 def to_record(
     evaluation: Evaluation, name: str, run: records.RunRecord, options: Mapping[str, Any]
-) -> evaluations.Evaluation:
+) -> evaluations.EvaluationRecord:
     """Returns what the tables take of an evaluation of a run's weights, done with these options of the command."""
     given = "".join(f" --{option}={value}" for option, value in options.items())
-    return evaluations.Evaluation(
+    return evaluations.EvaluationRecord(
         name=name,
         run_id=run.run_id,
         weights_digest=run.weights_digest or "",

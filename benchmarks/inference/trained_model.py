@@ -25,7 +25,7 @@ from benchmarks.steps.pure_model import PureModel
 from benchmarks.weights.stored import load_weights, weights_digest
 from models import pretrained
 from results import records
-from results.records import predictions
+from results.records import layout
 
 # The names that torchvision's weights carry (torchvision/models/_meta.py, BSD 3-Clause), in the order of the labels.
 _IMAGENET_CLASSES = "imagenet_classes.txt"
@@ -74,7 +74,7 @@ class TrainedModel:
         """
         if self.record is None:
             return _names_of_file(self.model.num_logits)
-        path = Path(self.source) / predictions.CLASS_NAMES
+        path = layout.class_names_in(self.source)
         if path.exists():
             return tuple(json.loads(path.read_text()))
         own = self.config.copy_and_resolve_references()
@@ -177,7 +177,7 @@ def from_run(workdir: str | Path, **changes) -> TrainedModel:
     record = finished_record(workdir)
     if record is None:
         raise ConfigError(f"there is no completed run in {workdir}.")
-    config = stored.load(workdir / "record.json")
+    config = stored.load(layout.path_in(workdir))
     config.update(changes)
     if "image_size" in changes:
         config.eval_image_size = ""  # a size that is asked for counts in evaluation too

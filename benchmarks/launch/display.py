@@ -78,7 +78,7 @@ class Display:
     def show(self, run_records: Sequence[records.RunRecord]) -> None:
         """Shows, in a terminal, how the runs that have ended rank so far, above the bars."""
         if self._console.is_terminal:
-            tables = [_standing(table) for table in rows.summarise(run_records)]
+            tables = [_standing(table) for table in rows.summarize(run_records)]
             self._live.update(Group(*tables, self._suite, self._run))
 
     def end(self, record: records.RunRecord) -> None:

@@ -17,7 +17,7 @@ from benchmarks.config import stored
 from benchmarks.launch import locks
 from benchmarks.launch.display import Display
 from benchmarks.machine import preemption, startup
-from benchmarks.runs.folder import CONFIG_FILE, LOG_FILE, claim_directory, record_path
+from benchmarks.runs.folder import CONFIG_FILE, LOG_FILE, claim_directory
 from benchmarks.runs.plan import Run
 from benchmarks.runs.record import now, planned_record
 from results import records
@@ -40,7 +40,7 @@ class _Task:
 
     def ended(self) -> records.RunRecord | None:
         """Returns the run's record if nothing is left to do."""
-        path = record_path(self.run.workdir)
+        path = records.path_in(self.run.workdir)
         if not path.exists():
             return None
         record = records.read(path)
@@ -114,7 +114,7 @@ def _run_in_process(
     """
     started = now()
     claim_directory(run.workdir, CONFIG_FILE, stored.to_plain(run.config))
-    path = record_path(run.workdir)
+    path = records.path_in(run.workdir)
     path.unlink(missing_ok=True)
     status = _train(run, lock, update)
     if lock.lost:

@@ -10,7 +10,7 @@ from benchmarks.errors import ConfigError
 from benchmarks.reproduce import surroundings
 from results import records
 from results.rankings import statistics
-from results.records import tasks
+from results.records import layout, tasks
 
 IDENTICAL = "bit-identical"
 WITHIN = "within the seeds' interval"
@@ -61,7 +61,7 @@ def logged(folder: Path) -> Logged:
     Raises:
       ConfigError: it is damaged.
     """
-    path, before = folder / "metrics.jsonl", 0
+    path, before = layout.metrics_in(folder), 0
     intervals: Logged = {}
     if not path.exists():
         return intervals

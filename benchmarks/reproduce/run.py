@@ -14,7 +14,6 @@ from benchmarks.config import resolve, stored
 from benchmarks.errors import ConfigError, DivergedError
 from benchmarks.machine import preemption
 from benchmarks.reproduce import comparison, surroundings
-from benchmarks.runs.folder import record_path
 from benchmarks.runs.plan import Run, prepare
 from benchmarks.runs.record import now
 from benchmarks.train import attempt
@@ -90,7 +89,7 @@ def _folder(workdir: str | Path | None, path: Path) -> Iterator[Path]:
     folder = Path(workdir)
     if path.resolve().parent in (folder.resolve(), *folder.resolve().parents):
         raise ConfigError(f"--workdir={workdir} is where the record lies; choose another.")
-    if record_path(folder).exists():
+    if records.path_in(folder).exists():
         raise ConfigError(f"--workdir={workdir} holds a finished run; choose another.")
     yield folder
 

@@ -8,17 +8,11 @@ from typing import Any
 
 from benchmarks.config import stored
 from benchmarks.errors import ConfigError
-from results import records
-from results.records import files, predictions
+from results.records import files, layout
 
 # What lies in a run's folder beside what `results` reads.
 CONFIG_FILE = "config.json"
 LOG_FILE = "log.txt"
-
-
-def record_path(workdir: Path) -> Path:
-    """Returns where the record of a run lies."""
-    return workdir / records.FILE_NAME
 
 
 def claim_directory(directory: Path, name: str, content: dict[str, Any]) -> None:
@@ -53,4 +47,4 @@ def claim_directory(directory: Path, name: str, content: dict[str, Any]) -> None
 def write_class_names(workdir: Path, class_names: Sequence[str]) -> None:
     """Keeps with a run what its logits stand for, so that its dataset need not be there to use it."""
     text = json.dumps(list(class_names), indent=1, ensure_ascii=False) + "\n"
-    files.write_atomically(Path(workdir) / predictions.CLASS_NAMES, text)
+    files.write_atomically(layout.class_names_in(workdir), text)

@@ -6,10 +6,9 @@ import datetime
 from pathlib import Path
 
 import models
-from benchmarks.config import stored
+from benchmarks.config import plugins, stored
 from benchmarks.errors import DivergedError
 from benchmarks.machine import environment
-from benchmarks.runs.folder import record_path
 from benchmarks.runs.plan import Run
 from results import records
 
@@ -19,7 +18,7 @@ _AGAIN = "python -m benchmarks.reproduce record.json"
 
 def finished_record(workdir: Path) -> records.RunRecord | None:
     """Returns the record of the run in this folder if it completed."""
-    path = record_path(workdir)
+    path = records.path_in(workdir)
     record = records.read(path) if path.exists() else None
     return record if record and record.status == "completed" else None
 
@@ -59,6 +58,7 @@ def planned_record(run: Run, started: str, status: records.Status) -> records.Ru
         hardware={},
         git=records.Git(*environment.git()),
         init_digest=run.source.digest if run.source else None,
+        plugins=tuple(records.Plugin(**dataclasses.asdict(each)) for each in plugins.loaded()),
     )
 
 

@@ -11,7 +11,7 @@ from benchmarks.runs import budget
 from benchmarks.runs.plan import Run
 from benchmarks.runs.record import finished_record
 from benchmarks.throughput.model_speed import measure
-from isobudget.tables import print_table
+from isobudget import terminal
 from results.tables.cells import count
 
 
@@ -49,14 +49,13 @@ def lines(planned: list[Run], estimate: bool) -> list[Line]:
 
 def show(planned: list[Run], estimate: bool, console: Console | None = None) -> None:
     """Prints the plan as a table, in which steps to seconds are those of one run, and its sums."""
-    console = console or Console()
+    console = console or terminal.console()
     by_model = lines(planned, estimate)
-    headings = ["size", "params", "runs", "left", "steps", "examples", "FLOPs"]
-    print_table(
-        console=console,
-        text=["model"],
-        numbers=[*headings, "about s"] if estimate else headings,
-        rows=[_cells(line, estimate) for line in by_model],
+    headings = ["model", "size", "params", "runs", "left", "steps", "examples", "FLOPs"]
+    terminal.print_table(
+        console,
+        terminal.columns([*headings, "about s"] if estimate else headings),
+        [_cells(line, estimate) for line in by_model],
     )
     if any(line.steps is None for line in by_model):
         console.print("The number of steps is measured at the start of each run.")

@@ -9,7 +9,7 @@ from benchmarks.throughput.input_speed import InputSpeed, Waiting
 from benchmarks.throughput.loop_overhead import LoopOverhead
 from benchmarks.throughput.model_speed import Speed
 from benchmarks.throughput.recognition_speed import RecognitionSpeed
-from isobudget.tables import print_table as print_columns
+from isobudget import terminal
 
 Measurement = Speed | InputSpeed | Waiting | LoopOverhead | RecognitionSpeed
 
@@ -27,11 +27,10 @@ def write_csv(measured: Sequence[Measurement], path: Path) -> None:
 def print_table(measured: Sequence[Measurement]) -> None:
     """Prints a row each, all being of one class."""
     columns = _COLUMNS[type(measured[0])]
-    texts = [heading for heading in columns if heading in _TEXTS]
-    print_columns(
-        text=texts,
-        numbers=[heading for heading in columns if heading not in texts],
-        rows=[tuple(cell(each) for cell in columns.values()) for each in measured],
+    terminal.print_table(
+        terminal.console(),
+        terminal.columns(columns, _TEXTS, _KEYS),
+        [[cell(each) for cell in columns.values()] for each in measured],
     )
 
 
@@ -44,7 +43,8 @@ def _workers(number: int) -> str:
 
 
 _TEXTS = ("model", "reader", "stage")
-# By class, each column's heading and what it says of a row, columns of text first.
+_KEYS = ("model", "reader", "stage", "workers")
+# By class, each column's heading and what it says of a row.
 _COLUMNS: dict[type, dict[str, Callable]] = {
     Speed: {
         "model": lambda speed: speed.model,

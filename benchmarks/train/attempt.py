@@ -28,8 +28,7 @@ from benchmarks.weights.initial import initial_state
 from benchmarks.weights.stored import save_weights, weights_digest
 from input_pipeline import loader
 from results import records
-from results.records import files
-from results.records import predictions as kept
+from results.records import files, layout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,7 +210,7 @@ def _evaluate(attempt: Attempt, weights: tuple[dict, dict]) -> Evaluated:
                 evaluated = dataclasses.replace(evaluated, thresholds=chosen)
             evaluated.metrics[name] = run.task.metrics(predictions, evaluated.thresholds)
             if jax.process_index() == 0:
-                files.write_arrays(run.workdir / kept.FOLDER / f"{name}.npz", predictions)
+                files.write_arrays(layout.predictions_in(run.workdir, name), predictions)
     return evaluated
 
 

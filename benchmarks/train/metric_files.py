@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from results.records import files
+from results.records import files, layout
 
 
 class MetricFiles:
@@ -16,7 +16,7 @@ class MetricFiles:
     def __init__(self, workdir: Path, resumed_step: int):
         from tensorboardX import SummaryWriter  # where PyTorch is installed, it imports that
 
-        self._path = Path(workdir) / "metrics.jsonl"
+        self._path = layout.metrics_in(workdir)
         kept = [line for line in self._lines() if json.loads(line)["step"] <= resumed_step]
         files.write_atomically(self._path, "".join(f"{line}\n" for line in kept))
         self._file = self._path.open("a")

@@ -17,7 +17,7 @@ from PIL import Image
 from benchmarks.config.setup import Setup
 from input_pipeline import datasets, decoding, resizing
 from results import confusions, records
-from results.records import codec, files, predictions
+from results.records import codec, files, layout, predictions
 
 _LARGEST = 80  # pixels a side of a tile
 _COLUMNS = 6
@@ -56,9 +56,9 @@ def write(workdir: Path, record: records.RunRecord, setup: Setup, dataset: datas
         "pictures": indices,
     }
     text = json.dumps(facts | {"mistakes": codec.encode(confused.mistakes)}, indent=1) + "\n"
-    folder = workdir / predictions.FOLDER
-    files.write_atomically(folder / predictions.MISTAKES_PNG, _png(_sheet(tiles)))
-    files.write_atomically(folder / predictions.MISTAKES_JSON, text)
+    sheet, which = layout.mistakes_in(workdir)
+    files.write_atomically(sheet, _png(_sheet(tiles)))
+    files.write_atomically(which, text)
     return len(tiles)
 
 

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from benchmarks.cli import progress
 from benchmarks.config import resolve, stored
 from benchmarks.machine import preemption
-from benchmarks.runs.folder import CONFIG_FILE, claim_directory, record_path
+from benchmarks.runs.folder import CONFIG_FILE, claim_directory
 from benchmarks.runs.plan import Run, prepare
 from benchmarks.runs.record import failed_record, finished_record, now, out_of_memory
 from benchmarks.train import attempt, checkpoints
@@ -53,7 +53,7 @@ def train_and_evaluate(
     ):
         record = _until_it_ends(run, profile_steps, notice, reporter)
         if jax.process_index() == 0:
-            records.write(record, record_path(run.workdir))
+            records.write(record, records.path_in(run.workdir))
             if record.status == "completed":
                 checkpoints.delete_all(run.workdir)
         reporter.report(progress.Event("done" if record.status == "completed" else record.status))

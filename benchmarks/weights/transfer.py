@@ -51,7 +51,7 @@ def source(config: ConfigDict) -> Source | None:
         return Source(path, _sha256(path))
     if (path / "runs").is_dir():
         path = path / "runs" / derived.run_id(config)
-    file = path / records.FILE_NAME
+    file = records.path_in(path)
     record = records.read(file) if file.exists() else None
     if record is None or record.status != "completed" or not record.weights_digest:
         raise ConfigError(f"config.init_from: there is no completed run in {path}.")

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from isobudget import command
+from isobudget import command, terminal
 from results import claims, output
 from results.claims import report
 from results.rankings import load
-from results.tables import terminal
 
 
 def define_flags() -> None:

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from isobudget import command
+from isobudget import command, terminal
 from results import RecordError, compare, output
 from results.compare import report
-from results.tables import terminal
 
 
 def define_flags() -> None:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from isobudget import terminal
 from results.compare.comparison import Change, Comparison
 from results.records import codec
-from results.tables import cells, markdown, terminal
+from results.tables import cells, markdown
 
 _RATIOS = {
     "parameters": "params",

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from absl import flags
 
-from isobudget import command
+from isobudget import command, terminal
 from results import RecordError, confusions, output, records
 from results.confusions import report
 from results.records import predictions
-from results.tables import terminal
 
 
 def define_flags() -> None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from isobudget import terminal
 from results.confusions.schema import Bin, Confusions, Counts, Matrix, Mistake, Pair
 from results.records import RunRecord, codec
-from results.tables import terminal
 
 _TEXTS = ("class", "label", "true class", "predicted", "truth", "confidence")
 _KEYS = ("class", "label", "example")

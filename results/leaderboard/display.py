@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
+from isobudget import terminal
 from results.rankings.rows import Row, Table, summarize
 from results.records import spending
 from results.records.schema import RunRecord
-from results.tables import columns, headings, reported_cells, terminal, test_sets
-from results.tables.markdown import LEFT
+from results.tables import columns, headings, reported_cells, test_sets
 
 # Nobody scrolls through a longer ranking, and rich takes a millisecond a row; how many more there are is told.
 _MOST_ROWS = 200
@@ -44,7 +44,7 @@ def _print_rows(table: Table, console: Console) -> None:
     terminal.print_table(
         console,
         [
-            terminal.Column(c.heading, c.name in LEFT, c.name in terminal.KEYS, c.drop)
+            terminal.Column(c.heading, c.name in terminal.TEXTS, c.name in terminal.KEYS, c.drop)
             for c in shown
         ],
         zip(*(cells[c.name] for c in shown), strict=True),

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterable
 
+from isobudget.terminal import TEXTS, one_line
 from results.rankings.rows import Row, Table
 from results.tables import columns, headings, reported_cells, test_sets
 from results.tables.column import Column
 
 # Columns of text, which are aligned left.
-LEFT = ("model", "status", "source", "verdict", "")
 
 
 def to_markdown(tables: Iterable[Table]) -> str:
@@ -24,7 +24,7 @@ def table(header: Iterable[str], left: Iterable[bool], rows: Iterable[Iterable[s
 
 def text_table(header: list[str], rows: list[list[str]]) -> list[str]:
     """Returns the lines of a table of texts, models as code."""
-    left = [name in LEFT for name in header]
+    left = [name in TEXTS for name in header]
     shown = (
         [
             code(cell) if name == "model" else plain(cell)
@@ -45,11 +45,6 @@ def code(text: str) -> str:
     return f"`{one_line(text).replace('`', '')}`".replace("|", "\\|")
 
 
-def one_line(text: str) -> str:
-    """Returns the text with a space for each character that does not print."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
 def _section(ranking: Table) -> str:
     lines = [f"## {plain(headings.title(ranking.group))}", ""]
     lines += [f"- {plain(line)}" for line in headings.description(ranking)]
@@ -57,7 +52,7 @@ def _section(ranking: Table) -> str:
     shown = [c for c in columns.shown(ranking.group.task) if any(map(c.cell, ranking.rows))]
     lines += table(
         (column.heading for column in shown),
-        (column.name in LEFT for column in shown),
+        (column.name in TEXTS for column in shown),
         ([_cell(column, row) for column in shown] for row in ranking.rows),
     )
     failures = headings.failures(ranking)

@@ -9,10 +9,11 @@ import pytest
 from flax import nnx
 
 import models
+from isobudget import imagenet
 from models import initializers
 from models.classifier import Classifier
 from models.layers import BatchNorm, Conv, Dropout, Linear, Mode, flatten
-from models.normalization import IMAGENET_MEAN, IMAGENET_STD, imagenet_to_half
+from models.normalization import imagenet_to_half
 from models.widths import make_divisible
 from models.windows import AdaptiveAveragePool, AveragePool, LocalResponseNorm, MaxPool
 
@@ -126,7 +127,7 @@ def test_channels_are_rounded_to_eights_but_never_by_more_than_a_tenth_down():
 
 def test_images_normalized_by_imagenet_become_normalized_by_a_half():
     raw = np.random.default_rng(2).random((1, 2, 2, 3)).astype(np.float32)
-    normalized = (raw - IMAGENET_MEAN) / IMAGENET_STD
+    normalized = (raw - np.array(imagenet.MEAN)) / np.array(imagenet.STD)
     np.testing.assert_allclose(imagenet_to_half(jnp.asarray(normalized)), raw * 2 - 1, atol=1e-6)
 
 

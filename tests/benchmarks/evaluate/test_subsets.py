@@ -230,7 +230,7 @@ def test_smaller_weights_are_evaluated_counted_and_kept_for_the_tables(
         "--split=test --weight_bits=6 --sparsity=0.5 --name=compressed-6bit-0.5"
     )
     kept, _ = evaluations.load_all([run_folder], [record])
-    (table,) = rows.summarise([record], evaluations=kept)
+    (table,) = rows.summarize([record], evaluations=kept)
     assert found in [each for _, each in table.rows[0].evaluations]
 
 

@@ -16,8 +16,8 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from results.tables.markdown import LEFT, one_line
-
+# Columns that are text.
+TEXTS = ("model", "status", "source", "verdict", "")
 # Columns that say which row it is.
 KEYS = ("rank", "model")
 
@@ -53,7 +53,7 @@ def console() -> Console:
 
 
 def columns(
-    headings: Iterable[str], left: Collection[str] = LEFT, keys: Collection[str] = KEYS
+    headings: Iterable[str], left: Collection[str] = TEXTS, keys: Collection[str] = KEYS
 ) -> list[Column]:
     """Returns the columns of these headings.
 
@@ -70,6 +70,7 @@ def print_table(
     columns: Sequence[Column],
     rows: Iterable[Sequence[Cell]],
     styles: Sequence[str] = (),
+    totals: Sequence[Sequence[Cell]] = (),
 ) -> None:
     """Prints the rows on a console, in as many tables as its width asks for, each with an empty line after it.
 
@@ -78,8 +79,9 @@ def print_table(
       columns: as many as a row has cells.
       rows: the cells as they are shown, square brackets and all; `rich.text.Text` brings a style of its own.
       styles: of the rows, such as "red"; none by default.
+      totals: rows below a line.
     """
-    for table in fitted(columns, rows, to.width, styles):
+    for table in fitted(columns, rows, to.width, styles, totals):
         to.print(table)
         to.print()
 
@@ -89,9 +91,11 @@ def fitted(
     rows: Iterable[Sequence[Cell]],
     width: int,
     styles: Sequence[str] = (),
+    totals: Sequence[Sequence[Cell]] = (),
 ) -> list[Table]:
     """Returns the rows as tables of `width` characters, one below the other; see `print_table`."""
-    cells = [[_text(cell) for cell in row] for row in rows]
+    above = [[_text(cell) for cell in row] for row in rows]
+    cells = above + [[_text(cell) for cell in row] for row in totals]
     texts = [
         [Text(one_line(column.heading)), *(row[i] for row in cells)]
         for i, column in enumerate(columns)
@@ -105,9 +109,17 @@ def fitted(
             justify: JustifyMethod = "left" if columns[i].left else "right"
             table.add_column(texts[i][0], justify=justify, overflow="fold", width=size)
         for number, row in enumerate(cells):
-            table.add_row(*(row[i] for i in places), style=styles[number] if styles else None)
+            if number == len(above):
+                table.add_section()
+            style = styles[number] if number < len(styles) else None
+            table.add_row(*(row[i] for i in places), style=style)
         tables.append(table)
     return tables
+
+
+def one_line(text: str) -> str:
+    """Returns the text with a space for each character that does not print."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _text(cell: Cell) -> Text:

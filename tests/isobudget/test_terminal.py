@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
+from isobudget import terminal
 from results import leaderboard, records
 from results.rankings import rows
 from results.rankings.reported import Reported
-from results.tables import columns, reported_cells, terminal
+from results.tables import columns, reported_cells
 
 WIDTHS = (40, 60, 80, 120)
 COLUMNS = [
