@@ -45,6 +45,10 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         self._entries[name] = entry
         self._modules[name] = module
 
+    def module_of(self, name: str) -> str:
+        """Returns the module that registered an entry."""
+        return self._modules[name]
+
     def unregister(self, name: str) -> None:
         """Removes an entry: for tests, which leave nothing behind."""
         del self._entries[name], self._modules[name]

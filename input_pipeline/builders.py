@@ -55,6 +55,12 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_builders))
 
 
+def find(name: str) -> type | None:
+    """Returns the builder class registered as `name`; None for any other dataset."""
+    import_built_in()
+    return _builders.get(name)
+
+
 def prepare(name: str, data_dir: Path) -> Path | None:
     """Returns the directory of the registered dataset `name`, written first if it is missing; None for any other name.
 

@@ -1,4 +1,4 @@
-"""The plug-ins of a run: imported before its configuration is read, named in its record with their versions."""
+"""The plug-ins that a configuration names: imported before anything else of it is looked at."""
 
 from collections.abc import Sequence
 
@@ -7,20 +7,20 @@ from ml_collections import ConfigDict
 from benchmarks import registry
 from input_pipeline import augmentation
 from isobudget import plugins
-from isobudget.plugins import Plugin
 
 
-def load(config: ConfigDict, wanted_by: str = "config.plugins") -> None:
+def load(config: ConfigDict, wanted_by: str = "config.plugins", more: Sequence[str] = ()) -> None:
     """Imports what `config.plugins` names, and gives the options that it registers their defaults.
 
     Args:
       config: unlocked or not; fields that it has already keep their values.
       wanted_by: where the plug-ins are named, for the sentence on one that is missing.
+      more: other plug-ins that are named there.
 
     Raises:
       isobudget.errors.PluginError, UserError: one cannot be imported, or registers what cannot be registered.
     """
-    plugins.load(config.plugins, wanted_by)
+    plugins.load((*config.plugins, *more), wanted_by)
     registered = (
         (config.augmentation, augmentation.defaults()),
         (config.optimizer, registry.optimizer_options()),
@@ -35,8 +35,3 @@ def load(config: ConfigDict, wanted_by: str = "config.plugins") -> None:
 def add(config: ConfigDict, names: Sequence[str]) -> None:
     """Adds plug-ins that the command line names to those of the configuration."""
     config.plugins = tuple(dict.fromkeys((*config.plugins, *names)))
-
-
-def loaded() -> tuple[Plugin, ...]:
-    """Returns the plug-ins that are imported in this process, with the versions that a record keeps."""
-    return plugins.loaded()

@@ -8,6 +8,7 @@ docs/recipes.md has the table.
 """
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,7 +79,7 @@ def register_recipe(family: str, recipe: Recipe) -> None:
     Raises:
       ConfigError: the family has a recipe already.
     """
-    RECIPES.register(family, recipe, recipe.source)
+    RECIPES.register(family, recipe, sys._getframe(1).f_globals["__name__"])
 
 
 _PAPERS: dict[str, Recipe] = {

@@ -26,6 +26,7 @@ def load(path: Path) -> ConfigDict:
 
     Raises:
       ConfigError: no such file, or not a configuration.
+      isobudget.errors.PluginError: a plug-in that it needs is not there.
     """
     try:
         content = json.loads(Path(path).read_text())
@@ -33,13 +34,15 @@ def load(path: Path) -> ConfigDict:
         raise ConfigError(f"there is no configuration at {path}.") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read as JSON: {error}.") from None
-    content = content.get("config", content) if isinstance(content, dict) else None
-    if not isinstance(content, dict) or "budget" not in content:
+    written = content.get("config", content) if isinstance(content, dict) else None
+    if not isinstance(written, dict) or "budget" not in written:
         raise ConfigError(f"{path} holds no configuration.")
-    migrated = _migrated(content)
+    migrated = _migrated(written)
     config = default_config()
     config.plugins = tuple(migrated.get("plugins", ()))
-    plugins.load(config, str(path))
+    # A record also names those that an installed package brought.
+    brought = [each["module"] for each in content.get("plugins") or () if isinstance(each, dict)]
+    plugins.load(config, str(path), brought)
     with config.unlocked():
         config.update(migrated)
     config.suite = ConfigDict({"models": (config.model,), "seeds": (config.seed,)})

@@ -17,7 +17,7 @@ class Difference:
     """One thing that is another here than in the record.
 
     Attributes:
-      what: `software`, `code`, `hardware`, `data`, `weights` (those it began with) or `configuration`.
+      what: `software`, `code`, `plug-in`, `hardware`, `data`, `weights` (those it began with) or `configuration`.
       name: such as `jax` or `device_kind`.
       there: in the record; None where it says nothing.
       here: on this machine; None where it is missing.
@@ -43,11 +43,20 @@ def differences(record: records.RunRecord, run: Run) -> list[Difference]:
         *_compared("code", *code),
         *_compared("hardware", record.hardware, hardware),
         *_compared("data", *data),
+        *_compared("plug-in", _versions(record), _versions(here)),
         *_compared(
             "weights", {"init_digest": record.init_digest}, {"init_digest": here.init_digest}
         ),
         *_missing_fields(dict(record.config), stored.to_plain(run.config)),
     ]
+
+
+def _versions(record: records.RunRecord) -> dict[str, str]:
+    """Returns what identifies the code of each plug-in, by module."""
+    return {
+        each.module: f"{each.package or 'no package'} {each.version or ''} (SHA-256 {each.digest})"
+        for each in record.plugins
+    }
 
 
 def _as_dict(part: Any) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import datetime
 from pathlib import Path
 
 import models
-from benchmarks.config import plugins, stored
+from benchmarks.config import stored
 from benchmarks.errors import DivergedError
 from benchmarks.machine import environment
 from benchmarks.runs.plan import Run
+from benchmarks.runs.plugins import needed
 from results import records
 
 # A record is all that is needed to run it again, wherever it lies.
@@ -58,7 +59,7 @@ def planned_record(run: Run, started: str, status: records.Status) -> records.Ru
         hardware={},
         git=records.Git(*environment.git()),
         init_digest=run.source.digest if run.source else None,
-        plugins=tuple(records.Plugin(**dataclasses.asdict(each)) for each in plugins.loaded()),
+        plugins=tuple(records.Plugin(**dataclasses.asdict(each)) for each in needed(config)),
     )
 
 

@@ -1,10 +1,12 @@
 """Every model with every seed under one budget, and the tables made of what they leave."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
+import models
 from benchmarks.config import derived, resolve, stored
 from benchmarks.errors import ConfigError
 from benchmarks.launch import local, locks, shards
@@ -79,8 +81,16 @@ def plan(
     configs = [resolve.for_run(config, spec, seed) for seed in seeds for spec in model_specs]
     by_folder = {workdir / "runs" / derived.run_id(each): each for each in configs}
     runs = prepare_all([(each, folder) for folder, each in by_folder.items()])
-    costs = {each.setup.model: each for each in runs}
-    cheapest = sorted(costs, key=lambda model: costs[model].train_macs)
-    order = {model: position for position, model in enumerate(cheapest)}
-    places = {seed: position for position, seed in enumerate(seeds)}
-    return sorted(runs, key=lambda run: (places[run.config.seed], order[run.setup.model]))
+    one_of_each = {each.setup.model: each for each in runs}
+    costs = {model: _cost(run) for model, run in one_of_each.items()}
+    places = {seed: place for place, seed in enumerate(seeds)}
+    return sorted(runs, key=lambda run: (places[run.config.seed], costs[run.setup.model]))
+
+
+def _cost(run: Run) -> float:
+    """Returns the multiply-accumulates of the run's model for one image; of one that cannot be traced, infinity."""
+    try:
+        model = models.create_abstract(run.config.model, run.setup.num_logits)
+        return models.count_macs(model, run.setup.image_size)
+    except Exception:  # whatever somebody's network raises: its run will be the row that says so
+        return math.inf

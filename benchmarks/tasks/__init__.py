@@ -3,6 +3,7 @@
 from benchmarks.tasks.data import BALANCED, load_dataset, positive_weights, validate
 from benchmarks.tasks.task import (
     BINARY,
+    METRICS,
     MULTI_LABEL,
     SINGLE_LABEL,
     TASKS,
@@ -15,6 +16,7 @@ from benchmarks.tasks.task import (
 __all__ = [
     "BALANCED",
     "BINARY",
+    "METRICS",
     "MULTI_LABEL",
     "SINGLE_LABEL",
     "TASKS",

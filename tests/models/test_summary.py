@@ -117,11 +117,10 @@ def test_the_command_summarizes_a_model_of_ones_own(command_here, tmp_path, monk
     assert "132,863,336" in done.stdout
 
 
-def printed(summary, width: int | None) -> str:
-    """What is printed on a terminal of this width, or into a pipe."""
+def printed(summary, width: int) -> str:
+    """What is printed on a terminal of this width."""
     file = io.StringIO()
-    terminal = width is not None
-    print_summary(summary, Console(file=file, width=width, force_terminal=terminal, no_color=True))
+    print_summary(summary, Console(file=file, width=width, force_terminal=True, no_color=True))
     return re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue())
 
 
@@ -150,9 +149,10 @@ def test_a_narrower_terminal_shows_every_number_whole_too(width, summary_of):
     assert set(NUMBERS) <= words
 
 
-def test_a_pipe_gets_every_column_at_its_full_width(summary_of):
+def test_a_pipe_gets_every_column_at_its_full_width(summary_of, capsys):
     summary = summary_of("inception_v3")
-    lines = printed(summary, None).splitlines()
+    print_summary(summary)
+    lines = capsys.readouterr().out.splitlines()
     (longest,) = (line for line in lines if "Mixed_7c.branch3x3dbl_3b.conv" in line)
     assert longest.split() == [
         *("Mixed_7c.branch3x3dbl_3b.conv", "Conv", "8x8x384"),
