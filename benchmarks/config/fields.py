@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from benchmarks import registry
 from input_pipeline import augmentation
 
 RECIPES = ("common", "paper")
@@ -108,6 +109,7 @@ def default_config() -> ConfigDict:
             "rmsprop_epsilon": 1e-3,  # under the square root
             "clip_norm": 1.0,  # of the gradient's global norm; 0 for none
         }
+        | registry.optimizer_options()  # of plug-ins, under their names
     )
     config.label_smoothing = 0.0
     config.dtype = (
