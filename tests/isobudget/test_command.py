@@ -1,0 +1,102 @@
+"""How every command reads flags and tells mistakes."""
+
+import sys
+
+import pytest
+from absl import app, flags
+
+from isobudget import command, plugins
+from isobudget.errors import UserError
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs a command with these arguments and returns (exit status, standard output, standard error)."""
+
+    def run(main, *arguments, define_flags=lambda: None, **options):
+        monkeypatch.setattr(sys, "argv", ["command", *arguments])
+        monkeypatch.setattr(plugins, "load_installed", lambda: None)
+        app.define_help_flags()  # which are defined once in a process
+        before = set(flags.FLAGS)
+        try:
+            with pytest.raises(SystemExit) as ended:
+                command.run(main, define_flags, **options)
+        finally:
+            for name in set(flags.FLAGS) - before:
+                delattr(flags.FLAGS, name)
+        return ended.value.code, *capsys.readouterr()
+
+    return run
+
+
+def size():
+    flags.DEFINE_integer("size", 3, "How large it is, in pixels.", lower_bound=1)
+
+
+def show():
+    print(flags.FLAGS.size)
+
+
+def test_the_status_is_what_the_command_returns_and_0_for_nothing(run):
+    assert run(lambda: 7) == (7, "", "")
+    assert run(lambda: None) == (0, "", "")
+
+
+def test_flags_are_read_before_the_command_runs(run):
+    assert run(show, "--size=5", define_flags=size) == (0, "5\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--size=0"], "size"),
+        (["--size=large"], "size"),
+        (["--siz=5"], "Did you mean: size"),
+        (["extra"], "there is no argument 'extra'; see --help."),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_sentence_and_status_2(run, arguments, sentence):
+    status, out, told = run(show, *arguments, define_flags=size)
+    assert (status, out) == (2, "")
+    assert told.startswith("error: ")
+    assert sentence in told
+    assert told.count("\n") == 1
+
+
+def test_a_users_mistake_is_one_sentence_and_status_2(run):
+    def main():
+        raise UserError("there is no model 'resnet5'.")
+
+    assert run(main) == (2, "", "error: there is no model 'resnet5'.\n")
+
+
+def test_a_bug_is_a_traceback(run, monkeypatch):
+    def main():
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sys, "argv", ["command"])
+    with pytest.raises(ZeroDivisionError):
+        command.run(main, lambda: None)
+
+
+def test_ctrl_c_says_how_to_go_on(run):
+    def main():
+        raise KeyboardInterrupt
+
+    assert run(main, interrupted="the same command goes on") == (
+        130,
+        "",
+        "the same command goes on\n",
+    )
+
+
+def test_help_is_no_mistake_and_lists_the_flags(run):
+    status, out, told = run(show, "--helpfull", define_flags=size)
+    assert (status, told) == (0, "")
+    assert "How large it is, in pixels." in out
+
+
+def test_arguments_are_handed_on_where_a_command_takes_them(run):
+    assert run(print, "a", "--size=2", "b", define_flags=size, takes_arguments=True) == (
+        *(0, "['a', 'b']\n", ""),
+    )
