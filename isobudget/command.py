@@ -1,17 +1,23 @@
 """What every command shares: flags, one sentence and exit status 2 for a mistake, and a traceback for a bug."""
 
+import inspect
 import io
 import logging
+import re
+import shutil
 import sys
-from collections.abc import Callable
+import textwrap
+import types
+from collections.abc import Callable, Iterable, Sequence
 
-from absl import app, flags
+from absl import flags
 
 from isobudget import plugins
 from isobudget.errors import UserError
 
 MISTAKE_STATUS = 2
 INTERRUPTED_STATUS = 130
+_WIDEST = 100  # characters, of the text of --help
 
 
 def run(
@@ -35,7 +41,11 @@ def run(
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ± still gets its table
     try:
+        before = set(flags.FLAGS)
         define_flags()
+        if _asks_for_help(sys.argv[1:]):
+            print(usage(inspect.getmodule(main), set(flags.FLAGS) - before))
+            sys.exit(0)
         arguments = _parse_flags()
         if arguments and not takes_arguments:
             raise UserError(f"there is no argument {arguments[0]!r}; see --help.")
@@ -50,6 +60,42 @@ def run(
     sys.exit(status)
 
 
+def usage(module: types.ModuleType | None, names: Iterable[str]) -> str:
+    """Returns what --help prints: what the command's module says of it, then each of these flags."""
+    width = min(shutil.get_terminal_size().columns, _WIDEST)
+    about = ((module and module.__doc__) or "").strip()
+    paragraphs = (_filled(each, width) for each in about.split("\n\n"))
+    listed = (_describe(name, width) for name in sorted(names))
+    return "\n\n".join((*paragraphs, "Flags:\n\n" + "\n".join(listed)))
+
+
+def _filled(paragraph: str, width: int) -> str:
+    """Returns a paragraph of this width; indented lines, which are commands, stay as they are."""
+    return paragraph if paragraph.startswith(" ") else textwrap.fill(paragraph, width)
+
+
+def _describe(name: str, width: int) -> str:
+    flag = flags.FLAGS[name]
+    if flag.boolean:
+        heading = f"  --[no]{name}"
+    elif isinstance(flag, flags.EnumFlag):
+        heading = f"  --{name}={'|'.join(flag.parser.enum_values)}"
+    else:
+        heading = f"  --{name}={name.upper()}"
+    # absl puts an enumeration's values before the help.
+    text = re.sub(r"^<[^>]*>: ", "", " ".join((flag.help or "").split()))
+    if flag.default not in (None, False, "", []):
+        text += f" Default: {str(flag.default_as_str)[1:-1]}."
+    indent = " " * 6
+    filled = textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent)
+    return f"{heading}\n{filled}"
+
+
+def _asks_for_help(arguments: Sequence[str]) -> bool:
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return any(each in ("--help", "-help", "-h", "--helpfull", "--helpshort") for each in own)
+
+
 def _parse_flags() -> list[str]:
     """Parses the command line and returns what is left beside the flags.
 
@@ -58,15 +104,11 @@ def _parse_flags() -> list[str]:
     """
     if "plugins" in flags.FLAGS:
         plugins.load_from_command_line(sys.argv[1:])
-    app.define_help_flags()
     try:
         rest = flags.FLAGS(sys.argv)
         if "config" in flags.FLAGS and flags.FLAGS["config"].present:
             # A file that is missing or broken shows only when a field is looked at.
             flags.FLAGS.config.keys()
-    except SystemExit:
-        # --help has been answered, which absl counts as an error.
-        sys.exit(0)
     except UserError:
         raise
     except flags.Error as error:

@@ -17,9 +17,6 @@ from absl import flags
 
 from isobudget.errors import PluginError, UserError
 
-# Else `--help` would list --plugins as this module's, where nobody looks.
-flags.disclaim_key_flags()
-
 ENTRY_POINT_GROUP = "isobudget.plugins"
 _FLAG = "plugins"
 

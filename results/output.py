@@ -13,9 +13,6 @@ from results.records.folders import Problem
 
 _MOST_NAMED = 20
 
-# --help shows a flag with the command that asked for it, not with this module.
-flags.disclaim_key_flags()
-
 
 def define_out(kinds: str) -> None:
     """Defines `--out`, files to write, which may be given more than once.

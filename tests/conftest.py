@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from absl import app, flags
+from absl import flags
 
 _OPERATORS = (
     "nms", "roi_align", "_roi_align_backward", "roi_pool", "_roi_pool_backward", "ps_roi_align",
@@ -57,7 +57,6 @@ def command_here(data_dir, monkeypatch, capsys):
 
     def run(module: str, *arguments: str) -> subprocess.CompletedProcess:
         monkeypatch.setattr(sys, "argv", [module, *arguments])
-        app.define_help_flags()  # which are defined once in a process
         before = set(flags.FLAGS)
         capsys.readouterr()
         status = 0

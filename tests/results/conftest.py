@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from absl import app, flags
+from absl import flags
 
 from results import records
 from results.records import (
@@ -191,7 +191,6 @@ def command_here(monkeypatch, capsys):
 
     def run(module: str, *arguments) -> subprocess.CompletedProcess:
         monkeypatch.setattr(sys, "argv", [module, *map(str, arguments)])
-        app.define_help_flags()  # which are defined once in a process
         before = set(flags.FLAGS)
         capsys.readouterr()
         status = 0
