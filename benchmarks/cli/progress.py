@@ -15,9 +15,12 @@ from typing import IO, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 KINDS = ("auto", "bar", "lines", "json")
 _SECONDS_BETWEEN_LINES = 10.0
+# Characters; narrower, the numbers have what there is.
+_WIDTH_FOR_A_BAR = 120
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,12 +152,19 @@ def parse(line: str) -> Event | None:
 
 def run_bar(console: Console) -> Progress:
     """Returns the bar of one run, whose tasks have a `detail` field."""
+
+    def text(template: str) -> TextColumn:
+        # Folded where it is too long: an ellipsis would cut numbers.
+        return TextColumn(template, table_column=Column(overflow="fold"))
+
+    bar = (BarColumn(bar_width=24),) if console.width >= _WIDTH_FOR_A_BAR else ()
+    left = (TimeRemainingColumn(),) if bar else ()
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}"),
+        text("{task.description}"),
+        *bar,
+        text("{task.completed:.0f}/{task.total:.0f}"),
+        *left,
+        text("{task.fields[detail]}"),
         console=console,
     )
 

@@ -69,7 +69,9 @@ def test_an_optimizer_and_a_schedule_have_their_options_in_the_configuration():
     np.testing.assert_allclose(updates["w"], [-0.225, 0.1], rtol=1e-6)
     with config.unlocked():
         config.optimizer.half.shear = 1.0
-    with pytest.raises(ConfigError, match=r"config.optimizer.half has no option 'shear', but share"):
+    with pytest.raises(
+        ConfigError, match=r"config.optimizer.half has no option 'shear', but share"
+    ):
         optimizers.validate(config.optimizer)
 
 
