@@ -22,6 +22,7 @@ from absl import flags
 from jax import export
 
 from benchmarks.cli import command
+from benchmarks.config import derived
 from benchmarks.errors import ConfigError
 from benchmarks.inference import trained_model
 from benchmarks.inference.trained_model import TrainedModel
@@ -193,7 +194,7 @@ def main() -> int:
     trained = trained_model.from_flags()
     if not given.out and not given.workdir:
         raise ConfigError("say --out=FILE.")
-    name = trained.label.replace(":", "-").replace(",", "-").replace("=", "")
+    name = derived.folder_name(trained.label)
     default = Path(given.workdir or "") / "export" / f"{name}.{given.format}"
     exported = export_model(trained, given.format, given.out or default)
     print(

@@ -1,7 +1,7 @@
 """What a configuration must be before anything is run: each field's values, and what goes together."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -16,6 +16,22 @@ from benchmarks.runs.budget import BUDGET_KINDS
 from benchmarks.steps import freezing, optimizers
 from input_pipeline import augmentation
 
+# A number's field, what it must be, and how that is said.
+_NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
+    *(
+        (field, lambda value: value >= 1, "a whole number from 1")
+        for field in ("batch_size", "eval_batch_size", "log_every_steps", "checkpoint_every_steps")
+    ),
+    ("budget.amount", lambda value: math.isfinite(value) and value > 0, "a number above 0"),
+    ("ema_decay", lambda value: 0 <= value < 1, "from 0 to below 1"),
+    ("label_smoothing", lambda value: 0 <= value < 1, "from 0 to below 1"),
+    ("augmentation.random_erasing", lambda value: 0 <= value <= 1, "from 0 to 1"),
+    ("augmentation.mixup", lambda value: value >= 0, "a number from 0"),
+    ("augmentation.cutmix", lambda value: value >= 0, "a number from 0"),
+    ("eval_crops", lambda value: value in (1, 10), "1 or 10"),
+    ("seed", lambda value: value >= 0, "a whole number from 0"),
+)
+
 
 def validate(config: ConfigDict) -> None:
     """Raises one sentence on the first thing in `config` that cannot be run.
@@ -25,61 +41,72 @@ def validate(config: ConfigDict) -> None:
       models.ModelError: the model, or an image size too small for it.
     """
     tasks.validate(config)
-    _one_of("recipe", config.recipe, RECIPES)
-    _one_of("dtype", config.dtype, DTYPES)
-    _one_of("budget.kind", config.budget.kind, BUDGET_KINDS)
+    _check_choices(config)
     optimizers.validate(config.optimizer)
     tuned.validate(config)
     freezing.validate(config)
+    _check_numbers(config)
+    _check_input(config)
+    _check_what_goes_together(config)
+    _check_learning_rates(config)
+
+
+def _check_choices(config: ConfigDict) -> None:
+    for field, choices in (
+        ("recipe", RECIPES),
+        ("dtype", DTYPES),
+        ("budget.kind", BUDGET_KINDS),
+        ("batch_norm_scope", BATCH_NORM_SCOPES),
+    ):
+        value = _value(config, field)
+        if value not in choices:
+            raise ConfigError(f"config.{field} is one of {', '.join(choices)}, not {value!r}.")
+
+
+def _check_numbers(config: ConfigDict) -> None:
+    for field, is_right, right in _NUMBERS:
+        value = _value(config, field)
+        if not is_right(value):
+            raise ConfigError(f"config.{field} is {right}, not {value}.")
+
+
+def _check_input(config: ConfigDict) -> None:
     if len(config.mean) not in (0, 3) or len(config.std) != len(config.mean):
         raise ConfigError("config.mean and config.std are three numbers each, or both empty.")
-    _one_of("batch_norm_scope", config.batch_norm_scope, BATCH_NORM_SCOPES)
-    if not 0 <= config.ema_decay < 1:
-        raise ConfigError(f"config.ema_decay is from 0 to below 1, not {config.ema_decay}.")
     if config.eval_image_size and not str(config.eval_image_size).isdigit():
         raise ConfigError(
             f"config.eval_image_size is a number of pixels or empty, not {config.eval_image_size!r}."
         )
+    augmentation.create(config.augmentation)
+    for side in (*derived.train_sizes(config), derived.eval_image_size(config)):
+        models.check_image_size(config.model, side)
+
+
+def _check_what_goes_together(config: ConfigDict) -> None:
     if config.accumulation < 1 or config.batch_size % config.accumulation:
         raise ConfigError(
             f"config.accumulation cuts a batch of {config.batch_size} in equal parts, not {config.accumulation}."
         )
-    for field in ("batch_size", "eval_batch_size", "log_every_steps", "checkpoint_every_steps"):
-        if config[field] < 1:
-            raise ConfigError(f"config.{field} is a whole number from 1, not {config[field]}.")
-    if config.validate_every_steps < 0 or (
-        config.validate_every_steps and not config.validation_split
-    ):
+    every = config.validate_every_steps
+    if every < 0 or (every and not config.validation_split):
         raise ConfigError(
             "config.validate_every_steps is a whole number from 0, and above 0 it needs a config.validation_split."
         )
-    if not (math.isfinite(config.budget.amount) and config.budget.amount > 0):
-        raise ConfigError(f"config.budget.amount is a number above 0, not {config.budget.amount}.")
-    if not 0 <= config.label_smoothing < 1:
-        raise ConfigError(
-            f"config.label_smoothing is from 0 to below 1, not {config.label_smoothing}."
-        )
-    augmentation.create(config.augmentation)
-    if config.eval_crops not in (1, 10):
-        raise ConfigError(f"config.eval_crops is 1 or 10, not {config.eval_crops}.")
-    if not 0 <= config.augmentation.random_erasing <= 1:
-        raise ConfigError(
-            f"config.augmentation.random_erasing is from 0 to 1, not {config.augmentation.random_erasing}."
-        )
-    for field in ("mixup", "cutmix"):
-        if config.augmentation[field] < 0:
-            raise ConfigError(
-                f"config.augmentation.{field} is a number from 0, not {config.augmentation[field]}."
-            )
+
+
+def _check_learning_rates(config: ConfigDict) -> None:
     for name in config.optimizer.model_learning_rates:
         models.parse(name)
     rates = (config.optimizer.learning_rate, *config.optimizer.model_learning_rates.values())
     if not min(rates) > 0:
         raise ConfigError(f"a learning rate is a number above 0, not {min(rates)}.")
-    if config.seed < 0:
-        raise ConfigError(f"config.seed is a whole number from 0, not {config.seed}.")
-    for side in (*derived.train_sizes(config), derived.eval_image_size(config)):
-        models.check_image_size(config.model, side)
+
+
+def _value(config: ConfigDict, field: str) -> Any:
+    """Returns the value of a field, named with dots."""
+    for name in field.split("."):
+        config = config[name]
+    return config
 
 
 def checked(config: ConfigDict, num_logits: int) -> Setup:
@@ -90,8 +117,3 @@ def checked(config: ConfigDict, num_logits: int) -> Setup:
     """
     validate(config)
     return set_up(config, num_logits)
-
-
-def _one_of(field: str, value: Any, choices: Collection[str]) -> None:
-    if value not in choices:
-        raise ConfigError(f"config.{field} is one of {', '.join(choices)}, not {value!r}.")
