@@ -175,17 +175,3 @@ def test_models_and_data_of_an_installed_package_are_there_without_being_named(
     assert {(each.package, each.version) for each in record.plugins} == {("mypackage", "0.1.0")}
     assert "plugins" not in record.config
     assert (record.config["batch_size"], record.config["optimizer"]["name"]) == (16, "lion")
-
-
-def test_a_run_that_uses_nothing_of_an_installed_package_does_not_name_it(
-    isobudget, site_packages, tmp_path
-):
-    done = isobudget(
-        *("train", f"--config={_PAGE.parents[1]}/benchmarks/configs/digits.py"),
-        *(f"--workdir={tmp_path}", "--config.model=squeezenet1_1:final_relu=false"),
-        *("--config.budget.amount=64", "--config.task=multi_label"),
-        "--config.dataset=digits_multilabel",
-        search_path=[site_packages],
-    )
-    assert done.returncode == 0, done.stderr
-    assert records.read(records.path_in(tmp_path)).plugins == ()
