@@ -10,7 +10,7 @@ from benchmarks.config import stored
 from benchmarks.errors import DivergedError
 from benchmarks.machine import environment
 from benchmarks.runs.plan import Run
-from benchmarks.runs.plugins import needed
+from benchmarks.runs.requirements import needed_plugins
 from results import records
 
 # A record is all that is needed to run it again, wherever it lies.
@@ -59,7 +59,9 @@ def planned_record(run: Run, started: str, status: records.Status) -> records.Ru
         hardware={},
         git=records.Git(*environment.git()),
         init_digest=run.source.digest if run.source else None,
-        plugins=tuple(records.Plugin(**dataclasses.asdict(each)) for each in needed(config)),
+        plugins=tuple(
+            records.Plugin(**dataclasses.asdict(each)) for each in needed_plugins(config)
+        ),
     )
 
 

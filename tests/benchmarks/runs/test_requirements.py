@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import tasks
-from benchmarks.runs.plugins import needed
+from benchmarks.runs.requirements import needed_plugins
 from input_pipeline import augmentation
 from isobudget import plugins
 from isobudget.plugins import Plugin
@@ -19,7 +19,7 @@ def installed(monkeypatch):
 
 
 def modules(config) -> list[str]:
-    return [each.module for each in needed(config)]
+    return [each.module for each in needed_plugins(config)]
 
 
 def test_a_run_needs_the_plug_in_of_its_model_and_not_what_is_merely_installed(config, installed):

@@ -11,7 +11,7 @@ from input_pipeline import augmentation, builders
 from isobudget import plugins
 
 
-def needed(config: ConfigDict) -> tuple[plugins.Plugin, ...]:
+def needed_plugins(config: ConfigDict) -> tuple[plugins.Plugin, ...]:
     """Returns the plug-ins that must be there to run a configuration again, by name.
 
     Installed packages bring plug-ins that a run may not use: of these it needs the ones whose package registered its
