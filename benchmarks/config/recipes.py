@@ -2,7 +2,7 @@
 
 A paper's schedule is squeezed or stretched into the run's budget: where the rate drops is a fraction of the paper's
 length. The batch size is the paper's. Everything else of the optimizer, the augmentation, the label smoothing and the
-weight averaging is the paper's too, or off where it has none. Initialisation, dropout and the weights of auxiliary
+weight averaging is the paper's too, or off where it has none. Initialization, dropout and the weights of auxiliary
 losses are the models' own (`models/`). What a paper does not say is taken from the source in the recipe's `notes`;
 docs/recipes.md has the table.
 """

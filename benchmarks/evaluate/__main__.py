@@ -3,7 +3,7 @@
     python -m benchmarks.evaluate --workdir=runs/digits/runs/resnet50-seed0 --split=validation
     python -m benchmarks.evaluate --model=resnet50 --weights=resnet50-0676ba61.pth --dataset=imagenet2012
 
-Published weights are evaluated as their authors did: the model's own size, resizing and normalisation, unless
+Published weights are evaluated as their authors did: the model's own size, resizing and normalization, unless
 `--image_size` and `--crop_fraction` say otherwise (torchvision's V2 weights want --crop_fraction=0.9655, a resize to
 232). Prints the figures; `--out` writes them as JSON. `--name` keeps them beside the run's record for the tables, on
 other test sets, or with smaller weights (docs/results.md):

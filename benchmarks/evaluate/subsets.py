@@ -161,11 +161,11 @@ def _choice(classes: dict[int, int], num_labels: int) -> Choice:
 
 def _present(dataset: Dataset, split: str) -> list[int]:
     source = dataset.source(split)
-    found: set[int] = set()
+    present: set[int] = set()
     for index in range(len(source)):
         label = np.asarray(source[index]["label"])
-        found.update([int(label)] if label.ndim == 0 else np.flatnonzero(label).tolist())
-    return sorted(found)
+        present.update([int(label)] if label.ndim == 0 else np.flatnonzero(label).tolist())
+    return sorted(present)
 
 
 def _by_name(pairs: dict[str, str], dataset: Dataset, names: Sequence[str]) -> dict[int, int]:

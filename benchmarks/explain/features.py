@@ -104,7 +104,7 @@ def synthetic_inputs(
       channels: by stage.
       widths: how many channels each stage has.
       steps: of gradient ascent.
-      gray: seek gray pictures: a network that saw no colour says nothing of it.
+      gray: seek gray pictures: a network that saw no color says nothing of it.
       seed: of where the search starts and of the shifts.
     """
     asked = [(name, channel) for name, each in channels.items() for channel in each]

@@ -1,6 +1,6 @@
 """What of a model a run keeps as it is: whole stages, or all but the head.
 
-Frozen parameters are no input of the differentiated function, so that neither gradients nor optimiser state nor
+Frozen parameters are no input of the differentiated function, so that neither gradients nor optimizer state nor
 weight decay exist for them, and the backward pass ends where nothing below is trained. Frozen stages run as in
 inference: batch norm uses its running averages and leaves them alone.
 """

@@ -35,7 +35,7 @@ def binary(predictions: Predictions, thresholds: np.ndarray) -> dict[str, float]
     confidence, positive = confidences(predictions)[:, 0], predictions["targets"][:, 0] > 0.5
     decided = confidence >= thresholds[0]
     both = 0 < positive.sum() < len(positive)
-    found = {
+    values = {
         "accuracy": np.mean(decided == positive),
         "precision": metrics.precision_score(positive, decided, zero_division=0.0),
         "recall": metrics.recall_score(positive, decided, zero_division=0.0),
@@ -45,7 +45,7 @@ def binary(predictions: Predictions, thresholds: np.ndarray) -> dict[str, float]
         "loss": _sigmoid_loss(predictions),
         "ece": expected_calibration_error(sigmoid(predictions["logits"][:, 0]), positive),
     }
-    return {name: float(value) for name, value in found.items()} | {"examples": len(positive)}
+    return {name: float(value) for name, value in values.items()} | {"examples": len(positive)}
 
 
 def multi_label(predictions: Predictions, thresholds: np.ndarray) -> dict[str, float]:
@@ -66,13 +66,13 @@ def multi_label(predictions: Predictions, thresholds: np.ndarray) -> dict[str, f
         f"{average}_f1": metrics.f1_score(positive, decided, average=average, zero_division=0.0)
         for average in ("micro", "macro")
     }
-    found = {
+    values = {
         "mean_average_precision": np.mean(measured) if measured else np.nan,
         **averages,
         "exact_match": np.mean(np.all(decided == positive, axis=1)),
         "loss": _sigmoid_loss(predictions),
     }
-    return {name: float(value) for name, value in found.items()} | {"examples": len(positive)}
+    return {name: float(value) for name, value in values.items()} | {"examples": len(positive)}
 
 
 def confidences(predictions: Predictions) -> np.ndarray:

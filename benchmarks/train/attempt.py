@@ -98,7 +98,7 @@ def execute(
             peak_memory = memory.peak_bytes()
             weights = final_weights(state)
             del state  # the optimizer's half of the memory
-            evaluated = _evaluate(attempt, weights)
+            evaluated = _evaluate_splits(attempt, weights)
             for split, values in evaluated.metrics.items():
                 metric_files.write(attempt.run.budget.num_steps, metrics.named(split, values))
         return _record(attempt, weights, evaluated, unreadable, peak_memory)
@@ -189,7 +189,7 @@ def _schedule(attempt: Attempt, profile_steps: tuple[int, int] | None) -> loop.S
     )
 
 
-def _evaluate(attempt: Attempt, weights: tuple[dict, dict]) -> Evaluated:
+def _evaluate_splits(attempt: Attempt, weights: tuple[dict, dict]) -> Evaluated:
     """Evaluates the splits, the test split last and once.
 
     Thresholds are chosen on the validation split, and are a half without one. What was predicted for each example is

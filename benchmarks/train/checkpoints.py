@@ -1,6 +1,6 @@
 """Checkpoints of a run, behind Orbax: asynchronous, atomic, the newest two kept, each sealed with its files' digests.
 
-A checkpoint is the whole state after a step (parameters, batch statistics, optimiser, averages, step) and the run's
+A checkpoint is the whole state after a step (parameters, batch statistics, optimizer, averages, step) and the run's
 clock, so that resuming needs nothing else. When a run has ended its weights are kept alone, under `weights/`.
 """
 
@@ -135,9 +135,9 @@ class Checkpoints:
             raise CheckpointError(
                 f"the checkpoint of step {step} was not finished (it has no digests)"
             ) from None
-        found = _file_digests(self._directory / str(step))
+        actual = _file_digests(self._directory / str(step))
         for name, digest in expected.items():
-            if found.get(name) != digest:
+            if actual.get(name) != digest:
                 raise CheckpointError(f"the checkpoint of step {step} is damaged ({name})")
 
     def _not_written(self, error: Exception) -> CheckpointError:

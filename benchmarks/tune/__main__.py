@@ -58,12 +58,12 @@ def main() -> int:
     labels = [models.label(*models.parse(spec)) for spec in specs]
     for label in labels:
         entry = tuned["models"].get(label)
-        found = "no trial completed"
+        outcome = "no trial completed"
         if entry:
             values = ", ".join(f"{field}={value:g}" for field, value in entry["best"].items())
             task = ranked_tasks.find(given.config.task)
-            found = f"{values} (validation {task.spoken} {entry['validation'][task.primary]:.2%})"
-        print(f"{label}: {found}")
+            outcome = f"{values} (validation {task.spoken} {entry['validation'][task.primary]:.2%})"
+        print(f"{label}: {outcome}")
     print(f"Use them: --config.tuned={Path(given.workdir) / 'tuned.json'}")
     return int(any(label not in tuned["models"] for label in labels))
 
