@@ -10,6 +10,9 @@ from absl import app, flags
 from isobudget import plugins
 from isobudget.errors import UserError
 
+# Else `--help` would list flags that are defined here as this module's, where nobody looks.
+flags.disclaim_key_flags()
+
 MISTAKE_STATUS = 2
 INTERRUPTED_STATUS = 130
 

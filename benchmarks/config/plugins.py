@@ -1,4 +1,4 @@
-"""The plug-ins of a run: imported before its configuration is read, named in its record with their versions."""
+"""The plug-ins of a run: imported before its configuration is read, and named in its record with their versions."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,11 @@ from isobudget.plugins import Plugin
 
 
 def load(config: ConfigDict, wanted_by: str = "config.plugins") -> None:
-    """Imports what `config.plugins` names, and gives the options that it registers their defaults.
+    """Imports what `config.plugins` names, and sets the options that it registers to their defaults.
 
     Args:
       config: unlocked or not; fields that it has already keep their values.
-      wanted_by: where the plug-ins are named, for the sentence on one that is missing.
+      wanted_by: where the plug-ins are named, for the message if one is missing.
 
     Raises:
       isobudget.errors.PluginError, UserError: one cannot be imported, or registers what cannot be registered.
@@ -33,7 +33,7 @@ def load(config: ConfigDict, wanted_by: str = "config.plugins") -> None:
 
 
 def add(config: ConfigDict, names: Sequence[str]) -> None:
-    """Adds plug-ins that the command line names to those of the configuration."""
+    """Adds the plug-ins that the command line names to the configuration's."""
     config.plugins = tuple(dict.fromkeys((*config.plugins, *names)))
 
 

@@ -115,7 +115,7 @@ def test_stages_are_explained_in_their_order(name):
     side = max(32, models.info(name).min_size)
     pure, params, batch_stats = split_module(model, (0.5,) * 3, (0.5,) * 3)
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.uint8)
-    look = functools.partial(attribution._look, pure)
+    look = functools.partial(attribution.outputs_and_cams, pure)
     _, maps, cams = jax.eval_shape(look, params, batch_stats, images)
     assert set(maps) == set(cams) == set(model.stages())
     for stage, output in maps.items():
@@ -154,7 +154,7 @@ def test_the_page_needs_nothing_else(explanation):
 def test_a_picture_of_ones_own_is_explained_without_any_dataset(trained, tmp_path, monkeypatch):
     path = tmp_path / "own.png"
     path.write_bytes(
-        explain_page._png(np.tile(np.arange(48, dtype=np.uint8)[:, None, None], (1, 64, 3)))
+        explain_page.encode_png(np.tile(np.arange(48, dtype=np.uint8)[:, None, None], (1, 64, 3)))
     )
     monkeypatch.setattr(datasets, "load", None)
     explanation = explain(trained, path, channels=1, pictures=1, examples=0, steps=64)

@@ -22,12 +22,14 @@ def folder(tmp_path):
 
 def test_the_whole_and_the_model_alone_are_timed_in_turns(short_run, folder, monkeypatch):
     calls = []
-    recognize, alone = Recognizer.recognize, recognition_speed._alone
+    recognize, alone = Recognizer.recognize, recognition_speed.time_model_alone
     monkeypatch.setattr(
         Recognizer, "recognize", lambda *given: (calls.append("whole"), recognize(*given))[1]
     )
     monkeypatch.setattr(
-        recognition_speed, "_alone", lambda *given: (calls.append("alone"), alone(*given))[1]
+        recognition_speed,
+        "time_model_alone",
+        lambda *given: (calls.append("alone"), alone(*given))[1],
     )
     speed = recognition_speed.measure(short_run[0], sorted(folder.iterdir()))
     assert calls == ["alone", *["whole", "alone"] * speed.rounds]
@@ -39,7 +41,7 @@ def test_the_whole_and_the_model_alone_are_timed_in_turns(short_run, folder, mon
 def test_the_share_is_the_median_of_the_rounds_own(short_run, folder, monkeypatch):
     clock = iter([0.0, 4.0, 0.0, 5.0, 0.0, 5.0, 0.0, 5.0, 0.0, 10.0])
     alone = iter([9.0, 1.0, 1.0, 2.0, 3.0, 9.0])  # the first warms up
-    monkeypatch.setattr(recognition_speed, "_alone", lambda *given: next(alone))
+    monkeypatch.setattr(recognition_speed, "time_model_alone", lambda *given: next(alone))
     monkeypatch.setattr(Recognizer, "recognize", lambda *given: None)
     monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
     speed = recognition_speed.measure(short_run[0], sorted(folder.iterdir()))
