@@ -236,8 +236,8 @@ def test_balanced_weighs_all_positives_as_much_as_all_negatives(about):
     ("fields", "says"),
     [
         ({"task": "binary"}, "digits has 10 classes: name one as config.positive_class, such as"),
-        ({"task": "multi_label"}, "digits has one class for each"),
-        ({"dataset": "digits_multilabel"}, "any number of labels a picture"),
+        ({"task": "multi_label"}, "digits has one for each"),
+        ({"dataset": "digits_multilabel"}, "any number of labels per picture"),
         ({"dataset": "digits_multilabel", "task": "binary"}, "name one as config.positive_class"),
     ],
 )

@@ -140,7 +140,7 @@ def test_a_file_of_weights_is_begun_from(config, tmp_path):
     assert params["fc"]["kernel"].shape == (512, 10)
     wide = models.create("tiny:width=16", 4, rngs=nnx.Rngs(params=7))
     pretrained.save(wide, path)
-    with pytest.raises(ConfigError, match=r"wants config\.model=tiny:width=16, not tiny"):
+    with pytest.raises(ConfigError, match=r"needs config\.model=tiny:width=16, not tiny"):
         transfer.begin(config, *drawn)
 
 
