@@ -108,7 +108,7 @@ def _write_stablehlo(trained: TrainedModel, path: Path) -> None:
         raise ConfigError(
             "stablehlo files need flatbuffers: pip install 'isobudget[export]'."
         ) from None
-    # On the host, for arrays that lie on a mesh would bind the program to it.
+    # On the host, because arrays on a mesh would bind the program to it.
     params, batch_stats = jax.device_get((trained.params, trained.batch_stats))
     (batch,) = export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, trained.image_size, trained.image_size, 3), jnp.uint8)

@@ -28,7 +28,7 @@ def run(
         main,
         define_all,
         takes_arguments=takes_arguments,
-        interrupted="stopped; the same command goes on from the last checkpoint",
+        interrupted="stopped; run the same command again to go on from the last checkpoint",
     )
 
 

@@ -49,7 +49,7 @@ def to_record(
     evaluation: Evaluation, name: str, run: records.RunRecord, options: Mapping[str, Any]
 ) -> evaluations.EvaluationRecord:
     """Returns the record of an evaluation of a run's weights with these options of the command, for the tables."""
-    given = "".join(f" --{option}={value}" for option, value in options.items())
+    chosen = "".join(f" --{option}={value}" for option, value in options.items())
     return evaluations.EvaluationRecord(
         name=name,
         run_id=run.run_id,
@@ -63,7 +63,7 @@ def to_record(
         num_classes=evaluation.num_classes,
         image_size=evaluation.image_size,
         crop_fraction=evaluation.crop_fraction,
-        command=f"python -m benchmarks.evaluate --workdir=RUN{given} --name={name}",
+        command=f"python -m benchmarks.evaluate --workdir=RUN{chosen} --name={name}",
         finished_at=now(),
         compression=evaluation.compression,
     )

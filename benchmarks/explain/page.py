@@ -138,7 +138,7 @@ def _filters(explanation: Explanation, pictures: dict[str, bytes]) -> Iterator[s
 def _legend(explanation: Explanation) -> str:
     return (
         '<p class="note legend">Each stage below shows the channels that this picture excites most: where they'
-        " answer to it (the map, dark to bright, with its lowest and highest value), a synthetic input that was made to"
+        " respond to it (the map, dark to bright, with its lowest and highest value), a synthetic input made to"
         f" excite it by {explanation.steps} steps of gradient ascent (Erhan et al. 2009, Olah et al. 2017), and"
         " the pictures of the dataset that excite it most. The number below a picture is the highest value that the"
         " channel has anywhere in it.</p>"

@@ -72,7 +72,7 @@ class TrainedModel:
     def class_names(self) -> tuple[str, ...]:
         """The classes of its dataset.
 
-        A run's folder holds them; for a run from before that, they are read from its dataset, which may raise
+        A run's folder holds them, except an older run's, for which they are read from the dataset; that may raise
         `DataError`. A file with 1000 classes has ImageNet's, and any other file's are numbered.
         """
         if self.record is None:

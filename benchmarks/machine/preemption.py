@@ -17,7 +17,7 @@ class PreemptedError(Exception):
     """
 
     def __init__(self, step: int):
-        super().__init__(f"told to stop; saved at step {step}, the same command goes on")
+        super().__init__(f"told to stop; saved at step {step}; run the same command again to go on")
         self.step = step
 
 

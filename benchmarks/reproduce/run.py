@@ -34,7 +34,7 @@ def reproduce(
 
     Args:
       path: a `record.json`; nothing is written beside it.
-      steps: how many of the run's first steps; all unless given.
+      steps: how many of the run's first steps to repeat; by default all.
       workdir: the folder to run in, which is kept; by default a temporary one.
       data_dir: the directory of prepared datasets here; by default the one in the record's configuration.
       reporter: is told how far the run is.
@@ -88,7 +88,7 @@ def _folder(workdir: str | Path | None, path: Path) -> Iterator[Path]:
         return
     folder = Path(workdir)
     if path.resolve().parent in (folder.resolve(), *folder.resolve().parents):
-        raise ConfigError(f"--workdir={workdir} is where the record lies; choose another.")
+        raise ConfigError(f"--workdir={workdir} is where the record is; choose another.")
     if records.path_in(folder).exists():
         raise ConfigError(f"--workdir={workdir} holds a finished run; choose another.")
     yield folder

@@ -157,7 +157,7 @@ def train_batches(run: Run, first: int, end: int, image_size: int) -> loader.Bat
         image_size=image_size,
         batch_size=config.batch_size,
         num_steps=end,
-        seed=seeds.derive(config.seed, "data"),
+        seed=seeds.derive(config.seed, "data"),  # another text would draw another order of examples
         start_step=first,
         augmentation=augmentation.create(config.augmentation),
         num_workers=config.num_workers,

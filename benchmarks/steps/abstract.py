@@ -26,7 +26,7 @@ def abstract_model(setup: Setup) -> tuple[PureModel, dict, dict]:
 
 
 def split_configured(setup: Setup, model: models.Classifier) -> tuple[PureModel, dict, dict]:
-    """Returns (pure model, params, batch_stats), which normalizes images as the configuration says."""
+    """Returns (pure model, params, batch_stats); the model normalizes images as the configuration says."""
     return split_module(model, setup.mean, setup.std, setup.task)
 
 

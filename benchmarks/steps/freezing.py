@@ -1,8 +1,8 @@
 """Freezing parts of a model: the stages, or everything but the head, that training leaves as they are.
 
 Frozen parameters are not inputs of the differentiated function, so they have no gradients, optimizer state or weight
-decay, and the backward pass ends where nothing below is trained. Frozen stages run as in
-inference: batch norm uses its running averages and leaves them alone.
+decay, and the backward pass ends where nothing below is trained. Frozen stages run as in inference: batch norm uses its
+running averages and leaves them alone.
 """
 
 import dataclasses

@@ -111,6 +111,7 @@ def make_train_step(
 
     def train_step(state: State, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
         def key(purpose: str) -> jax.Array:
+            # The texts of the purposes are part of every published seed: others would draw other numbers.
             return jax.random.fold_in(seeds.key(settings.seed, purpose), state["step"])
 
         examples = _augmented(model, settings, batch, key)

@@ -89,7 +89,7 @@ def main() -> int:
     try:
         made = run(config, workdir, model_specs=specs, seeds=_seeds(given.seeds), shard=shard)
     except local.StoppedError:
-        print("told to stop; the same command goes on", file=sys.stderr)
+        print("told to stop; run the same command again to go on", file=sys.stderr)
         return preemption.AGAIN_STATUS
     everything, _ = records.load_all([workdir])
     leaderboard.print_table(everything)

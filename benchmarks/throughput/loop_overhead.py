@@ -31,7 +31,7 @@ _MIN_STEPS = 10
 
 @dataclasses.dataclass(frozen=True)
 class LoopOverhead:
-    """A training step alone and within the loop, on batches that lie in the host's memory.
+    """A training step alone and within the loop, on batches in the host's memory.
 
     Attributes:
       bare_step_ms: milliseconds of a compiled step whose batch is on the device.

@@ -67,7 +67,7 @@ def main() -> int:
             model_specs=specs,
         )
     except local.StoppedError:
-        print("told to stop; the same command goes on", file=sys.stderr)
+        print("told to stop; run the same command again to go on", file=sys.stderr)
         return preemption.AGAIN_STATUS
     labels = [models.label(*models.parse(spec)) for spec in specs]
     for label in labels:

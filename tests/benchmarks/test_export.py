@@ -100,7 +100,9 @@ def test_a_file_with_other_logits_is_an_error(trained, tmp_path, monkeypatch):
     def write(_, path):
         pretrained.save(other.module(), path)
 
-    monkeypatch.setitem(export._WRITE_AND_READ, "safetensors", (write, export._WRITE_AND_READ["safetensors"][1]))
+    monkeypatch.setitem(
+        export._WRITE_AND_READ, "safetensors", (write, export._WRITE_AND_READ["safetensors"][1])
+    )
     with pytest.raises(RuntimeError, match="logits that differ"):
         export.export_model(trained, "safetensors", tmp_path / "tiny.safetensors")
 

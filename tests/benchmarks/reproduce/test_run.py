@@ -207,7 +207,7 @@ def test_mistakes_are_told_before_anything_runs(runs_dir, tmp_path):
     path = runs_dir / "tiny-seed0" / "record.json"
     with pytest.raises(RecordError, match="cannot be read"):
         reproduce(tmp_path / "record.json")
-    with pytest.raises(ConfigError, match="where the record lies"):
+    with pytest.raises(ConfigError, match="where the record is"):
         reproduce(path, workdir=path.parent)
     with pytest.raises(ConfigError, match="finished run"):
         reproduce(path, workdir=runs_dir / "tiny-seed1")
