@@ -1,9 +1,9 @@
-"""Calibrates a run's confidences: one temperature, fitted on the validation split, that its record then holds.
+"""Fits a temperature to a run's confidences on the validation split, and keeps it in the run's record.
 
     python -m benchmarks.calibrate --workdir=runs/digits/runs/resnet50-seed0
 
-Logits are divided by the temperature before confidences are made of them, which changes no order (Guo et al. 2017,
-arXiv:1706.04599, section 4.2). The metrics in the record stay those of the logits as they are, and so do thresholds.
+Logits are divided by the temperature before they become confidences, which leaves their order as it is (Guo et al.
+2017, arXiv:1706.04599, section 4.2). The metrics and thresholds in the record remain those of the undivided logits.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ class Calibration:
     Attributes:
       temperature: what logits are divided by; above 1 the model was too sure of itself.
       split: the validation split.
-      examples: how many there were.
+      examples: how many it was fitted on.
       loss_before, loss_after: mean negative log-likelihood, nats.
     """
 
@@ -51,9 +51,9 @@ def fit_temperature(task: tasks.Task, logits: np.ndarray, labels: np.ndarray) ->
     """Returns the temperature at which the mean loss is lowest.
 
     Args:
-      task: what the logits are for.
+      task: the task that the logits are for.
       logits: [examples, num_logits].
-      labels: as the task has them.
+      labels: one for each example, in the task's form (`tasks.Task.label_spec`).
     """
     minimum = optimize.minimize_scalar(
         lambda logarithm: _mean_loss(task, logits / np.exp(logarithm), labels),
@@ -112,7 +112,11 @@ def _logits(trained: TrainedModel, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("workdir", None, "A finished run's folder.")
+    flags.DEFINE_string(
+        "workdir",
+        None,
+        "The folder of a finished run that has a validation split. Its record gets the temperature.",
+    )
     flags.mark_flag_as_required("workdir")
 
 

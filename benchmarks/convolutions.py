@@ -1,4 +1,4 @@
-"""What the CPU's own form of a convolution is worth: each shape against XLA's, forward and backward, in one run.
+"""Times this project's CPU convolutions against XLA's, forward and backward, shape by shape in one run.
 
     python -m benchmarks.convolutions --batch_size=32
 
@@ -67,7 +67,7 @@ def measure(convolve: Callable[..., jax.Array], shape: tuple[int, ...], batch_si
 
 
 def define_flags() -> None:
-    flags.DEFINE_integer("batch_size", 32, "Images in a batch.", lower_bound=1)
+    flags.DEFINE_integer("batch_size", 32, "The number of images in a batch.", lower_bound=1)
 
 
 def main() -> None:

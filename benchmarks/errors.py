@@ -1,22 +1,22 @@
-"""What can go wrong with a run: mistakes of users, each told in one sentence, and training that diverges."""
+"""What can go wrong with a run: users' mistakes, each explained in one sentence, and training that diverges."""
 
 from isobudget.errors import UserError
 
 
 class ConfigError(UserError):
-    """A configuration that cannot be run, said in one sentence."""
+    """A configuration that cannot be run, explained in one sentence."""
 
 
 class BudgetError(UserError):
-    """A budget that cannot be spent, said in one sentence."""
+    """A budget that cannot be spent, explained in one sentence."""
 
 
 class CheckpointError(UserError):
-    """Weights or a checkpoint that cannot be read, said in one sentence."""
+    """Weights or a checkpoint that cannot be read, explained in one sentence."""
 
 
 class DivergedError(ArithmeticError):
-    """Training reached a loss or a gradient that is no finite number.
+    """Training reached a loss or a gradient that is not finite.
 
     Attributes:
       step: the first such step, counted from 1.
@@ -32,5 +32,5 @@ class DivergedError(ArithmeticError):
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the first line of what an error says, at most 200 characters; its class where it says nothing."""
+    """Returns the first line of what an error says, at most 200 characters; its class if it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

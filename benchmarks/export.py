@@ -1,12 +1,12 @@
-"""Trained weights as a file that runs without this project.
+"""Writes trained weights as a file that runs without this project, and checks it.
 
     python -m benchmarks.export --workdir=runs/digits/runs/resnet50-seed0 --format=stablehlo
     python -m benchmarks.export --model=resnet50 --weights=FILE --format=safetensors --out=resnet50.safetensors
 
 `stablehlo` is the whole program, weights and normalization inside, as `jax.export` serializes it: uint8 images
 [batch, height, width, 3] of any batch size to float32 logits, for CPUs, CUDA GPUs and TPUs. `safetensors` holds the
-weights by torchvision's names. Beside either, a JSON file of the same name says what the logits stand for, how
-pictures are resized, and how the file is used. The file is read back at once and has to give the same logits.
+weights under torchvision's names. Beside either, a JSON file of the same name says what the logits stand for, how
+pictures are resized, and how to use the file. The file is read back at once and has to give the same logits.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ from results.records import files
 FORMATS = ("stablehlo", "safetensors")
 PLATFORMS = ("cpu", "cuda", "tpu")
 _CHECKED_IMAGES = 8
-# Of the largest logit: another order of the same sums, and no more.
+# As a fraction of the largest logit: what summing in another order changes, and no more.
 _TOLERANCE = 1e-4
 
 _USE = {
@@ -52,9 +52,9 @@ class Exported:
     Attributes:
       path: the file.
       description: the JSON beside it.
-      size_bytes: the file's.
+      size_bytes: the size of the file.
       largest_difference: between its logits and the model's own, over a few random images.
-      largest_logit: in size, of the model's own.
+      largest_logit: the magnitude of the largest of the model's own logits.
     """
 
     path: Path
@@ -68,9 +68,9 @@ def export_model(trained: TrainedModel, file_format: str, path: str | Path) -> E
     """Writes trained weights as a file that runs without this project, and checks that it gives the same logits.
 
     Args:
-      trained: from `trained.from_run` or `trained.from_weights`.
+      trained: from `trained_model.from_run` or `trained_model.from_weights`.
       file_format: a name in `FORMATS`.
-      path: the file; the JSON beside it is called the same and `.json`.
+      path: the file; the JSON beside it has the same name and `.json` appended.
 
     Raises:
       ConfigError: no such format, a path that cannot be written, or `flatbuffers` is missing.
@@ -79,7 +79,7 @@ def export_model(trained: TrainedModel, file_format: str, path: str | Path) -> E
     if file_format not in FORMATS:
         raise ConfigError(f"a format is {' or '.join(FORMATS)}, not {file_format!r}.")
     path = Path(path)
-    write, read = _HOW[file_format]
+    write, read = _WRITE_AND_READ[file_format]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(trained, path)
@@ -109,7 +109,7 @@ def _write_stablehlo(trained: TrainedModel, path: Path) -> None:
         raise ConfigError(
             "stablehlo files need flatbuffers: pip install 'isobudget[export]'."
         ) from None
-    # On the host, for arrays that lie on a mesh would bind the program to it.
+    # On the host, because arrays on a mesh would bind the program to it.
     params, batch_stats = jax.device_get((trained.params, trained.batch_stats))
     (batch,) = export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, trained.image_size, trained.image_size, 3), jnp.uint8)
@@ -134,7 +134,7 @@ def _read_safetensors(trained: TrainedModel, path: Path) -> Callable:
     return jax.jit(lambda images: model.logits(params, batch_stats, images))
 
 
-_HOW: dict[str, tuple[Callable, Callable]] = {
+_WRITE_AND_READ: dict[str, tuple[Callable, Callable]] = {
     "stablehlo": (_write_stablehlo, _read_stablehlo),
     "safetensors": (_write_safetensors, _read_safetensors),
 }
@@ -184,8 +184,13 @@ def _describe(trained: TrainedModel, file_format: str) -> dict[str, Any]:
 
 def define_flags() -> None:
     trained_model.define_flags()
-    flags.DEFINE_enum("format", "stablehlo", FORMATS, "Of the file.")
-    flags.DEFINE_string("out", None, "The file; WORKDIR/export/MODEL.FORMAT by default.")
+    flags.DEFINE_enum(
+        "format",
+        "stablehlo",
+        FORMATS,
+        "The format of the file: the whole program as StableHLO, or the weights as safetensors.",
+    )
+    flags.DEFINE_string("out", None, "The file to write. By default WORKDIR/export/MODEL.FORMAT.")
 
 
 def main() -> int:

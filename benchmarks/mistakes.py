@@ -1,10 +1,10 @@
-"""Pictures of a run's most confident mistakes, as the model saw them: `predictions/mistakes.png` and `.json`.
+"""Draws a run's most confident mistakes as the model saw them: `predictions/mistakes.png` and `.json`.
 
     python -m benchmarks.mistakes --workdir=runs/digits/runs/resnet50-seed0
 
-A run writes them when it completes; the command does so for one that has none. The PNG is a sheet of square tiles
-without gaps, row by row. The JSON has `split`, `side` (pixels of a tile), `columns`, `pictures` (the index in the split
-of each tile) and `mistakes`: what each example is, what it was taken for, and how confidently.
+A run writes both files when it completes; this command writes them for a run that has none. The PNG is a sheet of
+square tiles without gaps, row by row. The JSON has `split`, `side` (of a tile, in pixels), `columns`, `pictures` (each
+tile's index in the split) and `mistakes`: what each example is, what it was taken for, and how confidently.
 """
 
 from pathlib import Path
@@ -22,7 +22,11 @@ from results.records import layout, predictions
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("workdir", None, "A finished run's folder.")
+    flags.DEFINE_string(
+        "workdir",
+        None,
+        "The folder of a finished run. The pictures are written to its predictions/.",
+    )
     flags.mark_flag_as_required("workdir")
 
 
@@ -31,7 +35,7 @@ def main() -> None:
     record = finished_record(workdir)
     if record is None:
         raise ConfigError(f"there is no completed run in {workdir}.")
-    predictions.read(workdir, record)  # a run from before they were kept is a mistake here
+    predictions.read(workdir, record)  # refuses a run from before predictions were kept
     config = stored.load(layout.path_in(workdir))
     setup = set_up(config, record.model.num_classes)
     count = write(workdir, record, setup, tasks.load_dataset(config))

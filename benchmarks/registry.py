@@ -1,4 +1,4 @@
-"""What a configuration may name: optimizers, schedules, recipes and metrics, one's own among them."""
+"""What a configuration may name: optimizers, schedules, recipes and metrics, your own included."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -10,10 +10,10 @@ Entry = TypeVar("Entry")
 
 
 class Registry(Mapping[str, Entry], Generic[Entry]):
-    """Entries by name; a name that is taken cannot be given again."""
+    """Entries by name; a name that is taken cannot be used again."""
 
     def __init__(self, kind: str):
-        """Takes what its entries are called in sentences, such as `optimizer`."""
+        """Takes what error messages call an entry, such as `an optimizer`."""
         self._kind = kind
         self._entries: dict[str, Entry] = {}
         self._modules: dict[str, str] = {}
@@ -28,10 +28,10 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         return len(self._entries)
 
     def register(self, name: str, entry: Entry, module: str) -> None:
-        """Enters what `module` registers.
+        """Adds an entry that `module` registers.
 
         Raises:
-          ConfigError: the name is taken, or no identifier.
+          ConfigError: the name is taken, or is not an identifier.
         """
         if not name.isidentifier():
             raise ConfigError(
@@ -50,7 +50,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         return self._modules[name]
 
     def unregister(self, name: str) -> None:
-        """Removes an entry: for tests, which leave nothing behind."""
+        """Removes an entry, so that a test leaves nothing behind."""
         del self._entries[name], self._modules[name]
 
 
@@ -73,9 +73,10 @@ def options(function: Callable) -> dict[str, Any]:
     return defaults
 
 
-# (progress through the run, a float32 scalar from 0 to 1; `config.optimizer`) to a factor of the peak learning rate.
+# From (progress through the run, a float32 scalar from 0 to 1; `config.optimizer`) to a multiple of the peak learning
+# rate.
 SCHEDULES: Registry[Callable] = Registry("a schedule")
-# `config.optimizer` to an optimizer that is told the learning rate at each update.
+# From `config.optimizer` to an optimizer that is told the learning rate at each update.
 OPTIMIZERS: Registry[Callable] = Registry("an optimizer")
 
 

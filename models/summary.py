@@ -269,7 +269,7 @@ def define_flags() -> None:
         None,
         "Side of the images in pixels. Without it, the one at which the model's authors evaluate it.",
     )
-    flags.DEFINE_integer("num_classes", 1000, "Number of classes.")
+    flags.DEFINE_integer("num_classes", 1000, "The number of classes that the model tells apart.")
     plugins.define_flag()
 
 

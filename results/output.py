@@ -20,7 +20,7 @@ def define_out(kinds: str) -> None:
     Args:
       kinds: which files, such as `FILE.md or FILE.json`.
     """
-    flags.DEFINE_multi_string("out", [], f"A file to write: {kinds}")
+    flags.DEFINE_multi_string("out", [], f"A file to write: {kinds}.")
 
 
 def write(paths: Sequence[str], texts: Mapping[str, Callable[[], str]]) -> None:

@@ -1,1 +1,1 @@
-"""How every command here reads flags, tells mistakes and shows progress."""
+"""How every command reads its flags, reports mistakes and shows progress."""

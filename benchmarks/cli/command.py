@@ -1,4 +1,4 @@
-"""What the commands of this package share beside `isobudget.command`: --config, --workdir and --plugins."""
+"""The flags that this package's commands share: --config, --workdir, --deterministic and --plugins."""
 
 from collections.abc import Callable
 
@@ -25,27 +25,38 @@ def run(
         main,
         define_all,
         takes_arguments=takes_arguments,
-        interrupted="stopped; the same command goes on from the last checkpoint",
+        interrupted="stopped; run the same command again to go on from the last checkpoint",
     )
 
 
 def define_run_flags(workdir_help: str) -> None:
-    """Defines --config and --workdir, both required."""
-    config_flags.DEFINE_config_file("config", None, "The configuration file.", lock_config=True)
+    """Defines --config and --workdir, both required, and --deterministic.
+
+    Args:
+      workdir_help: what --help says of --workdir.
+    """
+    config_flags.DEFINE_config_file(
+        "config",
+        None,
+        "The configuration file, such as benchmarks/configs/digits.py. Any of its fields can be changed too, as in "
+        "--config.batch_size=64; benchmarks/config/fields.py explains them all.",
+        lock_config=True,
+    )
     flags.DEFINE_string("workdir", None, workdir_help)
     flags.DEFINE_bool(
         "deterministic",
         False,
-        "On GPUs too, give the same bits each time, at some cost: sets config.deterministic. CPUs do anyway.",
+        "Make a GPU give the same bits every time, at some cost in speed. It sets config.deterministic; a CPU does so "
+        "anyway.",
     )
     flags.mark_flags_as_required(["config", "workdir"])
 
 
 def given_config() -> ConfigDict:
-    """Returns --config with what other flags set in it, its plug-ins imported.
+    """Returns --config, changed as the other flags say and with its plug-ins imported.
 
     Raises:
-      isobudget.errors.PluginError: one cannot be imported.
+      isobudget.errors.PluginError: a plug-in cannot be imported.
     """
     config = flags.FLAGS.config
     config_plugins.add(config, flags.FLAGS.plugins)

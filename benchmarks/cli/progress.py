@@ -1,6 +1,6 @@
-"""Telling how far a run is: a bar in a terminal, lines in a log file, JSON lines to the suite that started the run.
+"""A run's progress: a bar in a terminal, lines in a log file, or JSON lines for the suite that started the run.
 
-A run reports `Event`s; a `Reporter` shows them.
+A run reports `Event`s, and a `Reporter` shows them.
 """
 
 import dataclasses
@@ -25,14 +25,14 @@ _WIDTH_FOR_A_BAR = 120
 
 @dataclasses.dataclass(frozen=True)
 class Event:
-    """Where a run is.
+    """How far a run has come.
 
     Attributes:
       phase: `compiling`, `training`, `evaluating`, `done`, or a sentence.
       step: steps done.
       steps: steps in all.
-      loss: the latest one fetched.
-      images_per_second: in training so far.
+      loss: the latest that was fetched.
+      images_per_second: the mean speed of training so far.
     """
 
     phase: str
@@ -102,10 +102,10 @@ class Lines:
 
 
 class JsonLines:
-    """Each event as a line of JSON on standard output: what the suite reads.
+    """Each event as a line of JSON on standard output, for the suite to read.
 
-    When nobody can read them any more, because the suite was killed, the process ends at once: what it writes would be
-    in the way of whoever does its run again.
+    If the suite is killed, so that nobody reads them any more, the process ends at once: it must not write into a run
+    that another worker may be doing again.
     """
 
     def __enter__(self) -> "JsonLines":
@@ -134,7 +134,7 @@ class JsonLines:
 
 
 def create(kind: str, title: str) -> Reporter:
-    """Returns the reporter of that kind; `auto` is a bar where standard error is a terminal, else lines."""
+    """Returns the reporter of that kind; `auto` is a bar if standard error is a terminal, otherwise lines."""
     if kind == "json":
         return JsonLines()
     if kind == "bar" or (kind == "auto" and sys.stderr.isatty()):

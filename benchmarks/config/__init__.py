@@ -1,4 +1,4 @@
-"""What a run is told: its fields, what follows from them, and how they are stored."""
+"""The configuration of a run: its fields, what follows from them, and how it is stored."""
 
 from benchmarks.config.fields import PUBLISHED, SMALLEST, default_config
 

@@ -18,7 +18,7 @@ def run_id(config: ConfigDict) -> str:
 
 
 def folder_name(spec: str) -> str:
-    """Returns a model's name and options as a folder's name has them: `mobilenet_v1-width=0.5`."""
+    """Returns a model's name and options in a form that can name a folder: `mobilenet_v1-width=0.5`."""
     return models.label(*models.parse(spec)).replace(":", "-").replace(",", "-")
 
 
@@ -55,7 +55,7 @@ def image_size(config: ConfigDict) -> int:
 
 
 def train_sizes(config: ConfigDict) -> tuple[int, ...]:
-    """Returns the image side, in pixels, of each part of the run; all parts are as long."""
+    """Returns the image side, in pixels, of each part of the run; all parts are equally long."""
     return (*map(int, config.progressive_sizes), image_size(config))
 
 

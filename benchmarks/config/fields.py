@@ -1,4 +1,4 @@
-"""What a run is told: every field, its default and its meaning. The checks are in `benchmarks/runs/validation.py`."""
+"""Every field of a configuration, its default and its meaning. The checks are in `benchmarks/runs/validation.py`."""
 
 from ml_collections import ConfigDict
 
@@ -15,7 +15,7 @@ PUBLISHED = "published"
 def default_config() -> ConfigDict:
     """Returns the configuration that every file in `benchmarks/configs` starts from."""
     config = ConfigDict()
-    # Modules of one's own that register models, datasets, optimizers and so on: docs/extending.md.
+    # Your own modules that register models, datasets, optimizers and so on: docs/extending.md.
     config.plugins = ()
 
     # What is compared. `model` is one run's; the suite trains `suite.models` x `suite.seeds`.
@@ -25,7 +25,7 @@ def default_config() -> ConfigDict:
 
     # The data, the same for every model. Splits are TFDS's, slices included. The test split is read once, at the end.
     config.dataset = "digits"
-    config.data_dir = ""  # where prepared datasets lie; TFDS's own directory if empty
+    config.data_dir = ""  # the directory of prepared datasets; TFDS's own if empty
     # `single_label`, `binary` (a class against the rest) or `multi_label` (docs/tasks.md).
     config.task = "single_label"
     config.positive_class = ""  # binary: the class by its name; of two classes the second if empty
@@ -39,7 +39,8 @@ def default_config() -> ConfigDict:
     # Each channel's mean and deviation, of pixels scaled to 0..1; empty for the model's own, which its weights need.
     config.mean = ()
     config.std = ()
-    # In evaluation: the part of the shorter side that is seen, how it is resized, and how many crops (1, 10) count.
+    # In evaluation: the fraction of the shorter side that is kept, how it is resized, and how many crops (1 or 10)
+    # are averaged.
     config.crop_fraction = 1.0
     config.interpolation = "bilinear"  # or bicubic
     config.eval_crops = 1
@@ -48,21 +49,22 @@ def default_config() -> ConfigDict:
         0.001  # of a split's examples; more that cannot be read stop the run
     )
 
-    # By chance, in training. On the host: `crop` and `changes` by the names of `input_pipeline/augmentation.py`, each
-    # with its options; `repeats` takes each example so often in a row. On the device: `random_erasing` is a
-    # probability, `mixup` and `cutmix` are the alphas of their Beta distributions; 0 is without.
+    # Random augmentation, in training only. On the host: `crop` and `changes` are names in
+    # `input_pipeline/augmentation.py`, each with its options; `repeats` shows each example that many times in a row. On
+    # the device: `random_erasing` is a probability, `mixup` and `cutmix` are the alphas of their Beta distributions; 0
+    # turns them off.
     config.augmentation = ConfigDict(
         augmentation.defaults() | {"random_erasing": 0.0, "mixup": 0.0, "cutmix": 0.0}
     )
 
-    # What the weights begin with (docs/transfer.md), all but the head: drawn if empty; else those of a finished run's
-    # folder, of a suite's (its run of the same model and seed), of a path with {model} and {seed} in it, or of a .pth
-    # or .safetensors file.
+    # Where all weights but the head's come from (docs/transfer.md): drawn at random if empty; otherwise from a finished
+    # run's folder, a suite's folder (its run of the same model and seed), a path with {model} and {seed} in it, or a
+    # .pth or .safetensors file.
     config.init_from = ""
     config.transfer = ConfigDict(
         {
             "frozen_stages": "",  # names with commas between them, or "all": everything but the head
-            "backbone_learning_rate": 1.0,  # of all but the head, as a factor of the learning rate
+            "backbone_learning_rate": 1.0,  # of all but the head, as a multiple of the learning rate
         }
     )
 
@@ -71,16 +73,16 @@ def default_config() -> ConfigDict:
     config.budget = ConfigDict({"kind": "examples", "amount": 4096.0})
     config.batch_size = 32  # over all devices
     config.eval_batch_size = 64
-    config.eval_image_size = ""  # pixels a side; that of training if empty
-    # Pixels a side of the run's first parts, all parts being as long; the last part has image_size.
+    config.eval_image_size = ""  # pixels a side; training's if empty
+    # Pixels a side in the run's first parts; all parts are equally long, and the last has image_size.
     config.progressive_sizes = ()
     config.accumulation = (
-        1  # parts in which a batch is worked on, one after another, to save memory
+        1  # parts that a batch is split into, worked on one after another to save memory
     )
-    config.remat = False  # compute the stages' insides again for the gradients, to save memory
-    config.batch_norm_scope = "global"  # statistics over the whole batch, or each "device"'s part
+    config.remat = False  # compute the insides of stages again for the gradients, to save memory
+    config.batch_norm_scope = "global"  # statistics of the whole batch, or of each "device"'s part
     config.ema_decay = (
-        0.0  # of moving averages of the weights, which are then evaluated; 0 is without
+        0.0  # of the moving average of the weights, which is then evaluated; 0 turns it off
     )
 
     # The recipe: `common` is one optimizer and one schedule shape for all; `paper` is what each model's paper trained
@@ -97,10 +99,10 @@ def default_config() -> ConfigDict:
             "step_fractions": (1 / 3, 2 / 3),  # step: where in the run the rate drops
             "step_factor": 0.1,  # and to how much of what it was
             "exponential_rate": 0.94,  # exponential: what the rate is multiplied by
-            "exponential_every": 0.02,  # each time that so much of the run is over
+            "exponential_every": 0.02,  # each time that this much of the run is over
             "weight_decay": 0.01,
-            "decay_all": False,  # on kernels alone, or on biases and norms too
-            "decay_depthwise": True,  # on the kernels of depthwise convolutions too
+            "decay_all": False,  # whether biases and norms decay too, and not kernels alone
+            "decay_depthwise": True,  # whether the kernels of depthwise convolutions decay
             "beta1": 0.9,  # AdamW, LAMB
             "beta2": 0.999,
             "momentum": 0.9,  # SGD, RMSProp
@@ -116,10 +118,10 @@ def default_config() -> ConfigDict:
         "float32"  # of the computation; parameters, batch statistics and logits are float32
     )
 
-    config.deterministic = False  # on GPUs too the same bits each time; set by --deterministic
+    config.deterministic = False  # the same bits every time, on GPUs too; set by --deterministic
 
-    # Equal tuning (docs/tuning.md): from where to where each tuned field is searched, under the field's own name; the
-    # file with what was found; and, written by the harness, how many trials chose this run's values.
+    # Equal tuning (docs/tuning.md): the range in which each tuned field is searched, under the field's own name; the
+    # file of tuned values; and, written by the harness, how many trials this run's values were chosen from.
     config.tuning = ConfigDict()  # such as {"optimizer": {"learning_rate": (1e-4, 1e-1)}}
     config.tuned = ""
     config.tuning_trials = 0
@@ -128,7 +130,7 @@ def default_config() -> ConfigDict:
     # What is written, and when.
     config.log_every_steps = 10
     config.checkpoint_every_steps = 1000
-    # How often the validation split is evaluated before the end, for learning curves; 0 is never. No choice is made by
-    # it, and the clock of training stands still meanwhile.
+    # How often the validation split is evaluated before the end, for learning curves; 0 is never. Nothing is
+    # chosen by it, and the training clock stops meanwhile.
     config.validate_every_steps = 0
     return config

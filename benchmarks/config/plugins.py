@@ -10,11 +10,11 @@ from isobudget import plugins
 
 
 def load(config: ConfigDict, wanted_by: str = "config.plugins", more: Sequence[str] = ()) -> None:
-    """Imports what `config.plugins` names, and gives the options that it registers their defaults.
+    """Imports what `config.plugins` names, and sets the options that it registers to their defaults.
 
     Args:
       config: unlocked or not; fields that it has already keep their values.
-      wanted_by: where the plug-ins are named, for the sentence on one that is missing.
+      wanted_by: where the plug-ins are named, for the message if one is missing.
       more: other plug-ins that are named there.
 
     Raises:
@@ -33,5 +33,5 @@ def load(config: ConfigDict, wanted_by: str = "config.plugins", more: Sequence[s
 
 
 def add(config: ConfigDict, names: Sequence[str]) -> None:
-    """Adds plug-ins that the command line names to those of the configuration."""
+    """Adds the plug-ins that the command line names to the configuration's."""
     config.plugins = tuple(dict.fromkeys((*config.plugins, *names)))

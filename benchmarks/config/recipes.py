@@ -1,8 +1,8 @@
-"""The recipes that papers trained with, by family of models: what `config.recipe = "paper"` sets.
+"""The training recipes of the papers, by family of models: what `config.recipe = "paper"` sets.
 
 A paper's schedule is squeezed or stretched into the run's budget: where the rate drops is a fraction of the paper's
 length. The batch size is the paper's. Everything else of the optimizer, the augmentation, the label smoothing and the
-weight averaging is the paper's too, or off where it has none. Initialisation, dropout and the weights of auxiliary
+weight averaging is the paper's too, or off where it has none. Initialization, dropout and the weights of auxiliary
 losses are the models' own (`models/`). What a paper does not say is taken from the source in the recipe's `notes`;
 docs/recipes.md has the table.
 """
@@ -31,7 +31,7 @@ class Recipe:
       notes: what the paper leaves open, and where it is taken from.
       batch_size: examples in a step.
       optimizer: fields of `config.optimizer` that differ from plain SGD with momentum 0.9 without warm-up or clipping.
-      augmentation: fields of `config.augmentation` that are not at their default.
+      augmentation: fields of `config.augmentation` that differ from their defaults.
       label_smoothing, ema_decay: as in the configuration.
     """
 
@@ -70,11 +70,11 @@ RECIPES: Registry[Recipe] = Registry("a recipe for the family")
 
 
 def register_recipe(family: str, recipe: Recipe) -> None:
-    """Registers how the models of a family were trained: what `config.recipe=paper` sets for them.
+    """Registers a family's recipe, which `config.recipe=paper` then sets for its models.
 
     Args:
-      family: as the models are registered with (`models.register`).
-      recipe: theirs.
+      family: the one that the models are registered with (`models.register`).
+      recipe: how they were trained.
 
     Raises:
       ConfigError: the family has a recipe already.
@@ -236,7 +236,7 @@ def for_model(spec: str) -> Recipe:
 
 
 def apply(config: ConfigDict) -> ConfigDict:
-    """Puts its model's recipe into the configuration of one run, and returns it; nothing where `recipe` is `common`.
+    """Returns the configuration of one run after setting its model's recipe in it, if `recipe` is `paper`.
 
     Raises:
       models.ModelError, ConfigError: as `for_model`.

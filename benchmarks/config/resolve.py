@@ -1,4 +1,4 @@
-"""One run's configuration: that of the suite with the run's model, seed, recipe and tuned values in it."""
+"""The configuration of one run: the suite's, with the run's model, seed, recipe and tuned values set."""
 
 from ml_collections import ConfigDict
 
@@ -8,7 +8,7 @@ from benchmarks.config.stored import to_plain
 
 
 def for_run(config: ConfigDict, spec: str, seed: int) -> ConfigDict:
-    """Returns the configuration of one run of a suite, its recipe and tuned values in it.
+    """Returns the configuration of one run of a suite, with its recipe and tuned values set.
 
     Raises:
       models.ModelError: no such model or option.
@@ -24,9 +24,9 @@ def for_run(config: ConfigDict, spec: str, seed: int) -> ConfigDict:
 
 
 def resolved(config: ConfigDict) -> ConfigDict:
-    """Returns the configuration of one run with its recipe's and then its tuned values in their fields.
+    """Returns the configuration of one run with its recipe's values set, and then its tuned ones.
 
-    That of an earlier run, which has them, is returned as it is, so that a record runs again as it ran.
+    An earlier run's configuration, which has them already, is returned as it is, so that a record runs as it ran.
 
     Raises:
       models.ModelError: no such model or option.

@@ -1,4 +1,4 @@
-"""A run's configuration together with what follows from it: worked out once, then passed on."""
+"""A run's configuration together with what follows from it: worked out once and then passed on."""
 
 import dataclasses
 
@@ -14,14 +14,14 @@ class Setup:
     """How one model is fed, trained and evaluated.
 
     Attributes:
-      config: of one run, resolved and checked; what needs no working out is read from its fields.
+      config: the run's, resolved and checked; what needs no working out is read from it.
       num_logits: the outputs of the model's head.
-      task: what the logits are for.
-      model: its name with its options, as tables have it.
+      task: the task that the logits are for.
+      model: its name with its options, as tables show it.
       train_sizes: the image side, in pixels, of each part of training; all parts are equally long.
       eval_image_size: the image side, in pixels, of evaluation.
       learning_rate: the peak.
-      mean, std: of each channel, for images scaled to 0..1.
+      mean, std: each channel's mean and standard deviation, for images scaled to 0..1.
     """
 
     config: ConfigDict
@@ -41,7 +41,7 @@ class Setup:
 
 
 def set_up(config: ConfigDict, num_logits: int) -> Setup:
-    """Returns what follows from a run's configuration, which has been checked (`runs.validation`), and its logits."""
+    """Returns the setup of a run with this many logits, whose configuration has been checked (`runs/validation.py`)."""
     info = models.info(config.model)
     return Setup(
         config=config,

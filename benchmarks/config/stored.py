@@ -13,7 +13,7 @@ from benchmarks.errors import ConfigError
 
 
 def to_plain(config: ConfigDict) -> dict[str, Any]:
-    """Returns the configuration of a run as JSON has it: nested dicts, lists and scalars, without the suite's part."""
+    """Returns a run's configuration as JSON has it: nested dicts, lists and scalars, without `config.suite`."""
     plain = json.loads(config.to_json_best_effort())
     plain.pop("suite", None)
     if not plain["plugins"]:
@@ -49,7 +49,7 @@ def load(path: Path) -> ConfigDict:
     return config
 
 
-# What `config.augmentation` was before its parts could be set one by one.
+# The values that `config.augmentation` had before its parts could be set one by one.
 _NAMED_AUGMENTATIONS: dict[str, dict[str, Any]] = {
     "none": {},
     "shift": {"changes": ("shift",)},
@@ -58,7 +58,7 @@ _NAMED_AUGMENTATIONS: dict[str, dict[str, Any]] = {
 }
 
 
-# Crops whose names were spelled otherwise.
+# Crops that had another name in earlier versions.
 _RENAMED_CROPS = {"centre": "center"}
 
 
@@ -72,11 +72,11 @@ def _migrated(content: dict[str, Any]) -> dict[str, Any]:
     return content if augmentation is None else content | {"augmentation": augmentation}
 
 
-def differences(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """Yields `field: ours, not theirs` for each field in which two plain configurations differ."""
-    for key in sorted(ours.keys() | theirs.keys()):
-        mine, other = ours.get(key), theirs.get(key)
-        if isinstance(mine, dict) and isinstance(other, dict):
-            yield from differences(mine, other, f"{prefix}{key}.")
-        elif mine != other:
-            yield f"{prefix}{key} is {mine!r} there, {other!r} here"
+def differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yields a text such as `batch_size is 32 there, 64 here` for each field in which plain configurations differ."""
+    for key in sorted(there.keys() | here.keys()):
+        theirs, ours = there.get(key), here.get(key)
+        if isinstance(theirs, dict) and isinstance(ours, dict):
+            yield from differences(theirs, ours, f"{prefix}{key}.")
+        elif theirs != ours:
+            yield f"{prefix}{key} is {theirs!r} there, {ours!r} here"

@@ -1,4 +1,4 @@
-"""Equal tuning's data: which fields are searched, and the best values for each model in a `tuned.json`."""
+"""Tuned values: which fields are searched, and the best values of each model, kept in a `tuned.json`."""
 
 import json
 import math
@@ -12,7 +12,7 @@ import models
 from benchmarks import tasks
 from benchmarks.errors import ConfigError
 
-# A value by field, the field's name with dots: {"optimizer.learning_rate": 0.003162}.
+# Values by field, whose name has dots: {"optimizer.learning_rate": 0.003162}.
 Point = dict[str, float]
 
 _LEARNING_RATE = "optimizer.learning_rate"
@@ -24,7 +24,7 @@ def space(config: ConfigDict) -> dict[str, tuple[float, float]]:
 
 
 def set_point(config: ConfigDict, point: Mapping[str, float]) -> None:
-    """Sets the fields of a run's configuration; a learning rate stands above any that `config` has for the model."""
+    """Sets fields of a run's configuration; a learning rate overrides any that `config` has for the model."""
     for field, value in point.items():
         parent, _, name = field.rpartition(".")
         (config[parent] if parent else config)[name] = value
@@ -33,10 +33,10 @@ def set_point(config: ConfigDict, point: Mapping[str, float]) -> None:
 
 
 def apply(config: ConfigDict) -> ConfigDict:
-    """Puts what `config.tuned` holds for its model into the configuration of one run, and returns it.
+    """Returns the configuration of one run after setting the values that `config.tuned` has for its model.
 
     Raises:
-      ConfigError: no such file, nothing in it for this model, or of another dataset, task or recipe.
+      ConfigError: no such file, it has nothing for this model, or its dataset, task or recipe is another.
     """
     if not config.tuned:
         return config
@@ -46,7 +46,7 @@ def apply(config: ConfigDict) -> ConfigDict:
             raise ConfigError(
                 f"{config.tuned} was tuned with config.{field}={content[field]}, not {config[field]}."
             )
-    # Files from before there were several tasks do not name theirs.
+    # Files from before there were several tasks name none.
     task = content.get("task", tasks.SINGLE_LABEL.name)
     if task != config.task:
         raise ConfigError(f"{config.tuned} was tuned with config.task={task}, not {config.task}.")
@@ -54,7 +54,7 @@ def apply(config: ConfigDict) -> ConfigDict:
     entry = content["models"].get(label)
     if not entry:
         raise ConfigError(
-            f"{config.tuned} has nothing for {label}: tuned are {', '.join(content['models'])}."
+            f"{config.tuned} has nothing for {label}, only for {', '.join(content['models'])}."
         )
     set_point(config, entry["best"])
     config.tuning_trials = entry["trials"]
@@ -65,7 +65,7 @@ def read(path: str | Path) -> dict[str, Any]:
     """Returns what a `tuned.json` holds: dataset, recipe, and for each model its best point.
 
     Raises:
-      ConfigError: no such file, or not one.
+      ConfigError: no such file, or it holds no tuned values.
     """
     try:
         content = json.loads(Path(path).read_text())
@@ -81,10 +81,10 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def validate(config: ConfigDict) -> None:
-    """Raises one sentence on the first range of `config.tuning` that cannot be searched.
+    """Checks that every range of `config.tuning` can be searched.
 
     Raises:
-      ConfigError: a field that is not a number of the configuration, or a range that is none.
+      ConfigError: a field is not a number in the configuration, or its range is not one.
     """
     for field, limits in space(config).items():
         target: Any = config
@@ -92,7 +92,7 @@ def validate(config: ConfigDict) -> None:
             target = target.get(name) if isinstance(target, ConfigDict) else None
         if not isinstance(target, float):
             raise ConfigError(
-                f"config.tuning searches {field}, which is no number of the configuration."
+                f"config.tuning searches {field}, which is not a number in the configuration."
             )
         low, high = limits if len(limits) == 2 else (0, 0)
         if not (math.isfinite(high) and 0 < low < high):

@@ -2,8 +2,8 @@
 
 python -m benchmarks.suite --config=benchmarks/configs/digits.py --workdir=runs/digits
 
-10 to 28 minutes a seed on two cores of an AMD EPYC with an empty compilation cache, by what else its host does; test
-top-1 from 91% to 99%, see `results/published/digits`.
+A seed takes 10 to 28 minutes on two cores of an AMD EPYC with an empty compilation cache, depending on what else the
+host does. Test top-1 is 91% to 99%: see `results/published/digits`.
 """
 
 from ml_collections import ConfigDict
@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from benchmarks.config.fields import default_config
 
 # Of 3e-4, 1e-3, 3e-3 and 1e-2, each at half the budget: the best on the validation split (docs/digits.md). Those of
-# `_LITERATURE` take their relative's.
+# `_LITERATURE` have the rate of their closest relative.
 _LEARNING_RATES = {
     "alexnet": 1e-3,
     "vgg16": 3e-4,
@@ -24,7 +24,7 @@ _LEARNING_RATES = {
     "squeezenet1_0": 1e-3,
 }
 
-# With the suite's nine, all that `results.claims` looks at.
+# With the suite's nine, all the models that `results.claims` needs.
 _LITERATURE = (
     "resnet18",
     "resnet34",
@@ -38,14 +38,14 @@ _LITERATURE = (
 
 
 def with_sigmoid(specs: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the models as a sigmoid needs them: SqueezeNet's ReLU after the logits would say no less than a half."""
+    """Returns the models in a form that suits a sigmoid, which is never below a half behind SqueezeNet's final ReLU."""
     return tuple(spec.replace("squeezenet1_1", "squeezenet1_1:final_relu=false") for spec in specs)
 
 
 def get_config(variant: str = "tuned") -> ConfigDict:
     """Returns the suite's configuration.
 
-    `digits.py:untuned` has one learning rate for all, to choose from; `digits.py:literature` has the other networks
+    `digits.py:untuned` has one learning rate for all models, for tuning; `digits.py:literature` has the other networks
     that the literature's statements name (docs/results.md), to be ranked with the nine.
     """
     if variant not in ("tuned", "untuned", "literature"):

@@ -3,7 +3,7 @@
 python -m benchmarks.suite --config=benchmarks/configs/digits_binary.py --workdir=runs/digits_binary
 
 A tenth of the pictures are of the digit (3, or `digits_binary.py:7` for another), so a positive weighs nine times as
-much. The recipe is that of `digits.py`, at half its budget; docs/tasks.md says what was run of it.
+much. The recipe is that of `digits.py`, at half its budget; docs/tasks.md says how much of it was run.
 """
 
 from ml_collections import ConfigDict

@@ -1,4 +1,4 @@
-"""Pictures of one to four scanned digits each, labelled with those that occur, by the nine models of `digits.py`.
+"""Pictures of one to four scanned digits each, labeled with those that occur, by the nine models of `digits.py`.
 
 python -m benchmarks.suite --config=benchmarks/configs/digits_multilabel.py --workdir=runs/digits_multilabel
 

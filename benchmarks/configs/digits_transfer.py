@@ -10,8 +10,8 @@ for way in probe full scratch; do
 done
 python -m results.leaderboard runs/probe runs/full runs/scratch --out=runs/transfer
 
-`probe` trains a new head on features that stay as they are, `full` trains everything from there, `scratch` has nothing
-to begin with. Figures and times are in docs/transfer.md.
+`probe` trains a new head on features that stay as they are, `full` trains everything from there, `scratch` begins
+with random weights. Figures and times are in docs/transfer.md.
 """
 
 from ml_collections import ConfigDict
@@ -33,13 +33,13 @@ def get_config(variant: str = "probe") -> ConfigDict:
         config.dataset = "digits_low"
         return config
     config.dataset = "digits_high"
-    # A few steps: with many, what the weights began with is forgotten.
+    # Only a few steps: after many, it hardly matters which weights a run began with.
     config.budget.amount = 1600.0
     if variant != "scratch":
         config.init_from = _PRETRAINED
     if variant == "probe":
         config.transfer.frozen_stages = "all"
-        # The untuned default: a head alone bears more than the whole.
+        # The untuned default: a head alone stands a higher rate than a whole network.
         config.optimizer.model_learning_rates = ConfigDict()
         config.optimizer.learning_rate = 1e-2
     return config

@@ -6,7 +6,7 @@
 SGD with momentum 0.9 from 0.1 (AlexNet, SqueezeNet and VGG without batch norm from 0.01), divided by 10 each 30 epochs,
 weight decay 1e-4 on every parameter, batch 256, random resized crop and flip; evaluation at a resize to 256 and the
 central 224. The last 10,000 training pictures are the validation part; the test split is ImageNet's validation split,
-as everywhere. On one machine with eight GPUs read with as many worker processes as keep them busy:
+as everywhere. On a machine with eight GPUs, use as many worker processes as keep them busy:
 `--config.num_workers=16`. Not run by us in full: this is the recipe, not a result.
 """
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.suite --config=benchmarks/configs/imagenet_paper.py --workdir=runs/imagenet_paper
 
-Batch size, optimiser, schedule (its shape squeezed or stretched into the 90 epochs), augmentation, label smoothing and
-averaging of weights come from `benchmarks/recipes.py`, see docs/recipes.md; the data, the resolution and the budget
+Batch size, optimizer, schedule (its shape squeezed or stretched into the 90 epochs), augmentation, label smoothing and
+averaging of weights come from `benchmarks/config/recipes.py` (docs/recipes.md); the data, the resolution and the budget
 are those of `imagenet.py`. Not run by us: these are the recipes, not results.
 """
 

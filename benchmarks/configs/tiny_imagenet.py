@@ -1,4 +1,4 @@
-"""Tiny-ImageNet (64x64 pictures) from a folder: the smallest set of photographs that tells architectures apart.
+r"""Tiny-ImageNet (64x64 pictures) from a folder: the smallest set of photographs that tells architectures apart.
 
     python -m benchmarks.suite --config=benchmarks/configs/tiny_imagenet.py --workdir=runs/tiny_imagenet \
         --config.dataset=folder:PATH --seeds=0,1,2

@@ -1,4 +1,4 @@
-"""The accuracy of trained or published weights on any split."""
+"""Evaluation of trained or published weights on any split."""
 
 from benchmarks.evaluate.report import Evaluation, describe
 from benchmarks.evaluate.run import evaluate_run, evaluate_weights

@@ -1,12 +1,12 @@
-"""The accuracy of trained or of published weights on a split, every example counted exactly once.
+"""Evaluates trained or published weights on a split, counting every example exactly once.
 
     python -m benchmarks.evaluate --workdir=runs/digits/runs/resnet50-seed0 --split=validation
     python -m benchmarks.evaluate --model=resnet50 --weights=resnet50-0676ba61.pth --dataset=imagenet2012
 
-Published weights are evaluated as their authors did: the model's own size, resizing and normalisation, unless
-`--image_size` and `--crop_fraction` say otherwise (torchvision's V2 weights want --crop_fraction=0.9655, a resize to
-232). Prints the figures; `--out` writes them as JSON. `--name` keeps them beside the run's record for the tables, on
-other test sets, or with smaller weights (docs/results.md):
+Published weights are evaluated as their authors did, with the model's own image size, resizing and normalization,
+unless `--image_size` and `--crop_fraction` say otherwise (torchvision's V2 weights need --crop_fraction=0.9655, a
+resize to 232). The figures are printed, and `--out` also writes them as JSON. `--name` keeps them beside the run's
+record, so that the tables show results on other test sets or with smaller weights (docs/results.md):
 
     python -m benchmarks.evaluate --workdir=RUN --dataset=imagenet_r --split=test --name=imagenet_r
     python -m benchmarks.evaluate --workdir=RUN --weight_bits=6 --sparsity=0.67
@@ -38,32 +38,82 @@ from results.records import files
 
 def define_flags() -> None:
     trained_model.define_flags()
-    flags.DEFINE_string("dataset", None, f"The run's, or {WEIGHTS_DATASET}, by default.")
-    flags.DEFINE_string("split", None, "The run's test split, or validation, by default.")
-    flags.DEFINE_string("data_dir", None, "Where prepared datasets lie.")
-    flags.DEFINE_string("image_size", None, "Pixels a side; the run's or the model's by default.")
-    flags.DEFINE_float("crop_fraction", None, "The part of the shorter side that is seen.")
-    flags.DEFINE_integer("crops", None, "Whose predictions are averaged: 1, or 10.")
-    flags.DEFINE_integer("batch_size", None, "Images in a batch, over all devices.", lower_bound=1)
-    flags.DEFINE_integer("num_workers", None, "Processes that read; 0 for threads.", lower_bound=0)
-    flags.DEFINE_enum("dtype", None, DTYPES, "Of the computation.")
+    flags.DEFINE_string(
+        "dataset",
+        None,
+        f"The dataset to evaluate on. By default the run's own, or {WEIGHTS_DATASET} with --weights.",
+    )
+    flags.DEFINE_string(
+        "split",
+        None,
+        f"The split to evaluate on. By default the run's test split, or {WEIGHTS_SPLIT} with --weights.",
+    )
+    flags.DEFINE_string(
+        "data_dir",
+        None,
+        "The directory of prepared datasets. By default the run's, or else $TFDS_DATA_DIR or ~/tensorflow_datasets.",
+    )
+    flags.DEFINE_string(
+        "image_size",
+        None,
+        "The side of the images, in pixels. By default the run's, or with --weights the model's.",
+    )
+    flags.DEFINE_float(
+        "crop_fraction",
+        None,
+        "The fraction of a picture's shorter side that is kept, above 0 and up to 1. By default the run's, or with "
+        "--weights the model's.",
+    )
+    flags.DEFINE_integer(
+        "crops",
+        None,
+        "The number of crops of each picture whose predictions are averaged, 1 or 10. By default the run's, or 1 "
+        "with --weights.",
+    )
+    flags.DEFINE_integer(
+        "batch_size",
+        None,
+        "The number of images in a batch, over all devices. By default the run's, or 64 with --weights.",
+        lower_bound=1,
+    )
+    flags.DEFINE_integer(
+        "num_workers",
+        None,
+        "How many worker processes read the data; 0 means threads. By default the run's, or 0 with --weights.",
+        lower_bound=0,
+    )
+    flags.DEFINE_enum(
+        "dtype",
+        None,
+        DTYPES,
+        "The number type that the model computes in. By default the run's, or float32 with --weights.",
+    )
     flags.DEFINE_string(
         "subset",
         None,
-        "Among which classes the model chooses: 'present' (those that occur in the split; usual for imagenet_a and "
-        "imagenet_r), 'names' (the dataset's, found by their names), or a CSV file of the dataset's and the model's.",
+        "The classes that the model may choose among: 'present' for those that occur in the split (the default for "
+        "imagenet_a and imagenet_r), 'names' for those that the dataset names, or a CSV file with a line "
+        "'class of the dataset,class of the model' for each. By default all of the model's classes.",
     )
-    flags.DEFINE_integer("weight_bits", 32, "Of a weight of a kernel, from 2 to 16; 32 is float32.")
+    flags.DEFINE_integer(
+        "weight_bits",
+        32,
+        "The bits that each weight of a kernel is rounded to, from 2 to 16; 32 leaves float32. It goes with --workdir.",
+    )
     flags.DEFINE_float(
-        "sparsity", 0.0, "The part of each kernel's weights, the smallest, set to 0."
+        "sparsity",
+        0.0,
+        "The fraction of each kernel's weights, the smallest ones, that is set to 0. It goes with --workdir.",
     )
     flags.DEFINE_string(
         "name",
         None,
-        "Also writes WORKDIR/evaluations/NAME.json, which the tables show; of smaller weights it is called "
-        "compressed-BITSbit-SPARSITY by default.",
+        "Also write the result to WORKDIR/evaluations/NAME.json, which the tables show. By default nothing is written "
+        "there, or compressed-BITSbit-SPARSITY with --weight_bits or --sparsity. It goes with --workdir.",
     )
-    flags.DEFINE_string("out", None, "A JSON file to write.")
+    flags.DEFINE_string(
+        "out", None, "A JSON file to write the result to. By default it is only printed."
+    )
 
 
 def main() -> int:

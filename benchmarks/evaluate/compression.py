@@ -26,8 +26,8 @@ class Compressed:
     """A model's arrays after compression, and what they take.
 
     Attributes:
-      params, batch_stats: as they were, kernels changed.
-      facts: what was done and the bytes that it comes to.
+      params, batch_stats: the arrays as before, except for the kernels.
+      facts: what was done, and the bytes that result.
     """
 
     params: dict
@@ -36,7 +36,7 @@ class Compressed:
 
 
 def name(weight_bits: int, sparsity: float) -> str:
-    """Returns what an evaluation of such weights is called: `compressed-8bit-0.67`; empty where nothing is done."""
+    """Returns what an evaluation of such weights is called: `compressed-8bit-0.67`; empty if nothing is done."""
     if (weight_bits, sparsity) == (FLOAT_BITS, 0.0):
         return ""
     return f"compressed-{weight_bits}bit" + (f"-{sparsity:g}" if sparsity else "")
@@ -65,12 +65,12 @@ def compress(
 
     Args:
       params, batch_stats: nested dicts of arrays; a leaf called `kernel` is one, its output channels last.
-      weight_bits: of a weight; 32 leaves float32.
-      sparsity: the part of each kernel's weights that is set to 0.
-      not_counted: names in them of auxiliary heads, which a model that is used does without.
+      weight_bits: how many bits a weight has; 32 leaves float32.
+      sparsity: the fraction of each kernel's weights that is set to 0.
+      not_counted: names of auxiliary heads, whose bytes are not counted because inference does without them.
 
     Raises:
-      ConfigError: see `validate`.
+      ConfigError: as `validate`.
     """
     validate(weight_bits, sparsity)
     bits = dense_bits = 0
@@ -99,7 +99,7 @@ def compress(
 
 
 def auxiliary_names(model: models.Classifier) -> set[str]:
-    """Returns the names in a model's parameters of its auxiliary heads."""
+    """Returns the names that a model's auxiliary heads have in its parameters."""
     heads = [id(head) for head in model.auxiliary_heads().values()]
     return {name for name, part in vars(model).items() if id(part) in heads}
 
@@ -136,7 +136,7 @@ def stored_entries(kept: np.ndarray) -> int:
 def _compress_kernel(
     kernel: np.ndarray, weight_bits: int, sparsity: float
 ) -> tuple[np.ndarray, int]:
-    """Returns the kernel after compression, and the bits that it takes, whole bytes."""
+    """Returns the kernel after compression, and the bits that it takes, rounded up to whole bytes."""
     pruned, kept = prune(kernel, sparsity)
     entries = stored_entries(kept) if sparsity else kernel.size
     bits = entries * (weight_bits + (INDEX_BITS if sparsity else 0))

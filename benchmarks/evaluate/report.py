@@ -1,4 +1,4 @@
-"""What an evaluation came to, as people read it and as the tables take it."""
+"""The result of an evaluation, as the command prints it and as the tables read it."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,25 +9,25 @@ from benchmarks.runs.record import now
 from results import records
 from results.records import evaluations
 
-# The data that published figures of the registry are of.
+# The dataset of the registry's published figures.
 _REPORTED_ON = "imagenet2012"
 _SPOKEN = {"top1": "top-1", "top5": "top-5", "ece": "calibration error", "roc_auc": "ROC AUC"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What a model reaches on a split.
+    """How well a model does on a split.
 
     Attributes:
       weights: the run's folder or the file.
       image_size: pixels a side.
-      crop_fraction: the part of the shorter side that was seen.
+      crop_fraction: the fraction of the shorter side that was kept.
       crops: how many crops' predictions were averaged.
-      metrics: of the run's task, as `results.records.Metrics` names them; what is decided by a threshold is decided by
-        those of the run's record.
-      num_classes: among how many classes the model chose.
-      left_out: how many examples have no label among those, and do not count.
-      compression: what was done to the weights; None for nothing.
+      metrics: those of the run's task, named as in `results.records.Metrics`; decided by the thresholds in the run's
+        record, if the task has any.
+      num_classes: how many classes the model chose among.
+      left_out: how many examples have no label among those, and so do not count.
+      compression: what was done to the weights; None if nothing.
     """
 
     model: str
@@ -48,8 +48,8 @@ class Evaluation:
 def to_record(
     evaluation: Evaluation, name: str, run: records.RunRecord, options: Mapping[str, Any]
 ) -> evaluations.EvaluationRecord:
-    """Returns what the tables take of an evaluation of a run's weights, done with these options of the command."""
-    given = "".join(f" --{option}={value}" for option, value in options.items())
+    """Returns the record of an evaluation of a run's weights with these options of the command, for the tables."""
+    chosen = "".join(f" --{option}={value}" for option, value in options.items())
     return evaluations.EvaluationRecord(
         name=name,
         run_id=run.run_id,
@@ -63,7 +63,7 @@ def to_record(
         num_classes=evaluation.num_classes,
         image_size=evaluation.image_size,
         crop_fraction=evaluation.crop_fraction,
-        command=f"python -m benchmarks.evaluate --workdir=RUN{given} --name={name}",
+        command=f"python -m benchmarks.evaluate --workdir=RUN{chosen} --name={name}",
         finished_at=now(),
         compression=evaluation.compression,
     )

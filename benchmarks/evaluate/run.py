@@ -21,7 +21,7 @@ from benchmarks.steps.pure_model import PureModel
 from input_pipeline import datasets
 from results.records import evaluations
 
-# What flags call the fields of a configuration that they change.
+# The flag that changes each of these fields of the configuration.
 FLAGS = {
     "dataset": "dataset",
     "data_dir": "data_dir",
@@ -32,7 +32,7 @@ FLAGS = {
     "num_workers": "num_workers",
     "dtype": "dtype",
 }
-# Changes that are about this machine, and not the figures.
+# Fields that concern this machine and do not change the figures.
 _LOCAL = ("data_dir", "num_workers")
 WEIGHTS_DATASET, WEIGHTS_SPLIT = "imagenet2012", "validation"
 
@@ -52,18 +52,18 @@ def evaluate_run(
 
     Args:
       workdir: the run's folder.
-      split: of the run's dataset; its test split unless given.
-      subset: see `subsets.choose`; what is usual for the dataset unless given.
+      split: a split of the run's dataset; by default its test split.
+      subset: see `subsets.choose`; by default what is usual for the dataset.
       weight_bits, sparsity: see `compression.compress`.
-      name: what `WORKDIR/evaluations/NAME.json` is called, from where tables take it; nothing is written without one.
-      reporter: is told where the evaluation is.
+      name: the result is also written to `WORKDIR/evaluations/NAME.json`, which the tables read; not if empty.
+      reporter: is told how far the evaluation is.
       **changes: fields of the run's configuration to change: `dataset`, `image_size`, `crop_fraction`, `dtype`, ...
 
     Raises:
       ConfigError, ModelError, DataError: one sentence on what is wrong, damaged weights included.
     """
     if name:
-        evaluations.path_of(workdir, name)  # refuses one that is no file's before the work is done
+        evaluations.path_of(workdir, name)  # refuses an impossible name before the work is done
     trained = trained_model.from_run(workdir, **changes)
     compressed = None
     if (weight_bits, sparsity) != (compression.FLOAT_BITS, 0.0):
@@ -82,7 +82,7 @@ def evaluate_run(
 def _compressed(
     trained: TrainedModel, weight_bits: int, sparsity: float
 ) -> tuple[TrainedModel, evaluations.Compression]:
-    """Returns a run's model with smaller weights, and what they take."""
+    """Returns a run's model with smaller weights, and the bytes they take."""
     abstract = models.create_abstract(trained.config.model, trained.setup.num_logits)
     smaller = compression.compress(
         trained.params,
@@ -112,8 +112,8 @@ def evaluate_weights(
       weights: see `models.pretrained.load`.
       dataset: as `input_pipeline.datasets.load` takes it; its labels are the weights' classes, in their order.
       split: of the dataset.
-      subset: see `subsets.choose`; what is usual for the dataset unless given.
-      reporter: is told where the evaluation is.
+      subset: see `subsets.choose`; by default what is usual for the dataset.
+      reporter: is told how far the evaluation is.
       **changes: fields of the configuration: `data_dir`, `image_size`, `crop_fraction`, `eval_batch_size`, `dtype`, ...
 
     Raises:
@@ -157,7 +157,7 @@ def _evaluate(
 def _fitting(
     trained: TrainedModel, dataset: datasets.Dataset, split: str, subset: str | None
 ) -> tuple[PureModel, int]:
-    """Returns the model as it answers what the dataset asks, and among how many classes it then chooses."""
+    """Returns the model, limited to the dataset's classes where needed, and how many classes it chooses among."""
     model = trained.model
     subset = subsets.usual(dataset.name) if subset is None else subset
     if subset or (dataset.multi_label and model.task is tasks.SINGLE_LABEL):

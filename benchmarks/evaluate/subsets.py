@@ -1,8 +1,8 @@
-"""Test sets whose labels are not the model's classes one for one: among which classes it chooses, and what is right.
+"""Test sets whose labels are not exactly the model's classes: what it chooses among, and which answers are right.
 
 ImageNet-A and -R have pictures of 200 of ImageNet's 1,000 classes, and their authors let a model choose among those
-alone (Hendrycks et al. 2019, arXiv:1907.07174; 2020, arXiv:2006.16241). ReaL has any number of labels a picture: an
-answer is right if it is among them, and pictures without one do not count (Beyer et al. 2020, arXiv:2006.07159).
+alone (Hendrycks et al. 2019, arXiv:1907.07174; 2020, arXiv:2006.16241). ReaL has any number of labels per picture: an
+answer is right if it is among them, and pictures without a label do not count (Beyer et al. 2020, arXiv:2006.07159).
 """
 
 import csv
@@ -21,7 +21,7 @@ from benchmarks.tasks import metrics
 from input_pipeline.datasets import Dataset
 
 PRESENT, NAMES = "present", "names"
-# Where the authors of a test set want more than its labels.
+# The test sets whose authors do not let a model choose among all of its classes.
 _USUAL = {"imagenet_a": PRESENT, "imagenet_r": PRESENT}
 _MOST_NAMED = 5
 
@@ -31,8 +31,8 @@ class Choice:
     """What a model chooses among.
 
     Attributes:
-      classes: of the model's, ascending.
-      places: of each of the dataset's labels among `classes`; -1 for one that is none of them.
+      classes: those of the model's classes that it may choose, ascending.
+      places: the position of each of the dataset's labels in `classes`; -1 for a label that is not there.
     """
 
     classes: tuple[int, ...]
@@ -51,10 +51,10 @@ def choose_for(
     subset: str,
     class_names: Callable[[], Sequence[str]] | None = None,
 ) -> Choice:
-    """Returns what a model of one label chooses among; the arguments are those of `choose`.
+    """Returns what a single-label model chooses among; the arguments are those of `choose`.
 
     Raises:
-      ConfigError: the labels cannot be the model's classes, or its task has no one answer.
+      ConfigError: the labels cannot be the model's classes, or its task is not single_label.
     """
     if model.task is not tasks.SINGLE_LABEL:
         raise ConfigError(
@@ -64,7 +64,7 @@ def choose_for(
 
 
 def restrict(model: PureModel, dataset: Dataset, choice: Choice) -> PureModel:
-    """Returns the model as it answers where it chooses among some of its classes."""
+    """Returns the model, limited to choosing among some of its classes."""
     task = ChoosingAmong(model.task.name, model.task.train_metric, choice, dataset.multi_label)
     return dataclasses.replace(model, task=task)
 
@@ -80,12 +80,12 @@ def choose(
 
     Args:
       dataset: the test set.
-      split: of it.
-      num_classes: the model's.
+      split: the split of it.
+      num_classes: how many classes the model has.
       subset: empty or `present` where the dataset's labels are the model's classes in their order, of which `present`
-        takes those that occur in the split; `names` where the dataset's classes are found among the model's by name;
-        or a CSV file with a line `class of the dataset,class of the model` for each class that counts.
-      class_names: returns the model's, where `subset` needs them.
+        takes those that occur in the split; `names` to look the dataset's classes up among the model's by name; or a
+        CSV file with a line `class of the dataset,class of the model` for each class that counts.
+      class_names: returns the names of the model's classes; called only if `subset` needs them.
 
     Raises:
       ConfigError: the labels cannot be the model's classes.
@@ -107,11 +107,11 @@ def choose(
 
 @dataclasses.dataclass(frozen=True)
 class ChoosingAmong(tasks.SingleLabel):
-    """The task of a model of one label that chooses among some of its classes; any label of a picture is right.
+    """Single-label classification among some of the model's classes; any label of a picture is right.
 
     Attributes:
       choice: the classes.
-      multi_label: whether a picture's label is float32 [classes of the dataset], 1 for each that it has.
+      multi_label: whether a picture's label is float32 [classes of the dataset], with a 1 for each that it has.
     """
 
     choice: Choice = Choice((), ())
@@ -125,8 +125,8 @@ class ChoosingAmong(tasks.SingleLabel):
     def predict(self, logits, labels):
         """Returns predicted (a class of the model), confidence, loss, rank and counted, all [batch].
 
-        loss is the negative logarithm of the confidence that all right answers have together, in nats, rank how many
-        choices are ahead of the best of them. `counted` is false for a picture none of whose labels can be chosen.
+        loss is the negative logarithm of the right answers' total confidence, in nats, and rank is how many choices are
+        ahead of the best of them. `counted` is false for a picture none of whose labels can be chosen.
         """
         classes, places = np.array(self.choice.classes), np.array(self.choice.places)
         # [labels, choices]: which choice each label is.
@@ -161,11 +161,11 @@ def _choice(classes: dict[int, int], num_labels: int) -> Choice:
 
 def _present(dataset: Dataset, split: str) -> list[int]:
     source = dataset.source(split)
-    found: set[int] = set()
+    present: set[int] = set()
     for index in range(len(source)):
         label = np.asarray(source[index]["label"])
-        found.update([int(label)] if label.ndim == 0 else np.flatnonzero(label).tolist())
-    return sorted(found)
+        present.update([int(label)] if label.ndim == 0 else np.flatnonzero(label).tolist())
+    return sorted(present)
 
 
 def _by_name(pairs: dict[str, str], dataset: Dataset, names: Sequence[str]) -> dict[int, int]:

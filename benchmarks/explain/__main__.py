@@ -1,12 +1,12 @@
-"""What a trained network has learned, stage by stage, as one HTML page.
+"""Shows what a trained network has learned, stage by stage, on one HTML page.
 
     python -m benchmarks.explain --workdir=runs/digits/runs/resnet50-seed0
     python -m benchmarks.explain --model=resnet50 --weights=FILE --out=DIR picture.jpg
 
-For a picture (one of the test split if none is named): the decision, where it comes from (Grad-CAM, occlusion), the
-filters of the first convolution, and for each stage the channels that answer most: their feature maps, a synthetic
-input that excites each, and the pictures of the dataset that do. Writes `OUT/explain.html`, which needs nothing else;
-with --pngs every picture of it as a file too.
+For a picture (one of the test split if you name none), the page shows the decision, where in the picture it comes from
+(Grad-CAM, occlusion), the filters of the first convolution, and the channels of each stage that respond most: their
+feature maps, a synthetic input that excites each, and the pictures of the dataset that do. `OUT/explain.html` needs no
+other file.
 """
 
 from pathlib import Path
@@ -23,15 +23,41 @@ from benchmarks.machine import startup
 
 def define_flags() -> None:
     trained_model.define_flags()
-    flags.DEFINE_string("out", None, "The folder to write; WORKDIR/explain by default.")
-    flags.DEFINE_boolean("pngs", False, "Write every picture as a file too.")
-    flags.DEFINE_string("dataset", None, "Whose pictures are shown; the run's by default.")
-    flags.DEFINE_string("data_dir", None, "Where prepared datasets lie.")
-    flags.DEFINE_string("image_size", None, "Pixels a side; the run's or the model's by default.")
-    flags.DEFINE_integer("channels", 4, "Of each stage.", lower_bound=1)
-    flags.DEFINE_integer("pictures", 5, "Of the dataset, for each channel.", lower_bound=1)
-    flags.DEFINE_integer("examples", 500, "Looked through for them; 0 for none.", lower_bound=0)
-    flags.DEFINE_integer("steps", 64, "Of ascent for each synthetic input.", lower_bound=1)
+    flags.DEFINE_string("out", None, "The folder to write the page to. By default WORKDIR/explain.")
+    flags.DEFINE_boolean(
+        "pngs", False, "Also write every picture of the page as a PNG file, below OUT/pngs."
+    )
+    flags.DEFINE_string(
+        "dataset",
+        None,
+        "The dataset whose pictures are shown. By default the run's; with --weights, none.",
+    )
+    flags.DEFINE_string(
+        "data_dir",
+        None,
+        "The directory of prepared datasets. By default the run's, or else $TFDS_DATA_DIR or ~/tensorflow_datasets.",
+    )
+    flags.DEFINE_string(
+        "image_size",
+        None,
+        "The side of the images, in pixels. By default the run's, or with --weights the model's.",
+    )
+    flags.DEFINE_integer("channels", 4, "How many channels of each stage to show.", lower_bound=1)
+    flags.DEFINE_integer(
+        "pictures", 5, "How many pictures of the dataset to show for each channel.", lower_bound=1
+    )
+    flags.DEFINE_integer(
+        "examples",
+        500,
+        "How many pictures of the training split to search for those that excite a channel most; 0 to show none.",
+        lower_bound=0,
+    )
+    flags.DEFINE_integer(
+        "steps",
+        64,
+        "How many steps of gradient ascent to spend on each synthetic input.",
+        lower_bound=1,
+    )
 
 
 def main(paths: list[str]) -> int:

@@ -14,7 +14,7 @@ from benchmarks.inference.trained_model import TrainedModel
 _OCCLUDED = 0.25  # of a side
 _POSITIONS = 13  # of the square, along a side
 _BATCH = 32
-STAGE = "stage:"  # what a stage's name begins with in `PureModel.stage_names`
+STAGE = "stage:"  # the prefix of a stage's name in `PureModel.stage_names`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,16 +33,16 @@ class Look:
 
 
 def look(trained: TrainedModel, image: np.ndarray) -> Look:
-    """Returns the stages' outputs and what of them speaks for the highest logit.
+    """Returns the stages' outputs and where in them the evidence for the highest logit lies.
 
-    Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2; they take the last stage.
+    Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2; they use the last stage only.
 
     Args:
       trained: the model.
       image: uint8 [side, side, 3].
     """
     logit, maps, cams = jax.device_get(
-        _look(trained.model, trained.params, trained.batch_stats, image[None])
+        outputs_and_cams(trained.model, trained.params, trained.batch_stats, image[None])
     )
     # Dicts come out of `jax.jit` sorted.
     stages = [name.removeprefix(STAGE) for name in trained.model.stage_names]
@@ -54,7 +54,8 @@ def look(trained: TrainedModel, image: np.ndarray) -> Look:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _look(model, params, batch_stats, images):
+def outputs_and_cams(model, params, batch_stats, images):
+    """Returns (the highest logit, each stage's output, each stage's Grad-CAM of it) for a batch of one picture."""
     module = model.merge(params, batch_stats)
     images = model.normalize(images).astype(module.dtype or jnp.float32)
     mode = models.Mode()
@@ -68,7 +69,7 @@ def _look(model, params, batch_stats, images):
         return logits.max(), (logits.argmax(), outputs)
 
     shapes = jax.eval_shape(lambda: forward({})[1][1])
-    # The gradient by what is added to a stage's output is the gradient by that output: one pass for all stages.
+    # The gradient with respect to what is added to a stage's output is that of the output: one pass for all stages.
     zeros = jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), shapes)
     gradients, (logit, outputs) = jax.grad(forward, has_aux=True)(zeros)
     cams = {
@@ -89,7 +90,7 @@ def occlusion(trained: TrainedModel, image: np.ndarray, logit: int) -> np.ndarra
     Args:
       trained: the model.
       image: uint8 [side, side, 3].
-      logit: the class's.
+      logit: the index of the class.
     """
     side = len(image)
     square = max(1, round(side * _OCCLUDED))
@@ -134,6 +135,6 @@ def confidences(trained: TrainedModel, images: np.ndarray) -> tuple[np.ndarray, 
 
 
 def filled(images: np.ndarray, size: int) -> np.ndarray:
-    """Returns a batch of this size, black pictures filling it up, so that one compiled program serves any number."""
+    """Returns the pictures with black ones up to a batch of `size`, so that one compiled program serves any number."""
     missing = size - len(images)
     return np.concatenate([images, np.zeros((missing, *images.shape[1:]), np.uint8)])

@@ -15,7 +15,7 @@ from input_pipeline import decoding, loader, resizing
 from input_pipeline.errors import DataError
 
 _TOP_LABELS = 5
-# Grad-CAM of smaller maps says nothing of where.
+# Smaller maps are too coarse for Grad-CAM to show a place.
 _SMALLEST_CAM = 4
 
 
@@ -24,12 +24,12 @@ class Channel:
     """A channel of a stage.
 
     Attributes:
-      index: which one.
-      map: what it answers to the picture, float32 [height, width].
+      index: its position in the stage.
+      map: its response to the picture, float32 [height, width].
       synthetic: an input that excites it, uint8 [side, side, 3].
-      synthetic_peak: how much that does.
+      synthetic_peak: the channel's highest value anywhere in that.
       pictures: those of the dataset that excite it most, uint8 [pictures, side, side, 3], the strongest first.
-      peaks: how much they do, float32 [pictures].
+      peaks: the channel's highest value anywhere in each of them, float32 [pictures].
     """
 
     index: int
@@ -46,7 +46,7 @@ class Stage:
 
     Attributes:
       name: as the model has it.
-      shape: of its output for one picture: height, width, channels.
+      shape: (height, width, channels) of its output for one picture.
       cam: Grad-CAM of the decision on this stage's maps, float32 [height, width].
       channels: those that the picture excites most, on average over the map.
     """
@@ -62,19 +62,19 @@ class Explanation:
     """What a network makes of a picture.
 
     Attributes:
-      model: with its options.
+      model: its name with its options.
       source: the run's folder or the file of weights.
       picture: as the network sees it, uint8 [side, side, 3].
-      picture_name: where it is from.
+      picture_name: its file's name, or the split that it is from.
       decision: the labels that the picture is given.
       labels: the most confident ones first; Grad-CAM and occlusion are about the first.
-      confidences: theirs.
+      confidences: those of the labels, in the same order.
       cam_stage: the last stage whose maps are large enough to show a place.
-      occlusion: how much confidence is lost where the picture is hidden, float32 [side, side].
-      filters: of the first convolution, float32 [filters, height, width, 3].
+      occlusion: how much confidence is lost when each place is hidden, float32 [side, side].
+      filters: the kernels of the first convolution, float32 [filters, height, width, 3].
       stages: in order.
-      searched: how many pictures of the dataset were looked through, and of which split.
-      steps: of gradient ascent behind each synthetic input.
+      searched: how many pictures of the dataset were searched, and of which split.
+      steps: how many steps of gradient ascent made each synthetic input.
     """
 
     model: str
@@ -106,10 +106,10 @@ def explain(
     Args:
       trained: from `trained_model.from_run` or `trained_model.from_weights`.
       picture: a file; the first of the test split that can be read if none is given.
-      channels: how many of each stage.
-      pictures: how many of the dataset for each channel.
-      examples: how many pictures of the training split are looked through for them; 0 for none.
-      steps: of gradient ascent for each synthetic input.
+      channels: how many of each stage to show.
+      pictures: how many of the dataset to show for each channel.
+      examples: how many pictures of the training split are searched for them; 0 for none.
+      steps: how many steps of gradient ascent to spend on each synthetic input.
 
     Raises:
       ConfigError, DataError: the picture or the dataset cannot be read, or a number is below 1.
@@ -157,17 +157,17 @@ def _channels(
       trained: the model.
       look: what it makes of the picture.
       image: the picture, uint8 [side, side, 3].
-      searched: the dataset's pictures that are looked through, uint8 [pictures, side, side, 3].
+      searched: the dataset's pictures to search, uint8 [pictures, side, side, 3].
       channels: how many of each stage.
       pictures: how many of the dataset for each channel.
-      steps: of gradient ascent for each synthetic input.
+      steps: how many steps of gradient ascent to spend on each synthetic input.
     """
     chosen = features.strongest_channels(look.maps, channels)
     peaks = features.peak_activations(trained, searched, chosen)
     widths = {stage: each.shape[-1] for stage, each in look.maps.items()}
     gray = bool((image == image[..., :1]).all())
     synthetic = features.synthetic_inputs(trained, chosen, widths, steps=steps, gray=gray)
-    # All stages' synthetic inputs in a row: each channel's own is at its stage's first place and its own after it.
+    # All stages' synthetic inputs in a row: a channel's own is at the first of its stage plus its place in the stage.
     reached = features.peak_activations(trained, np.concatenate([*synthetic.values()]), chosen)
     by_stage, first = {}, 0
     for stage, indices in chosen.items():

@@ -1,9 +1,9 @@
-"""What the channels of a network's stages answer to: feature maps, pictures and synthetic inputs that excite them.
+"""What the channels of a network's stages respond to: feature maps, pictures and synthetic inputs that excite them.
 
 Filters and the pictures that excite a channel most: Zeiler and Fergus 2014, arXiv:1311.2901. The input that excites it
 most: Erhan et al. 2009, "Visualizing higher-layer features of a deep network", as Olah et al. 2017, "Feature
 visualization", doi:10.23915/distill.00007, find it: gradient ascent on the Fourier coefficients of a picture, each
-scaled by its wavelength, which is shifted by chance before each step.
+scaled by its wavelength, and the picture is shifted at random before each step.
 """
 
 import functools
@@ -22,7 +22,7 @@ from benchmarks.inference.trained_model import TrainedModel
 _LEARNING_RATE = 0.3
 _BLUR = 0.25  # cycles a pixel: where a coefficient is scaled to 1 / e
 _BATCH = 64
-_CHUNK = 8  # synthetic inputs that are sought at once
+_CHUNK = 8  # synthetic inputs that are made at once
 
 
 def first_filters(trained: TrainedModel) -> np.ndarray:
@@ -103,9 +103,9 @@ def synthetic_inputs(
       trained: the model.
       channels: by stage.
       widths: how many channels each stage has.
-      steps: of gradient ascent.
-      gray: seek gray pictures: a network that saw no colour says nothing of it.
-      seed: of where the search starts and of the shifts.
+      steps: how many steps of gradient ascent.
+      gray: make gray pictures only, for a network that has seen no color.
+      seed: of the random starting points and shifts.
     """
     asked = [(name, channel) for name, each in channels.items() for channel in each]
     pictures = []
@@ -151,7 +151,7 @@ def _ascend(model, side, steps, gray, params, batch_stats, wanted, key):
         shift = jax.random.randint(shift_key, (2,), -reach, reach + 1)
         gradient, excited = jax.grad(excitation, has_aux=True)(spectrum, shift)
         update, state = optimizer.update(-gradient, state)
-        # Nothing leads away from where a rectified channel is silent: such a picture starts anew.
+        # A rectified channel that is silent has no gradient: such a picture starts anew.
         silent = (excited <= 0)[:, None, None, None, None]
         fresh = jax.random.normal(noise_key, shape)
         return (jnp.where(silent, fresh, spectrum + update), state), None
@@ -167,8 +167,8 @@ def _ascend(model, side, steps, gray, params, batch_stats, wanted, key):
 def _wavelengths(side: int) -> np.ndarray:
     """Returns the scale of each Fourier coefficient, [side, side // 2 + 1, 1].
 
-    Natural pictures fall off as 1 / f; the finest detail is blurred away beyond that, for networks answer to it and
-    people see nothing in it.
+    Natural pictures fall off as 1 / f; the finest detail is damped even more, because networks respond to it and people
+    see nothing in it.
     """
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
     scale = np.exp(-((frequency / _BLUR) ** 2)) / np.maximum(frequency, 1 / side)

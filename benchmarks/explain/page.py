@@ -1,4 +1,4 @@
-"""An `explain.Explanation` as one HTML page that needs nothing else, and as files."""
+"""An `Explanation` as one self-contained HTML page, and its pictures as files."""
 
 import base64
 import html
@@ -19,7 +19,7 @@ _STYLE = "page.css"
 
 
 def write(explanation: Explanation, out: Path, pngs: bool = False) -> list[Path]:
-    """Writes `out/explain.html`, with `pngs` every picture of it under `out/pngs/` too; returns what a user opens.
+    """Returns the page, `out/explain.html`, after writing it and, with `pngs`, every picture of it below `out/pngs/`.
 
     Raises:
       OSError: the folder cannot be written.
@@ -38,7 +38,7 @@ def render(explanation: Explanation, pictures: dict[str, bytes] | None = None) -
 
     Args:
       explanation: what to show.
-      pictures: gets the PNG of each picture on the page by a name for its file.
+      pictures: is filled with the PNG of each picture on the page, by a name for its file.
     """
     pictures = {} if pictures is None else pictures
     body = [
@@ -138,7 +138,7 @@ def _filters(explanation: Explanation, pictures: dict[str, bytes]) -> Iterator[s
 def _legend(explanation: Explanation) -> str:
     return (
         '<p class="note legend">Each stage below shows the channels that this picture excites most: where they'
-        " answer to it (the map, dark to bright, with its lowest and highest value), a synthetic input that was made to"
+        " respond to it (the map, dark to bright, with its lowest and highest value), a synthetic input made to"
         f" excite it by {explanation.steps} steps of gradient ascent (Erhan et al. 2009, Olah et al. 2017), and"
         " the pictures of the dataset that excite it most. The number below a picture is the highest value that the"
         " channel has anywhere in it.</p>"
@@ -186,13 +186,14 @@ def _figure(image: np.ndarray, name: str, caption: str, pictures: dict[str, byte
 
 
 def _image(image: np.ndarray, name: str, alt: str, pictures: dict[str, bytes]) -> str:
-    pictures[name] = data = _png(image)
+    pictures[name] = data = encode_png(image)
     address = base64.b64encode(data).decode()
     kind = ' class="pixels"' if len(image) < _SMALL else ""
     return f'<img{kind} alt="{_text(alt)}" src="data:image/png;base64,{address}">'
 
 
-def _png(image: np.ndarray) -> bytes:
+def encode_png(image: np.ndarray) -> bytes:
+    """Returns a PNG of the picture, uint8 [height, width, 3], with a single channel if it is gray."""
     gray = bool((image == image[..., :1]).all())
     image = image[..., 0] if gray else image[..., ::-1]
     return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()

@@ -1,1 +1,1 @@
-"""A trained model ready to answer: every example of a split once, and how fast."""
+"""A trained model, ready to use: its predictions for every example of a split, and its speed."""

@@ -13,7 +13,7 @@ from input_pipeline import datasets, loader
 
 
 def split_batches(setup: Setup, dataset: datasets.Dataset, split: str) -> loader.Batches:
-    """Returns this process's part of a split's batches, padded and masked, as a run's configuration wants them."""
+    """Returns this process's part of a split's batches, padded and masked, as a run's configuration says."""
     config = setup.config
     return loader.eval_batches(
         dataset,
@@ -39,13 +39,13 @@ def predict(
     """Returns what is predicted for every example that could be read, and its `index` in the split.
 
     Args:
-      eval_step: compiled `steps.make_eval_step`.
+      eval_step: what `steps.eval_step.make_eval_step` returns, compiled.
       params: the parameters.
       batch_stats: the batch statistics.
       batches: on the mesh, padded and masked.
     """
     per_batch = []
-    # Processes on the CPU would mix up what two steps under way at once exchange; accelerators keep order.
+    # On the CPU, processes would mix up the exchanges of two steps under way at once; accelerators keep them in order.
     one_at_a_time = jax.process_count() > 1 and jax.default_backend() == "cpu"
     for batch in batches:
         per_batch.append(eval_step(params, batch_stats, batch))

@@ -13,7 +13,7 @@ from benchmarks.machine.mesh import local_mesh, on_local_device, place_batch
 from benchmarks.steps.compile import Program
 from benchmarks.steps.eval_step import eval_batch_size
 
-# For how long at least a run measures how fast it answers, in large batches and one by one.
+# How long a run measures its inference speed at least, in large batches and one picture at a time.
 BATCHES_SECONDS, SINGLE_SECONDS = 0.5, 0.2
 
 
@@ -63,10 +63,10 @@ def random_batch(
     """Returns one process's part of a batch of random pictures, the same each time, whose labels are 0.
 
     Args:
-      labels: the shape and type of the whole batch's.
-      side: of the pictures, pixels.
-      crops: of each picture.
-      processes: that share the batch.
+      labels: the shape and type of the whole batch's labels.
+      side: the side of the pictures, in pixels.
+      crops: how many crops each picture has.
+      processes: how many processes share the batch.
     """
     rng = np.random.default_rng(0)
     batch_size, *rest = labels.shape
@@ -116,9 +116,9 @@ def latency_ms(
       batch_stats: the batch statistics.
       batch: on the host.
       place: moves a batch to the device.
-      at_least_seconds: of measuring,
-      at_least_times: and of answers; the first is not counted.
-      at_most_times: of answers, however few seconds they take.
+      at_least_seconds: how long to measure at least.
+      at_least_times: how many answers to time at least; the first is not counted.
+      at_most_times: how many answers to time at most, however little time they take.
     """
     seconds = timing.samples(
         lambda: jax.device_get(eval_step(params, batch_stats, place(batch))),

@@ -1,4 +1,4 @@
-"""A trained model to use: a finished run's weights, or those of a file, with how pictures are fed to them."""
+"""A trained model, ready to use: the weights of a finished run or of a file, and how pictures are fed to them."""
 
 import dataclasses
 import functools
@@ -36,11 +36,11 @@ class TrainedModel:
     """A model with its weights, ready to answer.
 
     Attributes:
-      setup: how it is fed: image size, crop, interpolation, normalization, dtype; of a run also its dataset.
-      model: as pure functions over the two that follow.
-      params, batch_stats: plain nested dicts of arrays, a copy on each device.
+      setup: how it is fed: image size, crop, interpolation, normalization and dtype; for a run also its dataset.
+      model: the model as pure functions over the two that follow.
+      params, batch_stats: plain nested dicts of arrays, with a copy on each device.
       source: the run's folder or the file.
-      record: the run's; None of a file.
+      record: the run's; None for a file.
     """
 
     setup: Setup
@@ -62,15 +62,15 @@ class TrainedModel:
 
     @property
     def image_size(self) -> int:
-        """Pixels a side."""
+        """The side of the images that it is fed, in pixels."""
         return self.setup.eval_image_size
 
     @functools.cached_property
     def class_names(self) -> tuple[str, ...]:
         """The classes of its dataset.
 
-        A run keeps its own; one that does not yet is asked for its dataset, which may raise `DataError`. Files of 1000
-        classes are ImageNet's, any other's are numbered.
+        A run's folder holds them, except an older run's, for which they are read from the dataset; that may raise
+        `DataError`. A file with 1000 classes has ImageNet's, and any other file's are numbered.
         """
         if self.record is None:
             return _names_of_file(self.model.num_logits)
@@ -83,14 +83,14 @@ class TrainedModel:
 
     @property
     def logit_names(self) -> tuple[str, ...]:
-        """Which class each logit speaks for."""
+        """The class that each logit stands for."""
         return self.model.task.logit_names(self.class_names)
 
     @property
     def thresholds(self) -> np.ndarray | None:
-        """Of each logit's confidence [num_logits]: those chosen on the validation split, a half of a file.
+        """The threshold of each logit's confidence [num_logits]; None if nothing is decided by a threshold.
 
-        None where nothing is decided by a threshold.
+        A run's were chosen on its validation split; a file's are all a half.
         """
         decision = self.record and self.record.decision
         if decision and decision.thresholds:
@@ -99,13 +99,13 @@ class TrainedModel:
 
     @property
     def run_record(self) -> records.RunRecord:
-        """The record of the run that the weights are of.
+        """The record of the run that the weights come from.
 
         Raises:
-          ConfigError: they are a file's.
+          ConfigError: they come from a file.
         """
         if self.record is None:
-            raise ConfigError(f"{self.source} is no run, and has no record.")
+            raise ConfigError(f"{self.source} is not a run, so it has no record.")
         return self.record
 
     @property
@@ -115,7 +115,7 @@ class TrainedModel:
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by before they become confidences; 1 where they are not calibrated."""
+        """What logits are divided by before they become confidences; 1 if they are not calibrated."""
         decision = self.record and self.record.decision
         return (decision and decision.temperature) or 1.0
 
@@ -126,8 +126,8 @@ class TrainedModel:
 
         Args:
           confidence: in each logit's class [num_logits].
-          raw: the same before any temperature, which the run's own thresholds are about.
-          threshold: of the confidence that a label needs, in place of the run's own.
+          raw: the same before any temperature, which is what the run's own thresholds apply to.
+          threshold: the confidence that a label needs, in place of the run's own thresholds.
         """
         above: np.ndarray | None = None
         if threshold is not None:
@@ -164,14 +164,14 @@ def confidences(
 
 
 def from_run(workdir: str | Path, **changes) -> TrainedModel:
-    """Returns the weights of a finished run, checked against its record.
+    """Returns the model of a finished run, its weights checked against its record.
 
     Args:
       workdir: the run's folder.
       **changes: fields of the run's configuration to change: `image_size`, `crop_fraction`, `dtype`, ...
 
     Raises:
-      ConfigError, CheckpointError, ModelError: no such run, damaged weights, or a field that cannot be so.
+      ConfigError, CheckpointError, ModelError: no such run, damaged weights, or a field with an impossible value.
     """
     workdir = Path(workdir)
     record = finished_record(workdir)
@@ -180,7 +180,7 @@ def from_run(workdir: str | Path, **changes) -> TrainedModel:
     config = stored.load(layout.path_in(workdir))
     config.update(changes)
     if "image_size" in changes:
-        config.eval_image_size = ""  # a size that is asked for counts in evaluation too
+        config.eval_image_size = ""  # the size that was asked for holds in evaluation too
     validation.validate(config)
     setup = set_up(config, record.model.num_classes)
     model, params, batch_stats = abstract_model(setup)
@@ -194,7 +194,7 @@ def from_run(workdir: str | Path, **changes) -> TrainedModel:
 
 
 def from_weights(model: str, weights: str | Path, **changes) -> TrainedModel:
-    """Returns the weights of a `.pth` or `.safetensors` file, fed as the model's authors feed it.
+    """Returns a model with the weights of a `.pth` or `.safetensors` file, fed as its authors feed it.
 
     Args:
       model: `name` or `name:option=value,...`.
@@ -202,7 +202,7 @@ def from_weights(model: str, weights: str | Path, **changes) -> TrainedModel:
       **changes: fields of the configuration: `image_size`, `crop_fraction`, `dtype`, ...
 
     Raises:
-      ConfigError, ModelError: an unknown model, a file that does not fit it, or a field that cannot be so.
+      ConfigError, ModelError: an unknown model, a file that does not fit it, or a field with an impossible value.
     """
     info = models.info(model)
     config = default_config()
@@ -220,16 +220,28 @@ def from_weights(model: str, weights: str | Path, **changes) -> TrainedModel:
 
 def define_flags() -> None:
     """Defines --workdir, or --model with --weights."""
-    flags.DEFINE_string("workdir", None, "A finished run's folder, or say --model and --weights.")
-    flags.DEFINE_string("model", None, "NAME[:option=value,...] of the weights.")
-    flags.DEFINE_string("weights", None, "A .pth or .safetensors file, torchvision's or timm's.")
+    flags.DEFINE_string(
+        "workdir",
+        None,
+        "The folder of a finished run whose weights are used. Give either this, or --model and --weights.",
+    )
+    flags.DEFINE_string(
+        "model",
+        None,
+        "The model that the file of --weights belongs to, written NAME or NAME:option=value,option=value.",
+    )
+    flags.DEFINE_string(
+        "weights",
+        None,
+        "A .pth or .safetensors file of torchvision's or timm's weights. It goes with --model.",
+    )
 
 
 def from_flags(**changes) -> TrainedModel:
-    """Returns the weights that the command line names.
+    """Returns the trained model that the command line names.
 
     Raises:
-      ConfigError, CheckpointError, ModelError: as `from_run` and `from_weights`, or neither is named.
+      ConfigError, CheckpointError, ModelError: as `from_run` and `from_weights`, or the flags name neither or both.
     """
     given = flags.FLAGS
     if given.workdir and not (given.model or given.weights):

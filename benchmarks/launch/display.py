@@ -1,4 +1,4 @@
-"""How far a suite is: bars in a terminal, else lines for a log file."""
+"""A suite's progress: bars in a terminal, or lines in a log file."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ from results.tables.cells import percent
 
 
 class _TimeLeft(ProgressColumn):
-    """What is left if the rest is as fast as the runs so far; rich's own column looks at the last seconds alone."""
+    """The time left at the speed of the runs so far; rich's own column judges by the last seconds alone."""
 
     def render(self, task) -> Text:
         if not task.completed or task.elapsed is None:
@@ -60,7 +60,7 @@ class Display:
             self._live.stop()
 
     def begin(self, title: str, extra: bool = False) -> None:
-        """Shows that a run has begun, `extra` if it is not one of those that were counted."""
+        """Shows that a run has begun; `extra` says that it was not counted at the start."""
         if extra:
             self._runs += 1
             self._suite.update(self._suite_task, total=self._runs)
@@ -76,7 +76,7 @@ class Display:
         self._suite.update(self._suite_task, completed=self._done + fraction)
 
     def show(self, run_records: Sequence[records.RunRecord]) -> None:
-        """Shows, in a terminal, how the runs that have ended rank so far, above the bars."""
+        """Shows, above a terminal's bars, how the runs that have ended rank so far."""
         if self._console.is_terminal:
             tables = [_standing(table) for table in rows.summarize(run_records)]
             self._live.update(Group(*tables, self._suite, self._run))

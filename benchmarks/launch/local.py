@@ -1,4 +1,4 @@
-"""One worker of a suite: every run that no other worker is doing, each in a process of its own."""
+"""One worker of a suite: it does every run that no other worker is doing, each in a process of its own."""
 
 import contextlib
 import dataclasses
@@ -22,17 +22,23 @@ from benchmarks.runs.plan import Run
 from benchmarks.runs.record import now, planned_record
 from results import records
 
-# How often a worker looks whether the runs of its shard that others are at have ended.
+# How often a worker checks whether other workers have finished the runs of its shard that they took.
 _POLL_SECONDS = 2.0
 
 
 class StoppedError(Exception):
-    """The suite was told to stop (SIGTERM); the run it was at has saved itself."""
+    """The suite was told to stop (SIGTERM), and the run under way has saved its state."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """A run as a worker sees it: of its own shard or not; a record older than `since` does not end it."""
+    """A run as a worker sees it.
+
+    Attributes:
+      run: what there is to do.
+      own: whether it belongs to the worker's own shard.
+      since: a failed run whose record is older than this is done again.
+    """
 
     run: Run
     own: bool
@@ -60,10 +66,10 @@ def work(
 
     Args:
       mine: the runs of this worker's shard; those that failed before it began are done again.
-      others: of the other shards, whose runs are taken up where they have no record and no worker.
+      others: the runs of the other shards, which are taken up if they have neither a record nor a worker.
       began: when this worker began, by the clock of the file system.
-      display: shows how far it is.
-      when_one_ends: is called after each run that ends.
+      display: shows the progress.
+      when_one_ends: called after each run that ends.
 
     Returns:
       The records of `mine`, and of the others that this worker did, by folder.
@@ -89,13 +95,13 @@ def work(
 
 
 def _take_up(task: _Task, display: Display) -> records.RunRecord | None:
-    """Returns the run's record after training it; None where another worker is at it."""
+    """Returns the run's record after training it; None if another worker is doing it."""
     directory = task.run.workdir
     lock = locks.acquire(directory)
     if lock is None:
         return None
     with lock:
-        # It may have ended between the look and the lock.
+        # It may have ended between the check and the lock.
         record = task.ended()
         if record is None:
             display.begin(task.run.title, extra=not task.own)
@@ -110,7 +116,7 @@ def _run_in_process(
 ) -> records.RunRecord | None:
     """Trains one run in a process of its own and returns its record, or one that says how the process died.
 
-    None if the lock was lost: then the run is another worker's.
+    None if the lock was lost, because the run is then another worker's.
     """
     started = now()
     claim_directory(run.workdir, CONFIG_FILE, stored.to_plain(run.config))
@@ -133,7 +139,7 @@ def _run_in_process(
 
 
 def _train(run: Run, lock: locks.Lock, update: Callable[[progress.Event], None]) -> int:
-    """Starts `benchmarks.train` on the run, tells its progress, and returns its exit status."""
+    """Returns the exit status of `benchmarks.train` on the run, after passing on its progress."""
     from_json = Path(configs.__file__).with_name("from_json.py")
     arguments = [
         *(sys.executable, "-m", "benchmarks.train", "--progress=json"),
@@ -162,7 +168,7 @@ def _train(run: Run, lock: locks.Lock, update: Callable[[progress.Event], None])
 
 @contextlib.contextmanager
 def stopped_by_sigterm() -> Iterator[None]:
-    """Turns SIGTERM into `StoppedError`, where this is the main thread, which alone may listen."""
+    """Turns SIGTERM into `StoppedError`; only in the main thread, because no other may listen for signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -2,9 +2,9 @@
 
 A lock is a file `lock-N.json` in the run's folder, which the file system lets one worker alone create (`O_EXCL`, on
 NFS too). The highest N counts. Its holder touches it every few seconds; a lock that was released, whose holder is dead
-or that nobody has touched for a minute is stale, and whoever creates N + 1 succeeds to it. Numbers only grow, so a
-stale lock is succeeded to once, however many workers see that it is stale, and a holder that was only asleep finds
-N + 1 and stops. Ages are by the clock of the file system, never by that of a machine.
+or that nobody has touched for a minute is stale, and whoever creates N + 1 takes over. Numbers only grow, so a stale
+lock is taken over once, however many workers see that it is stale, and a holder that was only asleep finds N + 1 and
+stops. Ages are measured by the clock of the file system, never by that of a machine.
 """
 
 import contextlib
@@ -23,10 +23,10 @@ STALE_SECONDS = 60.0
 
 
 class Lock:
-    """A run that is this process's to do; a context manager that releases it at its end.
+    """The right to do a run, which no other process then has; a context manager that releases it at its end.
 
     Attributes:
-      on_lost: is called, in another thread, if another worker has succeeded to the lock.
+      on_lost: called, in another thread, if another worker has taken over.
       lost: whether that has happened.
     """
 
@@ -56,14 +56,14 @@ class Lock:
             except FileNotFoundError:
                 self.lost = True
             except OSError:
-                continue  # a network file system away for a moment
+                continue  # a network file system that is away for a moment
             if self.lost:
                 self.on_lost()
                 return
 
 
 def acquire(directory: Path) -> Lock | None:
-    """Returns the lock on the run in `directory`, or None where another worker has it.
+    """Returns the lock on the run in `directory`, or None if another worker has it.
 
     The run may have ended between the caller's last look and the lock: look again.
     """
@@ -83,7 +83,7 @@ def acquire(directory: Path) -> Lock | None:
 
 
 def clear(directory: Path) -> None:
-    """Removes the locks on a run that is completed, and so needs none."""
+    """Removes the locks on a completed run, which needs none."""
     for path in directory.glob("lock-*.json"):
         path.unlink(missing_ok=True)
 
@@ -109,7 +109,7 @@ def _path(directory: Path, number: int) -> Path:
 
 def _is_stale(path: Path) -> bool:
     try:
-        # Opened, not only looked at: NFS answers a look from its cache.
+        # Opened, not only looked up: NFS answers a look-up from its cache.
         with path.open() as file:
             text, touched = file.read(), os.fstat(file.fileno()).st_mtime
     except FileNotFoundError:
@@ -123,7 +123,7 @@ def _is_stale(path: Path) -> bool:
 
 
 def _machine() -> str:
-    """Returns what two processes must share for one to see whether the other lives: boot and process namespace."""
+    """Returns what two processes must share for one to see whether the other is alive: boot and process namespace."""
     parts = [socket.gethostname()]
     with contextlib.suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())

@@ -28,7 +28,7 @@ def parse(text: str) -> Shard:
     """Returns the shard written `i/n`.
 
     Raises:
-      ConfigError: it is no such thing.
+      ConfigError: it is not written like that.
     """
     index, _, count = text.partition("/")
     if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
@@ -39,11 +39,11 @@ def parse(text: str) -> Shard:
 def from_environment(environment: Mapping[str, str]) -> Shard:
     """Returns the shard of a task of a Slurm array or of a Kubernetes indexed job; without one, the whole.
 
-    Kubernetes tells an index and no count, which then is `ISOBUDGET_SHARDS`; without it too, every worker has the
-    whole, which locks divide among them as well. With it, tasks of a Slurm array count from 0.
+    Kubernetes gives an index but no count, so the count is `ISOBUDGET_SHARDS`; without that, every worker has the
+    whole, which the locks then divide among them. If it is set, the tasks of a Slurm array must count from 0.
 
     Raises:
-      ConfigError: what the environment says makes no shard.
+      ConfigError: the numbers in the environment make no shard.
     """
 
     def number(name: str, default: int) -> int:

@@ -1,4 +1,4 @@
-"""Joining the processes of one run: a process for each host of a pod slice or a cluster."""
+"""Joining the processes of one run, one for each host of a pod slice or a cluster."""
 
 import jax
 import numpy as np
@@ -11,18 +11,33 @@ def define_flags() -> None:
     flags.DEFINE_bool(
         "distributed",
         False,
-        "This is one of several processes of the run, which a TPU pod, Slurm or Open MPI tells apart.",
+        "Join the other processes of the run, as a TPU pod, Slurm or Open MPI describes them. Elsewhere, give "
+        "--coordinator, --processes and --process instead.",
     )
-    flags.DEFINE_string("coordinator", None, "Elsewhere: HOST:PORT of the first of the processes,")
-    flags.DEFINE_integer("processes", None, "how many they are,", lower_bound=1)
-    flags.DEFINE_integer("process", None, "and which of them this is, from 0.", lower_bound=0)
+    flags.DEFINE_string(
+        "coordinator",
+        None,
+        "The HOST:PORT of the run's first process. It goes with --processes and --process.",
+    )
+    flags.DEFINE_integer(
+        "processes",
+        None,
+        "The number of processes of the run. It goes with --coordinator and --process.",
+        lower_bound=1,
+    )
+    flags.DEFINE_integer(
+        "process",
+        None,
+        "Which of the run's processes this is, counted from 0. It goes with --coordinator and --processes.",
+        lower_bound=0,
+    )
 
 
 def join() -> None:
-    """Joins the other processes as the flags say; to be called before anything touches a device.
+    """Joins the other processes as the flags say; must be called before anything touches a device.
 
     Raises:
-      ConfigError: the flags do not fit together, or nothing tells the processes apart.
+      ConfigError: the flags do not fit together, or nothing here describes the processes.
     """
     given = flags.FLAGS
     by_hand = (given.coordinator, given.processes, given.process)
@@ -42,10 +57,10 @@ def join() -> None:
             ) from error
     else:
         return
-    # On the CPU two programs that run at once may exchange with the other processes in another order than theirs, which
-    # ends all. This is read when the CPU's client is made.
+    # On the CPU, two programs that run at once may exchange data in another order than on the other processes, which
+    # ends them all. This is read when the CPU's client is made.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    # On the CPU a program that one process finds in the cache and another compiles may exchange gradients in another
+    # On the CPU, a program that one process takes from the cache and another compiles may exchange gradients in another
     # order, which ends both.
     if jax.default_backend() == "cpu":
         jax.config.update("jax_enable_compilation_cache", False)
@@ -54,7 +69,7 @@ def join() -> None:
 def slowest(seconds: float) -> float:
     """Returns the longest of the processes' times, the same on every process.
 
-    What takes part in a step must not hang on a process's own clock: the processes would make different numbers of
+    How many steps there are must not depend on a process's own clock: the processes would make different numbers of
     steps, and each step waits for all of them.
     """
     if jax.process_count() == 1:

@@ -1,4 +1,4 @@
-"""What a run ran on and with: software, hardware, the code's commit."""
+"""The software, the hardware and the code's commit that a run was made with."""
 
 import importlib.metadata
 import os
@@ -27,7 +27,7 @@ PACKAGES = (
 
 
 def software() -> dict[str, str]:
-    """Returns the versions of Python and of the packages a result may depend on, by name."""
+    """Returns the versions of Python and of the packages that a result may depend on, by name."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -40,7 +40,7 @@ def software() -> dict[str, str]:
 def hardware(dtype: str) -> dict[str, Any]:
     """Returns the devices JAX sees, and the host's processor, cores and memory (bytes).
 
-    Of one device the peak FLOPs per second in `dtype`, where it is known.
+    The peak FLOPs per second of one device in `dtype` are included if they are known.
     """
     import jax
     import psutil
@@ -63,7 +63,7 @@ def hardware(dtype: str) -> dict[str, Any]:
 
 
 def git() -> tuple[str | None, bool | None]:
-    """Returns (commit, whether tracked files differ from it); (None, None) where the code is in no checkout."""
+    """Returns (commit, whether tracked files differ from it); (None, None) if the code is not in a checkout."""
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return None, None

@@ -1,4 +1,4 @@
-"""The most memory that this process took so far."""
+"""The peak of the memory that this process has used so far."""
 
 import sys
 
@@ -6,9 +6,9 @@ import jax
 
 
 def peak_bytes() -> int | None:
-    """Returns the peak of the fullest of this process's devices, on a CPU of the process; None where nothing tells.
+    """Returns the peak of the process's fullest device, or on a CPU of the process itself; None if it is unknown.
 
-    A peak of the process only grows: in a process that trained several models it is that of the largest.
+    A process's peak never falls: in a process that trained several models it is that of the largest.
     """
     if jax.default_backend() == "cpu":
         return _process_peak()

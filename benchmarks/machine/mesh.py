@@ -25,12 +25,12 @@ def local_mesh() -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The sharding of the state: a whole copy on each device."""
+    """Returns the sharding of the state: a whole copy on each device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def data_sharded(mesh: Mesh) -> NamedSharding:
-    """The sharding of a batch: split along its first axis."""
+    """Returns the sharding of a batch: split along its first axis."""
     return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
 
 
@@ -50,7 +50,7 @@ def on_local_device(tree: Any) -> Any:
 
 
 def place_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Returns the global batch of which each process gives its part."""
+    """Returns the global batch, to which each process contributes its part."""
     sharding = data_sharded(mesh)
     if mesh.devices.flat[0].platform == "cpu":
         batch = {name: _own(array) for name, array in batch.items()}
@@ -65,7 +65,7 @@ def place_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array
 def _own(array: np.ndarray) -> np.ndarray:
     """Returns the array in this process's own memory.
 
-    On the CPU, JAX goes on using the memory it is given, and lets go of it late; memory that is shared with a worker
+    On the CPU, JAX keeps using the memory it is given and releases it late, but memory that is shared with a worker
     process has to be given back.
     """
     return array if type(array) is np.ndarray else np.array(array)

@@ -1,12 +1,12 @@
-"""What devices can do at best, by their makers' data sheets: dense FLOPs per second of one device, by dtype.
+"""The peak speeds of devices by their makers' data sheets: dense FLOPs per second of one device, by dtype.
 
 `float32` is what JAX computes float32 convolutions and matrix products with unless told otherwise: TF32 on NVIDIA's
-GPUs since Ampere. A TPU's float32 is made of bfloat16 passes, of which no data sheet tells, so it is left out.
+GPUs since Ampere. A TPU makes float32 of several bfloat16 passes, whose speed no data sheet gives, so it is left out.
 """
 
 import re
 
-# By the first words of `device_kind` as JAX tells it; more words first.
+# By the first words of JAX's `device_kind`; longer beginnings come first.
 _PEAKS: tuple[tuple[str, dict[str, float]], ...] = (
     ("NVIDIA H200", {"bfloat16": 989.5e12, "float32": 494.7e12}),
     ("NVIDIA H100 PCIe", {"bfloat16": 756.5e12, "float32": 378e12}),
@@ -26,7 +26,7 @@ _PEAKS: tuple[tuple[str, dict[str, float]], ...] = (
 
 
 def flops_per_second(device_kind: str, dtype: str) -> float | None:
-    """Returns the peak of one device, or None where it is not known."""
+    """Returns the peak of one device, or None if it is not known."""
     for beginning, peaks in _PEAKS:
         if re.match(rf"{beginning}\b", device_kind):
             return peaks.get(dtype)

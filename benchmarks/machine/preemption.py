@@ -1,4 +1,4 @@
-"""Being told to go: a run that gets SIGTERM saves at once and says that it is to be run again."""
+"""Preemption: a run that gets SIGTERM saves its state at once, and its exit status asks for it to be run again."""
 
 import signal
 import threading
@@ -10,19 +10,19 @@ AGAIN_STATUS = 75
 
 
 class PreemptedError(Exception):
-    """The run was told to stop and has saved itself.
+    """The run was told to stop and has saved its state.
 
     Attributes:
-      step: what it has saved.
+      step: the step that it saved.
     """
 
     def __init__(self, step: int):
-        super().__init__(f"told to stop; saved at step {step}, the same command goes on")
+        super().__init__(f"told to stop; saved at step {step}; run the same command again to go on")
         self.step = step
 
 
 class Notice:
-    """Listens for SIGTERM while it is entered; of several processes all hear of it at the same step."""
+    """Listens for SIGTERM while it is entered; if a run has several processes, all learn of it at the same step."""
 
     def __init__(self):
         self._told = False
@@ -30,7 +30,7 @@ class Notice:
 
     def __enter__(self) -> "Notice":
         if jax.process_count() > 1:
-            return self  # JAX listens, since the processes were joined, and tells all; it must not be replaced
+            return self  # JAX has listened since the processes joined, and tells all; leave its handler
         # Only the main thread may listen; a notebook's caller in another thread goes without.
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGTERM, self._hear)
@@ -41,7 +41,7 @@ class Notice:
             signal.signal(signal.SIGTERM, self._before)
 
     def given(self, step: int) -> bool:
-        """Says whether the run is to save itself after this step."""
+        """Returns whether the run must save its state after this step and stop."""
         if jax.process_count() > 1:
             from jax.experimental import multihost_utils
 
@@ -50,5 +50,5 @@ class Notice:
 
     def _hear(self, *_) -> None:
         self._told = True
-        # Told again, a run that hangs ends as any process does.
+        # A second SIGTERM ends a run that hangs, as it would end any process.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -20,22 +20,22 @@ _ALLOCATOR = {
 
 
 def with_allocator(environment: dict[str, str]) -> dict[str, str]:
-    """Returns the environment with the allocator settings that runs on the CPU need, unless it has its own."""
+    """Returns the environment with the allocator settings that runs on the CPU need, if it has none of its own."""
     if platform.libc_ver()[0] != "glibc":
         return environment
     return _ALLOCATOR | environment
 
 
 def restart_with_allocator() -> None:
-    """Replaces this process by itself with the allocator settings, which only a new process takes."""
+    """Starts this process anew with the allocator settings, which are read only when a process starts."""
     wanted = with_allocator(dict(os.environ))
     if wanted != dict(os.environ):
         os.execve(sys.executable, sys.orig_argv, wanted)
 
 
 def use_deterministic_operations() -> None:
-    """Lets XLA use only what gives the same bits each time on a GPU; to be called before anything touches a device."""
-    flag = "--xla_gpu_deterministic_ops=true"  # tunes no kernels by their speed either
+    """Makes XLA give the same bits every time on a GPU; must be called before anything touches a device."""
+    flag = "--xla_gpu_deterministic_ops=true"  # this also keeps it from choosing kernels by speed
     given = os.environ.get("XLA_FLAGS", "")
     if flag not in given:
         os.environ["XLA_FLAGS"] = f"{given} {flag}".strip()
@@ -44,8 +44,8 @@ def use_deterministic_operations() -> None:
 def use_compilation_cache() -> None:
     """Keeps compiled programs on the disk, so that a second run of the same model starts at once.
 
-    In `JAX_COMPILATION_CACHE_DIR` if that is set, else in the user's cache folder; what took half a second, or
-    `JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS`.
+    The folder is `JAX_COMPILATION_CACHE_DIR` if that is set, otherwise one in the user's cache folder. It gets whatever
+    took at least half a second to compile, or `JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS`.
     """
     import jax
 

@@ -29,10 +29,10 @@ def samples(
     Every process makes the same number of calls, because in each they may exchange data.
 
     Args:
-      function: is called.
+      function: what is timed.
       at_least: how many calls are timed, however long they take.
       at_least_seconds: more calls are made until they take this long together.
-      at_most: calls, however short they are; any number unless given.
+      at_most: how many calls are timed at most, however short; by default there is no limit.
     """
     seconds(function)
     taken = [seconds(function) for _ in range(at_least)]
@@ -43,7 +43,7 @@ def samples(
 
 
 def calls_left(taken: float, calls: int, at_least_seconds: float) -> int:
-    """Returns how many more calls last so long together, where `calls` calls took `taken` seconds.
+    """Returns how many more calls are needed to last `at_least_seconds`, after `calls` calls took `taken` seconds.
 
     The slowest process decides for all.
     """

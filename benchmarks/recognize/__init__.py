@@ -1,4 +1,4 @@
-"""Labels with confidences for pictures, by trained weights."""
+"""Labels for pictures, with confidences, by trained weights."""
 
 from benchmarks.recognize.recognizer import Prediction, Recognizer
 

@@ -1,11 +1,12 @@
-"""Labels with confidences for pictures, by a trained run or by published weights.
+"""Labels pictures, with a confidence for each label, by a trained run or by published weights.
 
     python -m benchmarks.recognize --workdir=runs/digits/runs/resnet50-seed0 picture.png FOLDER
     python -m benchmarks.recognize --model=resnet50 --weights=resnet50-0676ba61.pth --format=jsonl picture.jpg
 
-A line a picture on standard output: the decision as the run's task makes it (the label of highest confidence; the class
-or the rest; every label above its threshold) and the most confident labels. A folder stands for the pictures below it.
-What is no picture is told on standard error and in its line, the rest go on, and the exit status is 1.
+Standard output gets a line for each picture: the decision as the run's task makes it (the label of highest confidence;
+the class or the rest; every label above its threshold) and the most confident labels. A folder stands for the pictures
+below it. A file that is not a picture is reported in its line and on standard error, the others are labeled all the
+same, and the exit status is 1.
 
 In Python, `Recognizer.from_run(workdir).recognize(pictures)` returns the same.
 """
@@ -27,20 +28,45 @@ __all__ = ["Prediction", "Recognizer"]
 
 def define_flags() -> None:
     trained_model.define_flags()
-    flags.DEFINE_enum("format", "table", FORMATS, "Of what is printed, a line a picture.")
-    flags.DEFINE_integer("top", 5, "How many labels; 0 for all.", lower_bound=0)
+    flags.DEFINE_enum(
+        "format",
+        "table",
+        FORMATS,
+        "How the result is printed: a table for people, or a line of JSON or CSV for each picture.",
+    )
+    flags.DEFINE_integer(
+        "top",
+        5,
+        "How many of the most confident labels to print for each picture; 0 prints all.",
+        lower_bound=0,
+    )
     flags.DEFINE_float(
         "threshold",
         None,
-        "Of the confidence that a label needs; the run's own by default, and none in single_label.",
+        "The confidence, from 0 to 1, that a label needs to be decided on. By default the run's own thresholds, which "
+        "a single_label run does not have.",
     )
-    flags.DEFINE_string("image_size", None, "Pixels a side; the run's or the model's by default.")
-    flags.DEFINE_float("crop_fraction", None, "The part of the shorter side that is seen.")
-    flags.DEFINE_integer("batch_size", None, "Pictures worked on at once.", lower_bound=1)
+    flags.DEFINE_string(
+        "image_size",
+        None,
+        "The side of the images, in pixels. By default the run's, or with --weights the model's.",
+    )
+    flags.DEFINE_float(
+        "crop_fraction",
+        None,
+        "The fraction of a picture's shorter side that is kept, above 0 and up to 1. By default the run's, or with "
+        "--weights the model's.",
+    )
+    flags.DEFINE_integer(
+        "batch_size",
+        None,
+        "How many pictures to work on at once. By default the run's, or 64 with --weights; fewer for few pictures.",
+        lower_bound=1,
+    )
 
 
 def main(arguments: list[str]) -> int:
-    # Not with the allocator's settings: starting again takes longer than they gain for a few pictures.
+    # Without the allocator's settings: for a few pictures, starting anew takes longer than they save.
     startup.use_compilation_cache()
     given = flags.FLAGS
     if not arguments:

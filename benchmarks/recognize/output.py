@@ -1,4 +1,4 @@
-"""Recognized pictures as JSON lines, CSV or a table."""
+"""The labels of pictures as JSON lines, CSV or a table."""
 
 import csv
 import json
@@ -22,9 +22,9 @@ def rows(
     """Yields, for each picture, `picture` and either `decision` and `confidences` by label, highest first, or `error`.
 
     Args:
-      names: of the pictures, in order.
-      predictions: of the pictures, in order.
-      top: how many labels; 0 for all.
+      names: the pictures' names, in order.
+      predictions: what was recognized in them, in order.
+      top: how many of the most confident labels a row has; 0 for all.
     """
     names = iter(names)
     for prediction in predictions:
@@ -57,18 +57,18 @@ class _Csv:
 
     def __init__(self, pairs: int):
         self._pairs = pairs
-        self.writer_of = csv.writer(sys.stdout, lineterminator="\n")
+        self._writer = csv.writer(sys.stdout, lineterminator="\n")
         columns = [
             f"{kind}{place + 1}" for place in range(pairs) for kind in ("label", "confidence")
         ]
-        self.writer_of.writerow(["picture", "decision", "error", *columns])
+        self._writer.writerow(["picture", "decision", "error", *columns])
 
     def write(self, row: dict[str, Any]) -> None:
         confidences = row.get("confidences", {}).items()
         cells = [cell for label, value in confidences for cell in (label, f"{value:.6f}")]
         cells += [""] * (2 * self._pairs - len(cells))
         decision = ";".join(row.get("decision", ()))
-        self.writer_of.writerow([row["picture"], decision, row.get("error", ""), *cells])
+        self._writer.writerow([row["picture"], decision, row.get("error", ""), *cells])
 
     def close(self) -> None:
         pass
@@ -95,6 +95,7 @@ class _Table:
 
 
 def writer_of(name: str, recognizer: Recognizer, pairs: int) -> _Lines | _Csv | _Table:
+    """Returns what writes rows in the format called `name`; `pairs` is how many labels a row has."""
     if name == "jsonl":
         return _Lines()
     if name == "csv":

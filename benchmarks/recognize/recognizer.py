@@ -21,7 +21,7 @@ from benchmarks.machine.mesh import create_mesh, place_batch, replicated, round_
 from benchmarks.steps.eval_step import eval_batch_size
 from input_pipeline import pictures
 
-# Pictures worked on at once where there are few: one compiled program each.
+# Batch sizes for few pictures, each of which needs a compiled program.
 _SMALL_BATCHES = (1, 8)
 
 
@@ -30,9 +30,9 @@ class Prediction:
     """What is recognized in some pictures.
 
     Attributes:
-      labels: which class each column of `confidences` is about.
+      labels: the class that each column of `confidences` is about.
       confidences: float32 [pictures, labels], from 0 to 1; NaN for a picture that cannot be read.
-      decisions: for each picture the labels that are decided on; None for one that cannot be read.
+      decisions: for each picture the labels decided on; None for a picture that cannot be read.
       errors: for each picture why it cannot be read, or None.
       calibrated: whether the confidences are divided by a temperature that was fitted.
     """
@@ -54,12 +54,12 @@ class Recognizer:
 
     Attributes:
       trained: the model, and how pictures are shown to it.
-      threshold: of the confidence a label needs; None for what was chosen on the validation split, and in single_label
-        for none.
+      threshold: the confidence that a label needs; None for the thresholds chosen on the validation split, which
+        single_label does without.
     """
 
     def __init__(self, trained: TrainedModel, threshold: float | None = None):
-        """Takes the weights; compiles nothing yet.
+        """Takes the weights, and compiles nothing yet.
 
         Raises:
           ConfigError: a threshold that is not from 0 to 1.
@@ -78,21 +78,21 @@ class Recognizer:
     def from_run(
         cls, workdir: str | Path, threshold: float | None = None, **changes
     ) -> "Recognizer":
-        """Returns that of a finished run; see `trained.from_run`."""
+        """Returns the recognizer of a finished run; see `trained_model.from_run`."""
         return cls(trained_model.from_run(workdir, **changes), threshold)
 
     @classmethod
     def from_weights(
         cls, model: str, weights: str | Path, threshold: float | None = None, **changes
     ) -> "Recognizer":
-        """Returns that of a file of weights; see `trained.from_weights`."""
+        """Returns the recognizer of a file of weights; see `trained_model.from_weights`."""
         return cls(trained_model.from_weights(model, weights, **changes), threshold)
 
     def recognize(self, images: Sequence[pictures.Picture]) -> Prediction:
         """Returns what is recognized in the pictures.
 
         Args:
-          images: files' paths, Pillow's images, or arrays uint8 [height, width, 3] or [height, width], of any size.
+          images: paths of files, Pillow images, or arrays uint8 [height, width, 3] or [height, width], of any size.
         """
         parts = [*self.stream(images)]
         empty = np.zeros((0, len(self.trained.logit_names)), np.float32)
@@ -105,8 +105,8 @@ class Recognizer:
         )
 
     def stream(self, images: Sequence[pictures.Picture]) -> Iterator[Prediction]:
-        """Yields the same, a batch at a time, in order; the next ones are read meanwhile."""
-        # The device works on a batch while the one before is looked at.
+        """Yields the same a batch at a time, in order, and reads the next ones meanwhile."""
+        # The device works on a batch while the one before it is being used.
         waiting: collections.deque = collections.deque()
         for batch in self.read(images):
             waiting.append((self.answer(batch.image), batch.errors))

@@ -3,9 +3,9 @@
     python -m benchmarks.reproduce runs/digits/runs/squeezenet1_1-seed0/record.json
     python -m benchmarks.reproduce RECORD.json --steps=50
 
-Checks out nothing and changes nothing: it says in what software, code, hardware and data differ from the record's, and
-runs it in a folder of its own. With `--steps=N` it stops after the first N steps, whose schedule is that of the whole
-run, and compares what was logged on the way with the `metrics.jsonl` beside the record.
+Nothing is checked out or installed: the command says how software, code, hardware and data differ from the record's,
+and runs it in a folder of its own. With `--steps=N` it stops after the first N steps, which follow the whole run's
+schedule, and compares what was logged on the way with the `metrics.jsonl` beside the record.
 
 It ends as `bit-identical` or `within the seeds' interval` (exit status 0) or as `different` (1); docs/reproducing.md
 says what that means.
@@ -27,14 +27,25 @@ from results.records import files
 
 
 def define_flags() -> None:
-    flags.DEFINE_integer("steps", None, "Only the first so many steps; the whole run by default.")
-    flags.DEFINE_string(
-        "workdir", None, "A folder to run in and to keep; by default one that is removed."
+    flags.DEFINE_integer(
+        "steps",
+        None,
+        "Stop after this many steps of the run and compare what was logged up to there. By default the whole run is "
+        "repeated.",
     )
     flags.DEFINE_string(
-        "data_dir", None, "Where prepared datasets lie here, if not where the record says."
+        "workdir",
+        None,
+        "The folder to run in, which is kept. By default a temporary one, which is removed at the end.",
     )
-    flags.DEFINE_string("out", None, "Also write the comparison to this JSON file.")
+    flags.DEFINE_string(
+        "data_dir",
+        None,
+        "The directory of prepared datasets on this machine. By default the one that the record names.",
+    )
+    flags.DEFINE_string(
+        "out", None, "A JSON file to write the comparison to. By default it is only printed."
+    )
 
 
 def main(arguments: list[str]) -> int:

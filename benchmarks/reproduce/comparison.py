@@ -1,4 +1,4 @@
-"""How a run that was done again compares with its record: bit by bit, or with what other seeds let expect."""
+"""How a repeated run compares with its record: bit by bit, or with what the other seeds lead one to expect."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ IDENTICAL = "bit-identical"
 WITHIN = "within the seeds' interval"
 DIFFERENT = "different"
 
-# The one thing logged of training that a clock has a part in.
+# The only value logged of training that depends on a clock.
 _SPEED = "train/images_per_second"
 
 
@@ -26,16 +26,16 @@ class Reproduction:
 
     Attributes:
       record: the record's file.
-      model: with its options.
+      model: its name with its options.
       seed: the run's.
       verdict: `bit-identical`, `within the seeds' interval` or `different`.
       reason: one sentence on why.
-      steps: after how many it was stopped; None for the whole run.
+      steps: how many steps it was stopped after; None for the whole run.
       metrics: (there, here) by name: of the test split, or of training after the last step that was compared.
-      digests: (there, here) of the weights; None where there are none.
-      seeds: how many other seeds of the suite made the interval.
+      digests: (there, here) of the weights; None if there are none.
+      seeds: how many other seeds of the suite the interval is made of.
       interval: where the primary metric of one more seed is expected, with 95% confidence.
-      differences: in software, code, hardware, data and configuration.
+      differences: those in software, code, hardware, data and configuration.
     """
 
     record: str
@@ -56,7 +56,7 @@ Logged = dict[tuple[int, int], dict[str, Any]]
 
 
 def logged(folder: Path) -> Logged:
-    """Returns what the `metrics.jsonl` of a run's folder says of training; nothing where there is none.
+    """Returns what the `metrics.jsonl` of a run's folder says of training; nothing if there is no such file.
 
     Raises:
       ConfigError: it is damaged.
@@ -81,7 +81,7 @@ def logged(folder: Path) -> Logged:
 
 
 def compare_steps(path: Path, record: records.RunRecord, ours: Logged, steps: int) -> Reproduction:
-    """Compares what was logged of the first steps with what the run of the record at `path` logged."""
+    """Returns how the log of the first steps compares with that of the recorded run, whose record is at `path`."""
     theirs = logged(path.parent)
     compared = Reproduction(str(path), record.label, record.seed, DIFFERENT, "", steps=steps)
     shared = sorted(theirs.keys() & ours.keys())
@@ -101,7 +101,7 @@ def compare_steps(path: Path, record: records.RunRecord, ours: Logged, steps: in
 
 
 def compare_runs(path: Path, record: records.RunRecord, again: records.RunRecord) -> Reproduction:
-    """Compares the record of a run that was done again with the one at `path`."""
+    """Returns how the record of a repeated run compares with the one at `path`."""
     there, here = record.metrics.test, again.metrics.test
     compared = Reproduction(
         str(path),
@@ -129,7 +129,7 @@ def compare_runs(path: Path, record: records.RunRecord, again: records.RunRecord
 def _failed_alike(
     compared: Reproduction, record: records.RunRecord, again: records.RunRecord
 ) -> Reproduction:
-    """Compares two runs that both failed."""
+    """Returns how two runs compare that both failed."""
     same = (record.status, _step(record)) == (again.status, _step(again))
     if record.status != "diverged":
         same = same and record.error == again.error
@@ -156,7 +156,7 @@ def _ending(record: records.RunRecord) -> str:
 def _among_seeds(
     compared: Reproduction, path: Path, record: records.RunRecord, again: records.RunRecord
 ) -> Reproduction:
-    """Compares the primary metric with what the suite's other seeds let expect."""
+    """Returns how the primary metric compares with what the suite's other seeds lead one to expect."""
     primary = tasks.find(record.dataset.task).primary
     others = _other_seeds(path, record, primary)
     interval = statistics.prediction_interval(list(others.values()))

@@ -1,4 +1,4 @@
-"""Running a record again, whole or its first steps, and comparing."""
+"""Running a record again, whole or only its first steps, and comparing the two."""
 
 import contextlib
 import dataclasses
@@ -34,11 +34,11 @@ def reproduce(
 
     Args:
       path: a `record.json`; nothing is written beside it.
-      steps: how many of the run's first steps; all unless given.
-      workdir: where it is run, a folder of its own that is kept; a temporary one unless given.
-      data_dir: where prepared datasets lie here; where the record's configuration says unless given.
-      reporter: is told where the run is.
-      tell: is called with each difference of the surroundings, before anything is trained.
+      steps: how many of the run's first steps to repeat; by default all.
+      workdir: the folder to run in, which is kept; by default a temporary one.
+      data_dir: the directory of prepared datasets here; by default the one in the record's configuration.
+      reporter: is told how far the run is.
+      tell: called with each difference of the surroundings before anything is trained.
 
     Raises:
       RecordError: the record cannot be read.
@@ -70,7 +70,7 @@ def _configuration(path: Path, record: records.RunRecord, data_dir: str | None) 
     config = resolve.resolved(stored.load(path))
     if data_dir is not None:
         config.data_dir = data_dir
-    if record.accumulation:  # more parts than were asked for, where memory ran out
+    if record.accumulation:  # more parts than were asked for, if memory ran out
         config.accumulation = record.accumulation
     if config.budget.kind == "seconds" and record.budget.steps:
         # The seconds of this machine would buy another number of steps.
@@ -81,21 +81,21 @@ def _configuration(path: Path, record: records.RunRecord, data_dir: str | None) 
 
 @contextlib.contextmanager
 def _folder(workdir: str | Path | None, path: Path) -> Iterator[Path]:
-    """Gives the folder to run in, and removes it where none was asked for."""
+    """Yields the folder to run in, which is removed at the end if none was asked for."""
     if workdir is None:
         with tempfile.TemporaryDirectory(prefix="reproduce-") as temporary:
             yield Path(temporary)
         return
     folder = Path(workdir)
     if path.resolve().parent in (folder.resolve(), *folder.resolve().parents):
-        raise ConfigError(f"--workdir={workdir} is where the record lies; choose another.")
+        raise ConfigError(f"--workdir={workdir} is where the record is; choose another.")
     if records.path_in(folder).exists():
         raise ConfigError(f"--workdir={workdir} holds a finished run; choose another.")
     yield folder
 
 
 class _StopsAt(preemption.Notice):
-    """Tells a run to stop after so many steps, as a machine that is taken away would."""
+    """Tells a run to stop after this many steps, as if its machine were taken away."""
 
     def __init__(self, step: int):
         super().__init__()
@@ -132,5 +132,5 @@ def _first_steps(run: Run, steps: int, reporter: progress.Reporter | None) -> co
             if stopped.step < steps:
                 raise
         except DivergedError:
-            pass  # what was logged says so
+            pass  # the log says so
     return comparison.logged(run.workdir)

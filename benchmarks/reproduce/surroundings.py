@@ -1,4 +1,4 @@
-"""In what a machine, its software and the data differ from what a record says it was run with."""
+"""How this machine, its software and its data differ from those that a record was made with."""
 
 import dataclasses
 import math
@@ -14,13 +14,13 @@ from results import records
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """One thing that is another here than in the record.
+    """One thing that is different here from the record.
 
     Attributes:
-      what: `software`, `code`, `plug-in`, `hardware`, `data`, `weights` (those it began with) or `configuration`.
+      what: `software`, `code`, `plug-in`, `hardware`, `data`, `weights` (the initial ones) or `configuration`.
       name: such as `jax` or `device_kind`.
-      there: in the record; None where it says nothing.
-      here: on this machine; None where it is missing.
+      there: its value in the record; None if that says nothing.
+      here: its value on this machine; None if it is missing.
     """
 
     what: str
@@ -33,7 +33,7 @@ class Difference:
 
 
 def differences(record: records.RunRecord, run: Run) -> list[Difference]:
-    """Returns what differs between a record and `run`, its configuration made ready here."""
+    """Returns what differs between a record and `run`, which is its configuration prepared here."""
     here = planned_record(run, record.started_at, record.status)
     hardware = environment.hardware(run.config.dtype)
     code = (_as_dict(each.git) for each in (record, here))
@@ -73,7 +73,7 @@ def _compared(what: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> l
 
 def _same(name: str, there: Any, here: Any) -> bool:
     if name == "memory_bytes" and there and here:
-        # What a kernel keeps for itself changes with its version.
+        # How much a kernel keeps for itself changes with its version.
         return math.isclose(there, here, rel_tol=0.01)
     return there == here
 
@@ -81,7 +81,7 @@ def _same(name: str, there: Any, here: Any) -> bool:
 def _missing_fields(
     there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = ""
 ) -> list[Difference]:
-    """Returns the fields that an older record's configuration lacks, which have their defaults here."""
+    """Returns the fields that an older record's configuration lacks, and which have their defaults here."""
     missing = []
     for name, value in here.items():
         if name not in there:

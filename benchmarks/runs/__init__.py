@@ -1,1 +1,1 @@
-"""A run before and after training: what is settled about it, its folder, its record."""
+"""A run before and after training: its plan, its folder and its record."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from benchmarks.errors import BudgetError
 
-# A run whose spending is off by more than this from what was asked is marked.
+# A run that spends more or less than its budget by a larger fraction than this is marked.
 TOLERANCE = 0.05
 
 
@@ -21,7 +21,7 @@ class Costs:
       batch_size: examples in a step, over all devices.
       train_examples: in an epoch.
       train_macs: multiply-accumulates of training with one example, forward and backward, auxiliary heads included, on
-        average where the image size changes; None where no budget asks for it.
+        average if the image size changes; None if no budget needs it.
       seconds_per_step: on this machine, waiting for input included; None before it is measured.
     """
 
@@ -32,10 +32,10 @@ class Costs:
 
     @property
     def macs(self) -> int:
-        """The multiply-accumulates, where they were counted.
+        """The multiply-accumulates, if they were counted.
 
         Raises:
-          ValueError: no budget asked for them.
+          ValueError: no budget needed them.
         """
         if self.train_macs is None:
             raise ValueError("the multiply-accumulates of this run were not counted")
@@ -50,7 +50,7 @@ class Budget:
       kind: a name in `BUDGET_KINDS`.
       amount: in the kind's unit: examples, epochs, training FLOPs or seconds of training.
       costs: what a step costs.
-      steps: what the amount comes to; None while a step's seconds are not measured.
+      steps: how many the amount buys; None until a step's seconds are measured.
     """
 
     kind: str
@@ -60,10 +60,10 @@ class Budget:
 
     @property
     def num_steps(self) -> int:
-        """The steps, where they are known.
+        """The steps, if they are known.
 
         Raises:
-          ValueError: they are not yet.
+          ValueError: they are not known yet.
         """
         if self.steps is None:
             raise ValueError(f"the steps of a budget of {self.kind} are not calibrated yet")
@@ -75,7 +75,7 @@ class Budget:
         return self.num_steps * self.costs.batch_size
 
     def spent(self, steps: int, seconds: float) -> float:
-        """Returns what so many steps and seconds are in the budget's unit."""
+        """Returns what this many steps and seconds amount to in the budget's unit."""
         examples = steps * self.costs.batch_size
         if self.kind == "flops":
             return train_flops(self.costs.macs, examples)
@@ -115,7 +115,7 @@ def plan(kind: str, amount: float, costs: Costs) -> Budget:
     """Returns the budget with its steps: as many whole batches as it buys.
 
     Raises:
-      BudgetError: it does not buy one.
+      BudgetError: it does not buy a single one.
     """
     steps = BUDGET_KINDS[kind](amount, costs)
     if steps is not None and steps < 1:
@@ -126,7 +126,7 @@ def plan(kind: str, amount: float, costs: Costs) -> Budget:
 
 
 def calibrated(budget: Budget, seconds_per_step: float) -> Budget:
-    """Returns the budget with the steps that it comes to at this speed."""
+    """Returns the budget with the steps that it buys at this speed."""
     costs = dataclasses.replace(budget.costs, seconds_per_step=seconds_per_step)
     return plan(budget.kind, budget.amount, costs)
 

@@ -1,4 +1,4 @@
-"""A run's folder: whose it is, and what lies in it."""
+"""A run's folder: which run it belongs to, and what is in it."""
 
 import json
 import os
@@ -10,16 +10,16 @@ from benchmarks.config import stored
 from benchmarks.errors import ConfigError
 from results.records import files, layout
 
-# What lies in a run's folder beside what `results` reads.
+# The files of a run's folder besides those that `results` reads.
 CONFIG_FILE = "config.json"
 LOG_FILE = "log.txt"
 
 
 def claim_directory(directory: Path, name: str, content: dict[str, Any]) -> None:
-    """Makes the directory and writes `content` as its file `name`, or checks that the file there holds the same.
+    """Makes the directory and writes `content` as its file `name`, or checks that such a file holds the same.
 
     Raises:
-      ConfigError: it cannot be made or written, or belongs to another configuration.
+      ConfigError: the directory cannot be made or written, or belongs to another configuration.
     """
     path = directory / name
     try:
@@ -45,6 +45,6 @@ def claim_directory(directory: Path, name: str, content: dict[str, Any]) -> None
 
 
 def write_class_names(workdir: Path, class_names: Sequence[str]) -> None:
-    """Keeps with a run what its logits stand for, so that its dataset need not be there to use it."""
+    """Writes the names of the dataset's classes into a run's folder, so that the run is of use without its dataset."""
     text = json.dumps(list(class_names), indent=1, ensure_ascii=False) + "\n"
     files.write_atomically(layout.class_names_in(workdir), text)

@@ -1,4 +1,4 @@
-"""What is settled about a run before it is trained: one value that knows its sizes, steps, task, data and budget."""
+"""What is settled about a run before it is trained: its sizes, steps, task, data and budget, in one value."""
 
 import dataclasses
 import functools
@@ -25,9 +25,9 @@ class Run:
     Attributes:
       setup: its configuration with what follows from it.
       workdir: its folder.
-      dataset: what it reads.
-      budget: what it may spend, in steps where these are known.
-      source: the weights that it begins with; None where all are drawn.
+      dataset: the data that it reads.
+      budget: what it may spend, in steps if these are known.
+      source: the weights that it begins with; None if all are drawn at random.
     """
 
     setup: Setup
@@ -43,22 +43,22 @@ class Run:
 
     @property
     def task(self) -> tasks.Task:
-        """What its logits are for."""
+        """The task that its logits are for."""
         return self.setup.task
 
     @property
     def title(self) -> str:
-        """The model with its options, and the seed, as people read it."""
+        """The model with its options, and the seed, for people to read."""
         return f"{self.setup.model} seed {self.config.seed}"
 
     @property
     def logit_names(self) -> tuple[str, ...]:
-        """Which class each logit speaks for."""
+        """The class that each logit stands for."""
         return self.task.logit_names(self.dataset.class_names)
 
     @functools.cached_property
     def train_macs(self) -> int:
-        """The multiply-accumulates of training with one example, see `count_train_macs`."""
+        """The multiply-accumulates of training with one example, as `count_train_macs` counts them."""
         return count_train_macs(self.setup)
 
     @functools.cached_property
@@ -82,14 +82,14 @@ def prepare(
 def prepare_all(
     requests: Sequence[tuple[ConfigDict, Path]], dataset: datasets.Dataset | None = None
 ) -> list[Run]:
-    """Checks everything that can be checked before training; writes no run and touches no device.
+    """Returns the runs, after checking everything that can be checked before training.
 
-    The data is looked at last: reading a dataset for the first time writes it, and every other mistake should show
-    before.
+    No run is written and no device touched. The data is checked last: reading a dataset for the first time writes it,
+    and every other mistake should show before that.
 
     Args:
       requests: the configuration and the folder of each run; all read the same dataset.
-      dataset: what `config.dataset` names, if it is loaded already.
+      dataset: the one that `config.dataset` names, if it is loaded already.
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
@@ -132,7 +132,7 @@ def _splits(config: ConfigDict) -> tuple[str, ...]:
 def count_train_macs(setup: Setup) -> int:
     """Returns the multiply-accumulates of training with one example, on average over the run's parts.
 
-    Those of a forward pass in training three times over, and fewer where layers are frozen.
+    They are three times those of a forward pass, and fewer if layers are frozen.
     """
     model = models.create_abstract(setup.config.model, setup.num_logits)
     frozen = freezing.of(setup.config)
@@ -157,7 +157,7 @@ def train_batches(run: Run, first: int, end: int, image_size: int) -> loader.Bat
         image_size=image_size,
         batch_size=config.batch_size,
         num_steps=end,
-        seed=seeds.derive(config.seed, "data"),
+        seed=seeds.derive(config.seed, "data"),  # another text would draw another order of examples
         start_step=first,
         augmentation=augmentation.create(config.augmentation),
         num_workers=config.num_workers,

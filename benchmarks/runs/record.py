@@ -1,4 +1,4 @@
-"""The record of a run, however it ended."""
+"""The record of a run, however it ends."""
 
 import contextlib
 import dataclasses
@@ -13,7 +13,7 @@ from benchmarks.runs.plan import Run
 from benchmarks.runs.requirements import needed_plugins
 from results import records
 
-# A record is all that is needed to run it again, wherever it lies.
+# A record alone is enough to run it again, wherever it is.
 _AGAIN = "python -m benchmarks.reproduce record.json"
 
 
@@ -25,7 +25,7 @@ def finished_record(workdir: Path) -> records.RunRecord | None:
 
 
 def planned_record(run: Run, started: str, status: records.Status) -> records.RunRecord:
-    """Returns the record of a run as far as it is known without making the model or touching a device."""
+    """Returns as much of a run's record as is known without making the model or touching a device."""
     config = run.config
     name, options = models.parse(config.model)
     validation = config.validation_split
@@ -66,7 +66,7 @@ def planned_record(run: Run, started: str, status: records.Status) -> records.Ru
 
 
 def with_facts(record: records.RunRecord, run: Run) -> records.RunRecord:
-    """Adds the model's counts and the machine."""
+    """Returns the record with the model's counts and the machine added."""
     abstract = models.create_abstract(run.config.model, run.setup.num_logits)
     auxiliary = models.count_auxiliary_parameters(abstract)
     model = dataclasses.replace(
@@ -81,7 +81,7 @@ def with_facts(record: records.RunRecord, run: Run) -> records.RunRecord:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Says whether an exception is about memory, the host's or a device's."""
+    """Returns whether an exception says that the host or a device ran out of memory."""
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
@@ -94,7 +94,7 @@ def failed_record(run: Run, started: str, error: Exception) -> records.RunRecord
         status, sentence = "diverged", line
         failure = records.Failure(error.step, error.loss, error.gradient_norm)
     record = planned_record(run, started, status)
-    # Where the model itself cannot be made, its counts stay empty: the failure is what is to be told.
+    # If the model itself cannot be made, its counts stay empty: what matters is to report the failure.
     with contextlib.suppress(Exception):
         record = with_facts(record, run)
     return dataclasses.replace(record, error=sentence, failure=failure)

@@ -1,4 +1,4 @@
-"""What a configuration must be before anything is run: each field's values, and what goes together."""
+"""Checks a configuration before anything is run: the value of each field, and which of them go together."""
 
 import math
 from collections.abc import Callable
@@ -34,11 +34,11 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
 
 
 def validate(config: ConfigDict) -> None:
-    """Raises one sentence on the first thing in `config` that cannot be run.
+    """Checks that `config` can be run.
 
     Raises:
-      ConfigError: a field's value.
-      models.ModelError: the model, or an image size too small for it.
+      ConfigError: a field has an impossible value.
+      models.ModelError: there is no such model, or the image size is too small for it.
     """
     tasks.validate(config)
     _check_choices(config)
@@ -85,7 +85,7 @@ def _check_input(config: ConfigDict) -> None:
 def _check_what_goes_together(config: ConfigDict) -> None:
     if config.accumulation < 1 or config.batch_size % config.accumulation:
         raise ConfigError(
-            f"config.accumulation cuts a batch of {config.batch_size} in equal parts, not {config.accumulation}."
+            f"config.accumulation cuts a batch of {config.batch_size} into equal parts, not {config.accumulation}."
         )
     every = config.validate_every_steps
     if every < 0 or (every and not config.validation_split):
@@ -110,7 +110,7 @@ def _value(config: ConfigDict, field: str) -> Any:
 
 
 def checked(config: ConfigDict, num_logits: int) -> Setup:
-    """Returns what follows from a configuration that has no run of its own, having checked it.
+    """Returns the setup of a configuration that has no run of its own, after checking it.
 
     Raises:
       ConfigError, models.ModelError: as `validate`.

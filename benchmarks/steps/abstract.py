@@ -1,4 +1,4 @@
-"""A run's model, state and batches as shapes and types: nothing is allocated."""
+"""A run's model, state and batches as shapes and types, with nothing allocated."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def abstract_model(setup: Setup) -> tuple[PureModel, dict, dict]:
 
 
 def split_configured(setup: Setup, model: models.Classifier) -> tuple[PureModel, dict, dict]:
-    """Returns (pure model, params, batch_stats), normalizing images as the configuration says."""
+    """Returns (pure model, params, batch_stats); the model normalizes images as the configuration says."""
     return split_module(model, setup.mean, setup.std, setup.task)
 
 

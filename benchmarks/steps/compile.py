@@ -37,7 +37,7 @@ class Program:
       mesh: the devices.
       train_steps: compiled, by image size; (state, batch) -> (state, metrics), consuming the state. The metrics are one
         float32 array, so that they are fetched at once.
-      metric_names: of what that array holds, in order.
+      metric_names: the names of what that array holds, in order.
       eval_step: compiled; (params, batch_stats, batch) -> what is predicted for each example.
       eval_one: the same for one example, on one device of this process.
     """
@@ -55,13 +55,13 @@ def compile_program(
     accumulation: int | None = None,
     positive_weights: tuple[float, ...] = (),
 ) -> Program:
-    """Compiles a run's steps for the mesh; what they need is shapes alone.
+    """Returns a run's steps, compiled for the mesh from shapes alone.
 
     Args:
       setup: the run's.
       mesh: the devices.
-      accumulation: in how many parts a batch is worked on; `config.accumulation` unless given.
-      positive_weights: of each logit, see `tasks.positive_weights`; empty for 1.
+      accumulation: how many parts a batch is split into; by default `config.accumulation`.
+      positive_weights: one for each logit, see `tasks.positive_weights`; empty if all are 1.
     """
     model, _, _ = abstract_model(setup)
     state = abstract_state(setup, mesh)
@@ -79,7 +79,7 @@ def compile_program(
     lowered = [train.lower(state, batch) for batch in batches]
     lowered.append(lower_eval_step(setup, model, *weights, mesh))
     lowered.append(lower_eval_step(setup, model, *weights, local_mesh(), batch_size=1))
-    # Much of XLA's compiler runs on one core, so two programs at once are done sooner.
+    # Much of XLA's compiler runs on one core, so compiling several programs at once is faster.
     with concurrent.futures.ThreadPoolExecutor() as pool:
         *train_steps, eval_step, eval_one = pool.map(lambda each: each.compile(), lowered)
     by_size = dict(zip(sizes, train_steps, strict=True))

@@ -25,9 +25,9 @@ def lower_eval_step(
     mesh: Mesh,
     batch_size: int | None = None,
 ) -> jax.stages.Lowered:
-    """Traces the evaluation step for the mesh; of `params` and `batch_stats` the shapes are taken.
+    """Returns the evaluation step traced for the mesh, for which `params` and `batch_stats` only give the shapes.
 
-    The batch size is `eval_batch_size` unless given.
+    The batch size is by default `eval_batch_size`.
     """
     everywhere = replicated(mesh)
     batch = abstract_batch(
@@ -45,7 +45,7 @@ def lower_eval_step(
 def make_eval_step(model: PureModel) -> Callable[[dict, dict, Batch], dict[str, jax.Array]]:
     """Returns the function (params, batch_stats, batch) -> what is predicted for each example, to be compiled.
 
-    That is what the task predicts (`tasks.Task.predict`), and mask [batch] (0 marks padding).
+    It predicts what the task does (`tasks.Task.predict`), and adds mask [batch] (0 marks padding).
     """
 
     def eval_step(params: dict, batch_stats: dict, batch: Batch) -> dict[str, jax.Array]:

@@ -1,8 +1,8 @@
-"""What of a model a run keeps as it is: whole stages, or all but the head.
+"""Freezing parts of a model: the stages, or everything but the head, that training leaves as they are.
 
-Frozen parameters are no input of the differentiated function, so that neither gradients nor optimiser state nor
-weight decay exist for them, and the backward pass ends where nothing below is trained. Frozen stages run as in
-inference: batch norm uses its running averages and leaves them alone.
+Frozen parameters are not inputs of the differentiated function, so they have no gradients, optimizer state or weight
+decay, and the backward pass ends where nothing below is trained. Frozen stages run as in inference: batch norm uses its
+running averages and leaves them alone.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ ALL = "all"
 
 @dataclasses.dataclass(frozen=True)
 class Frozen:
-    """What no step changes.
+    """The part of a model that no step changes.
 
     Attributes:
       stages: names of the stages that run as in inference, without the auxiliary heads that read their outputs.
@@ -31,7 +31,7 @@ class Frozen:
     variables: frozenset[tuple[str, ...]] = frozenset()
 
     def partition(self, tree: dict) -> tuple[dict, dict]:
-        """Returns (trained, frozen), nested dicts that share no leaf and together are `tree`."""
+        """Returns (trained, frozen), nested dicts that have no leaf in common and together are `tree`."""
         if not self.variables:
             return tree, {}
         return _partition(tree, self.variables, ())
@@ -41,7 +41,7 @@ NOTHING = Frozen()
 
 
 def merge(first: dict, second: dict) -> dict:
-    """Returns the nested dict of the leaves of both, which share none."""
+    """Returns the nested dict with the leaves of both, which have none in common."""
     merged = dict(first)
     for key, value in second.items():
         merged[key] = merge(merged[key], value) if key in merged else value
@@ -49,7 +49,7 @@ def merge(first: dict, second: dict) -> dict:
 
 
 def names(config: ConfigDict) -> tuple[str, ...]:
-    """Returns the stages that `config.transfer.frozen_stages` names, without spaces around them."""
+    """Returns the stages that `config.transfer.frozen_stages` names, with the spaces around them removed."""
     return tuple(filter(None, (each.strip() for each in config.transfer.frozen_stages.split(","))))
 
 
@@ -104,10 +104,10 @@ def _partition(tree: dict, variables: frozenset, path: tuple[str, ...]) -> tuple
 
 
 def validate(config: ConfigDict) -> None:
-    """Raises one sentence on the first thing in `config.transfer` that cannot be run.
+    """Checks that `config.transfer` can be run.
 
     Raises:
-      ConfigError: its field and what would be right.
+      ConfigError: a field has an impossible value; the message says what is possible.
     """
     factor = config.transfer.backbone_learning_rate
     if not (math.isfinite(factor) and factor > 0):

@@ -1,7 +1,7 @@
-"""Optimizers and learning-rate schedules by name; `register_optimizer` and `register_schedule` add one's own.
+"""Optimizers and learning-rate schedules by name; `register_optimizer` and `register_schedule` add your own.
 
 Nothing here depends on the number of steps: a schedule is a function of progress, and the optimizer is told the
-learning rate at each update. A compiled step so serves a run of any length.
+learning rate at each update. So a compiled step serves a run of any length.
 """
 
 import functools
@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from benchmarks.errors import ConfigError
 from benchmarks.registry import OPTIMIZERS, SCHEDULES, Registry, options
 
-# In parts of a run: more than float32 division is off by on any device, less than one step of a run of a million.
+# A fraction of a run: more than the error of a float32 division on any device, less than one step in a million.
 _ROUNDING = 5e-7
 
 
@@ -28,7 +28,7 @@ def register_schedule(name: str) -> Callable[[_Function], _Function]:
     """Returns a decorator that registers a schedule, a function of (progress, config), under `name`.
 
     It returns what the peak learning rate is multiplied by, a float32 scalar, for `progress`, a traced float32 scalar
-    from 0 to 1; the linear warm-up comes on top. `config` is `config.optimizer`. Keyword-only parameters are the
+    from 0 to 1; the linear warm-up is applied on top. `config` is `config.optimizer`. Keyword-only parameters are the
     schedule's options, which a configuration sets as `config.optimizer.NAME.OPTION`.
 
     Raises:
@@ -141,7 +141,7 @@ def lamb(config: ConfigDict) -> optax.GradientTransformation:
 
 
 def learning_rate_factor(config: ConfigDict, progress: jax.Array) -> jax.Array:
-    """Returns what the peak learning rate is multiplied by, a float32 scalar: the schedule, behind a linear warm-up.
+    """Returns what the peak learning rate is multiplied by, a float32 scalar: the schedule with its linear warm-up.
 
     Args:
       config: `config.optimizer`, whose values are static.
@@ -156,12 +156,12 @@ def learning_rate_factor(config: ConfigDict, progress: jax.Array) -> jax.Array:
 
 
 def learning_rate(config: ConfigDict, progress: jax.Array, peak: float) -> jax.Array:
-    """Returns the learning rate, a float32 scalar; the arguments are those of `learning_rate_factor`, and its peak."""
+    """Returns the learning rate, a float32 scalar; the arguments are those of `learning_rate_factor` and the peak."""
     return peak * learning_rate_factor(config, progress)
 
 
 def create_optimizer(config: ConfigDict) -> optax.GradientTransformationExtraArgs:
-    """Returns the optimizer of `config.optimizer`, behind clipping by global norm if asked for.
+    """Returns the optimizer of `config.optimizer`, after clipping by global norm if that is asked for.
 
     Its `update(gradients, state, params, learning_rate=...)` takes the learning rate of the step as a keyword.
     """
@@ -172,7 +172,7 @@ def create_optimizer(config: ConfigDict) -> optax.GradientTransformationExtraArg
 
 
 def scale_by_given_learning_rate() -> optax.GradientTransformationExtraArgs:
-    """Multiplies updates by -`learning_rate`, a keyword argument of `update`."""
+    """Returns what multiplies updates by -`learning_rate`, a keyword argument of its `update`."""
 
     def update(updates, state, params=None, *, learning_rate, **others):
         del params, others
@@ -182,12 +182,12 @@ def scale_by_given_learning_rate() -> optax.GradientTransformationExtraArgs:
 
 
 def decayed(params, *, everything: bool = False, depthwise: bool = True):
-    """Returns the tree of which parameters weight decay applies to.
+    """Returns a tree that says of each parameter whether weight decay applies to it.
 
     Args:
       params: a tree of arrays or of their shapes.
-      everything: biases and norms too, or kernels alone.
-      depthwise: also the kernels [height, width, 1, channels] of depthwise convolutions.
+      everything: whether biases and norms decay too, and not kernels alone.
+      depthwise: whether the kernels [height, width, 1, channels] of depthwise convolutions decay.
     """
 
     def applies(leaf) -> bool:
@@ -199,10 +199,10 @@ def decayed(params, *, everything: bool = False, depthwise: bool = True):
 
 
 def validate(config: ConfigDict) -> None:
-    """Raises one sentence on the first value of `config.optimizer` that cannot be run.
+    """Checks that `config.optimizer` can be run.
 
     Raises:
-      ConfigError: its field and what would be right.
+      ConfigError: a field has an impossible value; the message says what is possible.
     """
     registries: tuple[tuple[str, Registry], ...] = (("name", OPTIMIZERS), ("schedule", SCHEDULES))
     for field, choices in registries:
@@ -238,13 +238,13 @@ def validate(config: ConfigDict) -> None:
 
 
 def _after_warmup(progress: jax.Array, config: ConfigDict) -> jax.Array:
-    """Returns progress through what follows the warm-up, 0 before it ends."""
+    """Returns the progress through the part after the warm-up, 0 before that."""
     length = max(1 - config.warmup_fraction, _ROUNDING)
     return jnp.clip((progress - config.warmup_fraction) / length, 0, 1)
 
 
 def weight_decay(config: ConfigDict) -> optax.GradientTransformation:
-    """Returns what adds `config.weight_decay` times each parameter that decays, as `config` says."""
+    """Returns what adds `config.weight_decay` times each parameter that decays, which `config` decides."""
 
     def mask(params):
         return decayed(params, everything=config.decay_all, depthwise=config.decay_depthwise)

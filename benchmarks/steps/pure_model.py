@@ -16,10 +16,10 @@ class PureModel:
 
     Attributes:
       graph: the modules' structure.
-      mean, std: of each channel, for images scaled to 0..1.
-      num_logits: one a class, or what the task has.
-      task: what the logits are for.
-      stage_names: what the stages' outputs are called in the jaxpr.
+      mean, std: each channel's mean and standard deviation, for images scaled to 0..1.
+      num_logits: one for each class, or as many as the task has.
+      task: the task that the logits are for.
+      stage_names: the names of the stages' outputs in the jaxpr.
       auxiliary_weight: what each auxiliary loss is multiplied by.
     """
 
@@ -32,6 +32,7 @@ class PureModel:
     auxiliary_weight: float
 
     def merge(self, params: dict, batch_stats: dict) -> models.Classifier:
+        """Returns the model as a module that holds these arrays."""
         return nnx.merge(self.graph, params, batch_stats, copy=True)
 
     def normalize(self, images: jax.Array) -> jax.Array:
@@ -43,7 +44,7 @@ class PureModel:
     def logits(self, params: dict, batch_stats: dict, images: jax.Array) -> jax.Array:
         """Returns float32 logits [batch, num_logits] of uint8 images, in evaluation mode.
 
-        Of images [batch, crops, height, width, 3] they are those of the crops' mean confidence.
+        For images [batch, crops, height, width, 3] they are those of the crops' mean confidence.
         """
         module = self.merge(params, batch_stats)
         if images.ndim == 4:
@@ -62,9 +63,9 @@ def split_module(
     """Returns (pure model, params, batch_stats), the last two as plain nested dicts of arrays.
 
     Args:
-      model: of real or of abstract values.
-      mean, std: of each channel, for images scaled to 0..1.
-      task: what its logits are for.
+      model: a module of real or of abstract values.
+      mean, std: each channel's mean and standard deviation, for images scaled to 0..1.
+      task: the task that its logits are for.
     """
     graph, *states = nnx.split(model, nnx.Param, nnx.BatchStat)
     params, batch_stats = map(nnx.to_pure_dict, states)

@@ -21,9 +21,9 @@ from benchmarks.steps import freezing
 from benchmarks.steps.pure_model import PureModel
 from input_pipeline import on_device, seeds
 
-# What crosses `jax.jit`: params, batch_stats, opt_state, step, num_steps; ema (params and batch_stats) where asked for.
+# What crosses `jax.jit`: params, batch_stats, opt_state, step, num_steps; and ema (params and batch_stats) if wanted.
 State = dict[str, Any]
-# image uint8 [batch, height, width, 3], label as the task has it, mask float32 [batch] (0 marks padding).
+# image uint8 [batch, height, width, 3], label in the task's form, mask float32 [batch] (0 marks padding).
 Batch = dict[str, jax.Array]
 # (state, batch) -> (state, metrics by name, each a scalar)
 TrainStep = Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]
@@ -33,19 +33,19 @@ Differentiate = Callable[[dict, dict, Batch, jax.Array], tuple[dict, dict, dict[
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What a training step does beside the model and the optimizer.
+    """What a training step does besides the model and the optimizer.
 
     Attributes:
-      learning_rate: from the share of the run that is done, a float32 scalar from 0 to below 1.
-      label_smoothing: the share of each target that is spread over all it could be.
-      positive_weights: of each logit, see `tasks.positive_weights`; empty for 1.
+      learning_rate: a function of the fraction of the run that is done, a float32 scalar from 0 to below 1.
+      label_smoothing: the fraction of each target that is spread over all it could be.
+      positive_weights: one for each logit, see `tasks.positive_weights`; empty if all are 1.
       seed: the run's; dropout and each augmentation here derive their own keys from it and the step.
-      random_erasing, mixup, cutmix: see `input_pipeline.on_device`; 0 is without.
-      ema_decay: of the exponential moving average of parameters and batch statistics; 0 is without.
-      accumulation: the batch is worked on in so many parts, whose gradients are averaged.
-      remat: keep the stages' outputs alone and compute the rest again for the gradients.
+      random_erasing, mixup, cutmix: see `input_pipeline.on_device`; 0 turns them off.
+      ema_decay: the decay of the exponential moving average of parameters and batch statistics; 0 turns it off.
+      accumulation: how many parts the batch is split into, whose gradients are averaged.
+      remat: whether to keep only the stages' outputs, and compute the rest again for the gradients.
       mesh: for batch statistics of each device alone; None for those of the global batch.
-      frozen: what is kept as it is.
+      frozen: the part of the model that no step changes.
     """
 
     learning_rate: Callable[[jax.Array], jax.Array]
@@ -79,14 +79,14 @@ def create_state(
         "num_steps": jnp.asarray(num_steps, jnp.int32),
     }
     if with_ema:
-        # Copies: every array of a state is given to the step that replaces it.
+        # Copies, because the step that replaces a state consumes its arrays.
         weights = {"params": params, "batch_stats": batch_stats}
         state["ema"] = jax.tree.map(jnp.array, weights)
     return state
 
 
 def final_weights(state: State) -> tuple[dict, dict]:
-    """Returns (params, batch_stats) that a run is evaluated with: their averages where it has them."""
+    """Returns (params, batch_stats) that a run is evaluated with: their averages if it has them."""
     weights = state.get("ema", state)
     return weights["params"], weights["batch_stats"]
 
@@ -111,6 +111,7 @@ def make_train_step(
 
     def train_step(state: State, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
         def key(purpose: str) -> jax.Array:
+            # The texts of the purposes are part of every published seed: others would draw other numbers.
             return jax.random.fold_in(seeds.key(settings.seed, purpose), state["step"])
 
         examples = _augmented(model, settings, batch, key)
@@ -149,8 +150,8 @@ def _augmented(
     Args:
       model: says how images are normalized.
       settings: how much is erased and mixed.
-      batch: as it was read.
-      key: from a purpose to the random key of this step.
+      batch: the batch as it was read.
+      key: returns this step's random key for a purpose.
     """
     images = model.normalize(batch["image"])
     targets = model.task.targets(batch["label"], model.num_logits, settings.label_smoothing)
@@ -174,7 +175,7 @@ def _averaged(before: State, after: State, decay: float, frozen: freezing.Frozen
     ramped = jnp.minimum(decay, (1 + count) / (10 + count))
     averages = {}
     for name, average in before["ema"].items():
-        # The average of equal numbers may be another in its last bit.
+        # Even the average of equal numbers may differ from them in its last bit.
         new, kept = frozen.partition(after[name])
         mean = jax.tree.map(
             lambda old, new: ramped * old + (1 - ramped) * new, frozen.partition(average)[0], new
@@ -184,7 +185,7 @@ def _averaged(before: State, after: State, decay: float, frozen: freezing.Frozen
 
 
 def _make_gradients(model: PureModel, settings: Settings) -> Differentiate:
-    """Returns the function that differentiates the loss of a batch by what is trained."""
+    """Returns the function that differentiates the loss of a batch with respect to what is trained."""
     loss: Callable = functools.partial(_loss_and_outputs, model, settings)
     if settings.remat:
         # Every stage names its output (models/classifier.py).
@@ -256,7 +257,7 @@ def _of_parts(
 ) -> tuple[dict, dict, dict[str, jax.Array]]:
     """Differentiates one part of the batch after another and averages; see `Differentiate`."""
     parts = settings.accumulation
-    # Every part takes each parts-th example, so that each device works on its own ones.
+    # A part is every n-th example of the batch, n being the number of parts, so that a device works on its own ones.
     cut = jax.tree.map(
         lambda each: each.reshape(-1, parts, *each.shape[1:]).swapaxes(0, 1), examples
     )
@@ -279,7 +280,7 @@ def _of_parts(
 
 
 def _on_each_device(differentiate: Differentiate, mesh: Mesh) -> Differentiate:
-    """Runs each device's part of the batch on its own, as `jax.pmap` did, and averages what comes out."""
+    """Returns what differentiates each device's part of the batch on its own, as `jax.pmap` did, and averages that."""
     (axis,) = mesh.axis_names
 
     def part(params, batch_stats, examples, key):

@@ -1,4 +1,4 @@
-"""The main job: every model trained under one budget, and the leaderboard."""
+"""The suite: every model trained under one budget, and the leaderboard."""
 
 from benchmarks.suite.run import plan, run
 

@@ -1,15 +1,16 @@
-"""The main job: train every model under one budget, several seeds each, and write the leaderboard.
+"""Trains every model under one budget, with several seeds each, and writes the leaderboard.
 
     python -m benchmarks.suite --config=benchmarks/configs/digits.py --workdir=runs/digits
 
-Each run is a process of its own in `WORKDIR/runs/<run id>`, so that a crash takes only itself. The same command goes
-on where an earlier one was stopped: completed runs are kept, the others are resumed. `leaderboard.md`, `.csv`,
-`.json` and the page `index.html` are made from what the runs left alone. The exit status is 1 if a run failed, and 75
-if the suite was told to stop (SIGTERM) and is to be started again.
+Each run is a process of its own in `WORKDIR/runs/<run id>`, so that a crash ends no other run. The same command goes on
+where an earlier one was stopped: completed runs are kept, and the others are resumed. `leaderboard.md`, `.csv`, `.json`
+and the page `index.html` are made from the runs' records alone. The exit status is 1 if a run failed, and 75 if the
+suite was told to stop (SIGTERM) and should be started again.
 
-Workers on machines that share WORKDIR divide the runs: each begins with its own shard (`--shard=i/n`, or what the
-environment of a Slurm array or a Kubernetes indexed job says), then takes up what nobody is at, and ends when its
-shard is done. No two do the same run (`benchmarks/claims.py`), and a run whose worker died is another's.
+Workers on machines that share WORKDIR divide the runs. Each begins with its own shard (`--shard=i/n`, or what the
+environment of a Slurm array or a Kubernetes indexed job says), then takes up runs that nobody is doing, and ends when
+its shard is done. No two workers do the same run (`benchmarks/launch/locks.py`), and a run whose worker died is taken
+up by another.
 """
 
 import os
@@ -42,28 +43,37 @@ def _seeds(texts: list[str] | None) -> list[int] | None:
 
 
 def define_flags() -> None:
-    command.define_run_flags("The suite's folder; the same command goes on in it.")
+    command.define_run_flags(
+        "The folder for the suite's runs, tables and page. The same command resumes an earlier one in it."
+    )
     flags.DEFINE_string(
         "models",
         None,
-        "Which models, with commas between them, such as resnet50,mobilenet_v1:width=0.5.",
+        "The models to train, with commas between them, such as resnet50,mobilenet_v1:width=0.5. By default those of "
+        "the configuration.",
     )
-    flags.DEFINE_list("seeds", None, "Which seeds, such as 0,1,2.")
+    flags.DEFINE_list(
+        "seeds",
+        None,
+        "The seeds to train each model with, such as 0,1,2. By default those of the configuration.",
+    )
     flags.DEFINE_string(
         "shard",
         None,
-        "i/n, i from 0: the runs that this one of n workers on the same folder begins with. By default what the "
-        "environment of a Slurm array or a Kubernetes indexed job (with ISOBUDGET_SHARDS=n) says, else all.",
+        "The part of the runs that this worker begins with, as i/n: worker i, counted from 0, of n on the same folder. "
+        "By default what the environment of a Slurm array or a Kubernetes indexed job (with ISOBUDGET_SHARDS=n) says, "
+        "otherwise all runs.",
     )
     flags.DEFINE_bool(
         "dry_run",
         False,
-        "Print the plan (runs, steps, examples, training FLOPs, parameters) and write nothing into --workdir.",
+        "Print the plan (runs, steps, examples, training FLOPs, parameters) and write nothing to --workdir.",
     )
     flags.DEFINE_bool(
         "estimate",
         False,
-        "With --dry_run: also compile each model and time a few steps of it, to tell seconds on this machine.",
+        "Also compile each model and time a few of its steps, to estimate the seconds on this machine. It goes with "
+        "--dry_run.",
     )
 
 
@@ -79,7 +89,7 @@ def main() -> int:
     try:
         made = run(config, workdir, model_specs=specs, seeds=_seeds(given.seeds), shard=shard)
     except local.StoppedError:
-        print("told to stop; the same command goes on", file=sys.stderr)
+        print("told to stop; run the same command again to go on", file=sys.stderr)
         return preemption.AGAIN_STATUS
     everything, _ = records.load_all([workdir])
     leaderboard.print_table(everything)

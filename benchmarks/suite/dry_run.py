@@ -1,4 +1,4 @@
-"""What a suite would do: its runs, what each spends, and about how long that takes here."""
+"""The plan of a suite: its runs, what each spends, and about how long that takes here."""
 
 import dataclasses
 from collections import defaultdict
@@ -17,14 +17,14 @@ from results.tables.cells import count
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """The runs of one model; what is spent is of one run, None where that shows at its start only.
+    """The runs of one model; what is spent is given for one run, and is None if only its start can tell.
 
     Attributes:
-      runs: one a seed.
-      left: of these, not completed.
+      runs: how many there are, one for each seed.
+      left: how many of them are not completed.
       parameters: auxiliary heads excluded.
-      seconds: about, on this machine; None where not measured.
-      problem: why it was not.
+      seconds: about how many a run takes on this machine; None if not measured.
+      problem: why they could not be measured.
     """
 
     model: str
@@ -40,7 +40,7 @@ class Line:
 
 
 def lines(planned: list[Run], estimate: bool) -> list[Line]:
-    """Returns a line a model, in the order of the plan; with `estimate` each model is compiled and timed."""
+    """Returns a line for each model, in the order of the plan; with `estimate`, each model is compiled and timed."""
     by_model = defaultdict(list)
     for each in planned:
         by_model[each.setup.model].append(each)
@@ -48,7 +48,7 @@ def lines(planned: list[Run], estimate: bool) -> list[Line]:
 
 
 def show(planned: list[Run], estimate: bool, console: Console | None = None) -> None:
-    """Prints the plan as a table, in which steps to seconds are those of one run, and its sums."""
+    """Prints the plan as a table, whose steps, examples, FLOPs and seconds are those of one run, and its sums."""
     console = console or terminal.console()
     by_model = lines(planned, estimate)
     headings = ["model", "size", "params", "runs", "left", "steps", "examples", "FLOPs"]
@@ -116,7 +116,9 @@ def _line(label: str, same: list[Run], estimate: bool) -> Line:
         return line
     try:
         return dataclasses.replace(line, seconds=_seconds(first))
-    except Exception as error:  # a model that does not compile, or too large: the others are timed
+    except (
+        Exception
+    ) as error:  # it does not compile or is too large: the others are timed all the same
         return dataclasses.replace(line, problem=first_line(error))
 
 

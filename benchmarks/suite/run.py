@@ -1,4 +1,4 @@
-"""Every model with every seed under one budget, and the tables made of what they leave."""
+"""Every model with every seed under one budget, and the tables made from their records."""
 
 import math
 from collections.abc import Sequence
@@ -30,10 +30,10 @@ def run(
     Args:
       config: what the runs share, see `benchmarks/config/fields.py`.
       workdir: gets `runs/<run id>/record.json`, `leaderboard.md`, `.csv`, `.json` and `index.html`.
-      model_specs: `config.suite.models` unless given.
-      seeds: `config.suite.seeds` unless given.
-      shard: which runs this worker begins with; all unless given. The records are of these, and of the other runs
-        that it took up.
+      model_specs: by default `config.suite.models`.
+      seeds: by default `config.suite.seeds`.
+      shard: the runs that this worker begins with; by default all. The records are those of these runs, and of the
+        others that it took up.
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
@@ -54,7 +54,7 @@ def run(
 
 
 def _write_tables(workdir: Path, display: Display | None = None) -> None:
-    """Writes the tables and the page, and again where records came meanwhile, so that the last worker's hold all."""
+    """Writes the tables and the page, and again if records came meanwhile, so that the last worker's are complete."""
     written = None
     while True:
         everything, folders, _ = records.load_with_folders([workdir])
@@ -71,7 +71,7 @@ def _write_tables(workdir: Path, display: Display | None = None) -> None:
 def plan(
     config: ConfigDict, workdir: Path, model_specs: Sequence[str], seeds: Sequence[int]
 ) -> list[Run]:
-    """Returns the runs after checking each: all models of the first seed first, the cheapest before the others.
+    """Returns the runs, after checking each: all models with the first seed come first, and cheaper models earlier.
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.

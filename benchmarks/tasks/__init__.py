@@ -1,4 +1,4 @@
-"""What is asked of a model: one label, one class against the rest, or any number of labels."""
+"""The tasks of a model: one label per picture, one class against the rest, or any number of labels."""
 
 from benchmarks.tasks.data import BALANCED, load_dataset, positive_weights, validate
 from benchmarks.tasks.task import (

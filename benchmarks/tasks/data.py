@@ -8,13 +8,13 @@ from benchmarks.errors import ConfigError
 from benchmarks.tasks.task import BINARY, SINGLE_LABEL, TASKS
 from input_pipeline import datasets
 
-# How many examples of the training split are looked at to weigh its labels.
+# How many examples of the training split are counted to weigh its labels.
 _COUNTED_EXAMPLES = 10_000
 BALANCED = "balanced"
 
 
 def load_dataset(config: ConfigDict) -> datasets.Dataset:
-    """Returns the dataset of a configuration, its labels as the task wants them.
+    """Returns the dataset of a configuration, with its labels in the task's form.
 
     Raises:
       DataError: as `datasets.load`.
@@ -26,7 +26,11 @@ def load_dataset(config: ConfigDict) -> datasets.Dataset:
 
 
 def validate(config: ConfigDict) -> None:
-    """Raises `ConfigError` on the first field of the task that cannot be."""
+    """Checks the fields of a configuration that are about its task.
+
+    Raises:
+      ConfigError: one has an impossible value.
+    """
     if config.task not in TASKS:
         raise ConfigError(f"config.task is one of {', '.join(TASKS)}, not {config.task!r}.")
     if config.positive_class and config.task != BINARY.name:
@@ -54,8 +58,8 @@ def validate(config: ConfigDict) -> None:
 def positive_weights(config: ConfigDict, dataset: datasets.Dataset) -> tuple[float, ...]:
     """Returns how much more the loss of a positive weighs than that of a negative, for each logit.
 
-    Of `balanced` it is the negatives for each positive in the training split (in 10,000 of its examples at even
-    distances, where it has more), so that both weigh the same; 1 for a label without either. Empty where all weigh 1.
+    With `balanced` it is the number of negatives per positive in the training split (in 10,000 evenly spaced examples,
+    if it has more), so that both weigh the same; 1 for a label that lacks either. Empty if all weigh 1.
     """
     if config.positive_weight == "1":
         return ()

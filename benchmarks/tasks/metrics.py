@@ -1,4 +1,4 @@
-"""Metrics of a split from what was predicted for each of its examples."""
+"""The metrics of a split, from what was predicted for each of its examples."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from results.rankings.confidence import expected_calibration_error, of_logits, sigmoid
 
-# Arrays by name, one value (or row) an example, in the order of the split; see `tasks.Task.predict`.
+# Arrays by name, with a value (or row) for each example, in the order of the split; see `tasks.Task.predict`.
 Predictions = Mapping[str, np.ndarray]
-# Of one's own: (predictions) -> a number, by name.
+# A metric that a plug-in adds.
 Metric = Callable[[Predictions], float]
 
 
 def single_label(predictions: Predictions) -> dict[str, float]:
-    """Returns top1, top5 and ece (fractions), loss (nats) and examples of `rank`, `loss` and `confidence`."""
+    """Returns top1, top5 and ece (fractions), loss (nats) and examples, from `rank`, `loss` and `confidence`."""
     rank = predictions["rank"]
     return {
         "top1": float(np.mean(rank < 1)),
@@ -27,15 +27,15 @@ def single_label(predictions: Predictions) -> dict[str, float]:
 def binary(predictions: Predictions, thresholds: np.ndarray) -> dict[str, float]:
     """Returns the binary metrics of `logits` and `targets` [examples, 1], decided at the threshold [1].
 
-    Fractions but for loss (nats) and examples. roc_auc needs positives and negatives, average_precision positives: NaN
-    where there are none. ece is that of the confidence in the positive class.
+    All are fractions but loss (nats) and examples. roc_auc needs positives and negatives and average_precision needs
+    positives: without them they are NaN. ece is that of the confidence in the positive class.
     """
     from sklearn import metrics
 
     confidence, positive = confidences(predictions)[:, 0], predictions["targets"][:, 0] > 0.5
     decided = confidence >= thresholds[0]
     both = 0 < positive.sum() < len(positive)
-    found = {
+    values = {
         "accuracy": np.mean(decided == positive),
         "precision": metrics.precision_score(positive, decided, zero_division=0.0),
         "recall": metrics.recall_score(positive, decided, zero_division=0.0),
@@ -45,14 +45,15 @@ def binary(predictions: Predictions, thresholds: np.ndarray) -> dict[str, float]
         "loss": _sigmoid_loss(predictions),
         "ece": expected_calibration_error(sigmoid(predictions["logits"][:, 0]), positive),
     }
-    return {name: float(value) for name, value in found.items()} | {"examples": len(positive)}
+    return {name: float(value) for name, value in values.items()} | {"examples": len(positive)}
 
 
 def multi_label(predictions: Predictions, thresholds: np.ndarray) -> dict[str, float]:
     """Returns the multi-label metrics of `logits` and `targets` [examples, labels], decided at thresholds [labels].
 
-    Fractions but for loss (nats, mean over examples and labels) and examples. mean_average_precision is over the labels
-    that have a positive, NaN where none has; macro_f1 over all labels, 0 for one without positives and decisions.
+    All are fractions but loss (nats, the mean over examples and labels) and examples. mean_average_precision is over
+    the labels that have a positive, NaN if none has; macro_f1 is over all labels, 0 for one without positives and
+    decisions.
     """
     from sklearn import metrics
 
@@ -66,17 +67,17 @@ def multi_label(predictions: Predictions, thresholds: np.ndarray) -> dict[str, f
         f"{average}_f1": metrics.f1_score(positive, decided, average=average, zero_division=0.0)
         for average in ("micro", "macro")
     }
-    found = {
+    values = {
         "mean_average_precision": np.mean(measured) if measured else np.nan,
         **averages,
         "exact_match": np.mean(np.all(decided == positive, axis=1)),
         "loss": _sigmoid_loss(predictions),
     }
-    return {name: float(value) for name, value in found.items()} | {"examples": len(positive)}
+    return {name: float(value) for name, value in values.items()} | {"examples": len(positive)}
 
 
 def confidences(predictions: Predictions) -> np.ndarray:
-    """Returns float64 [examples, labels], the sigmoid of `logits`; see `confidence.of_logits`."""
+    """Returns float64 [examples, labels], the sigmoid of `logits`; see `results.rankings.confidence.of_logits`."""
     return of_logits(predictions["logits"], predictions["targets"])
 
 

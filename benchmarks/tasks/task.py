@@ -1,6 +1,6 @@
-"""What differs between the tasks: the targets, the loss, what is predicted for each example, decided and measured.
+"""What differs between the tasks: targets, loss, predictions, decisions and metrics.
 
-To add a task: a class here, its line in `TASKS`, and in `results/records/tasks.py` what its rankings go by.
+To add a task, write a class here, list it in `TASKS`, and say in `results/records/tasks.py` what ranks its models.
 """
 
 import abc
@@ -26,7 +26,7 @@ class Task(abc.ABC):
 
     Attributes:
       name: as configurations and records have it.
-      train_metric: what training logs the share of right examples as.
+      train_metric: the name under which training logs the fraction of right examples.
     """
 
     name: str
@@ -34,10 +34,10 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def check(self, dataset: datasets.Dataset) -> None:
-        """Raises `ConfigError` where the dataset's labels are not those of this task."""
+        """Raises `ConfigError` if the dataset's labels are not those of this task."""
 
     def logit_names(self, class_names: tuple[str, ...]) -> tuple[str, ...]:
-        """Returns which class each logit speaks for."""
+        """Returns the class that each logit stands for."""
         return class_names
 
     def label_spec(self, batch_size: int, num_logits: int) -> jax.ShapeDtypeStruct:
@@ -51,7 +51,7 @@ class Task(abc.ABC):
         Args:
           labels: as `label_spec` says.
           num_logits: the number of logits.
-          smoothing: the share of each target that is spread over all it could be.
+          smoothing: the fraction of each target that is spread over all it could be.
         """
 
     @abc.abstractmethod
@@ -68,7 +68,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def right(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
-        """Returns, bool [batch], whether each example is right, at thresholds of a half where there are any."""
+        """Returns, bool [batch], whether each example is right, at thresholds of a half if there are any."""
 
     @abc.abstractmethod
     def join_crops(self, logits: jax.Array) -> jax.Array:
@@ -86,8 +86,8 @@ class Task(abc.ABC):
 
         Args:
           confidence: in each logit's class [num_logits].
-          above: whether it reaches its threshold [num_logits]; None where nothing is decided by one.
-          class_names: of the dataset.
+          above: whether it reaches its threshold [num_logits]; None if nothing is decided by one.
+          class_names: those of the dataset.
         """
 
     @abc.abstractmethod
@@ -97,19 +97,19 @@ class Task(abc.ABC):
     def thresholds(self, predictions: Predictions) -> np.ndarray | None:
         """Returns the threshold of each logit's confidence [num_logits], chosen on these predictions.
 
-        None where nothing is decided by a threshold.
+        None if nothing is decided by a threshold.
         """
         return None
 
     def default_thresholds(self, num_logits: int) -> np.ndarray | None:
-        """Returns the thresholds where there is nothing to choose them on."""
+        """Returns the thresholds to use if there is nothing to choose them on."""
         return None
 
     def metrics(self, predictions: Predictions, thresholds: np.ndarray | None) -> dict[str, float]:
         """Returns the metrics of a split, as `results.records.Metrics` names them, and those that plug-ins add.
 
         Raises:
-          ConfigError: a plug-in's metric has the name of another, or is no number.
+          ConfigError: a plug-in's metric has the name of another, or is not a number.
         """
         measured = self._measure(predictions, thresholds)
         for name, metric in METRICS[self.name].items():
@@ -129,8 +129,8 @@ class SingleLabel(Task):
     def check(self, dataset: datasets.Dataset) -> None:
         if dataset.multi_label:
             raise ConfigError(
-                f"{dataset.name} has any number of labels a picture: config.task is multi_label for it, or binary with"
-                " a config.positive_class, not single_label."
+                f"{dataset.name} has any number of labels per picture: its config.task is multi_label, or binary with a"
+                " config.positive_class, not single_label."
             )
 
     def targets(self, labels, num_logits, smoothing):
@@ -150,7 +150,7 @@ class SingleLabel(Task):
         return jax.nn.softmax(logits)
 
     def decide(self, confidence, above, class_names):
-        """Returns the class of highest confidence, or none where that is below the threshold asked for."""
+        """Returns the class of highest confidence, or none if that is below the threshold asked for."""
         best = int(np.argmax(confidence))
         return (class_names[best],) if above is None or above[best] else ()
 
@@ -173,14 +173,14 @@ class SingleLabel(Task):
 
 
 class _Sigmoid(Task):
-    """A sigmoid a logit, each decided for itself by a threshold."""
+    """A sigmoid for each logit, each decided on its own by a threshold."""
 
     def targets(self, labels, num_logits, smoothing):
         hard = self._hard_targets(labels)
         return hard * (1 - smoothing) + smoothing / 2
 
     def loss(self, logits, targets, positive_weights=()):
-        """Returns the mean over the logits of the binary cross-entropy, that of positives weighted."""
+        """Returns the binary cross-entropy averaged over the logits, positives weighted."""
         weights = jnp.array(positive_weights or (1.0,), jnp.float32)
         positive = weights * targets * jax.nn.log_sigmoid(logits)
         negative = (1 - targets) * jax.nn.log_sigmoid(-logits)
@@ -213,13 +213,13 @@ class _Sigmoid(Task):
 
 
 class Binary(_Sigmoid):
-    """A class against the rest: one logit, for the second of the dataset's two classes."""
+    """One class against the rest: a single logit, for the second of the dataset's two classes."""
 
     def check(self, dataset: datasets.Dataset) -> None:
         if dataset.multi_label or dataset.num_classes != 2:
             raise ConfigError(
-                f"config.task=binary is a class against the rest and {dataset.name} has {dataset.num_classes} classes:"
-                f" name one as config.positive_class, such as {dataset.class_names[0]!r}."
+                f"config.task=binary is one class against the rest, and {dataset.name} has {dataset.num_classes}"
+                f" classes: name one as config.positive_class, such as {dataset.class_names[0]!r}."
             )
 
     def logit_names(self, class_names):
@@ -236,13 +236,13 @@ class Binary(_Sigmoid):
 
 
 class MultiLabel(_Sigmoid):
-    """Any number of labels a picture: a logit each."""
+    """Any number of labels per picture: a logit for each."""
 
     def check(self, dataset: datasets.Dataset) -> None:
         if not dataset.multi_label:
             raise ConfigError(
-                f"config.task=multi_label is any number of labels a picture and {dataset.name} has one class for each:"
-                " config.task is single_label or binary for it."
+                f"config.task=multi_label is any number of labels per picture, and {dataset.name} has one for each: its"
+                " config.task is single_label or binary."
             )
 
     def label_spec(self, batch_size, num_logits):
@@ -274,7 +274,7 @@ def rank(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return jnp.where(finite, jnp.sum(ahead, -1), logits.shape[-1]).astype(jnp.int32)
 
 
-# By task: what plug-ins measure beside the task's own metrics.
+# By task, the metrics that plug-ins add to its own.
 METRICS: dict[str, Registry[Metric]] = {name: Registry(f"a metric of {name}") for name in TASKS}
 
 _Metric = TypeVar("_Metric", bound=Metric)
@@ -284,7 +284,7 @@ def register_metric(task: str, name: str) -> Callable[[_Metric], _Metric]:
     """Returns a decorator that registers a metric of a task, which every evaluation then measures.
 
     It is called with what was predicted for each example of a split (arrays by name, see `Task.predict`) and returns a
-    number, which records and `benchmarks.evaluate` show beside the task's own metrics. Rankings do not go by it.
+    number, which records and `benchmarks.evaluate` show beside the task's own metrics. Rankings do not depend on it.
 
     Args:
       task: a name in `TASKS`.

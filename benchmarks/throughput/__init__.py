@@ -1,4 +1,4 @@
-"""How fast models train and infer, and how fast data is read."""
+"""The speed of models in training and inference, and of reading data."""
 
 from benchmarks.throughput.model_speed import Speed, measure
 

@@ -1,17 +1,17 @@
-"""How fast models train and infer, with synthetic data that is on the device already; or how fast data is read.
+"""Measures how fast models train and infer on synthetic data that is on the device already, or how fast data is read.
 
     python -m benchmarks.throughput --models=resnet50,mobilenet_v1:width=0.5 --batch_size=32
     python -m benchmarks.throughput --input --dataset=imagenet2012 --batch_size=64 --peers=tf_data,torch
     python -m benchmarks.throughput --loop --models=resnet50 --batch_size=32
     python -m benchmarks.throughput --recognize=RUN,RUN --pictures=FOLDER
 
-Prints, for each model, images per second in training and in inference, the milliseconds of one step and from one
-picture to its answer (median and 99th percentile), the peak of memory, and the seconds to compile. With `--input`,
-images per second of each stage from the disk to the device, by number of worker processes, for random resized crop and
-flip; with `--models` too, the share of its time that training each spends waiting for data. With `--loop`, what the
-training loop adds to the bare compiled step. With `--recognize`, how much of recognizing a folder's pictures, from
-their files to their labels, is the work of a run's model. `--out` writes the same as CSV. Speed depends on the machine
-and on what else it does: compare rows of one run.
+It prints, for each model, images per second in training and in inference, the milliseconds of one step and from one
+picture to its answer (median and 99th percentile), the peak of memory, and the seconds to compile. With `--input`, it
+prints images per second of each stage from the disk to the device, by number of worker processes, for random resized
+crop and flip; with `--models` too, the fraction of its time that training each model spends waiting for data. With
+`--loop`, it prints what the training loop adds to the bare compiled step. With `--recognize`, it prints how much of the
+time to recognize a folder's pictures, from their files to their labels, is the model's own. `--out` also writes the
+rows as CSV. Speed depends on the machine and on what else it does, so compare only rows of one run.
 """
 
 import sys
@@ -32,12 +32,12 @@ from benchmarks.throughput import input_speed, loop_overhead, recognition_speed,
 from benchmarks.throughput.model_speed import measure
 from input_pipeline import augmentation, datasets, pictures
 
-# Of ImageNet: models are timed with the head that their papers gave them.
+# ImageNet's: models are timed with the head that their papers gave them.
 _NUM_CLASSES = 1000
 
 
 def _measure_input() -> list[input_speed.InputSpeed] | list[input_speed.Waiting]:
-    """Returns the speed of reading; with models, how long training each of them waits for it instead."""
+    """Returns the speed of reading; if models are named, how long training each of them waits for data instead."""
     given = flags.FLAGS
     size = given.image_size or "224"
     if not size.isdigit():
@@ -70,35 +70,71 @@ def _measure_input() -> list[input_speed.InputSpeed] | list[input_speed.Waiting]
 
 
 def define_flags() -> None:
-    flags.DEFINE_bool("input", False, "Measure how fast data is read, instead of models.")
-    flags.DEFINE_bool("loop", False, "Measure what the training loop adds to the compiled step.")
-    flags.DEFINE_list(
-        "recognize", [], "Measure these runs' folders, recognizing --pictures, instead of models."
+    flags.DEFINE_bool(
+        "input",
+        False,
+        "Measure how fast data is read, instead of models; with --models, how long their training waits for data.",
     )
-    flags.DEFINE_string("pictures", None, "With --recognize: a folder of pictures.")
-    flags.DEFINE_string("dataset", "imagenet2012", "With --input: what is read.")
-    flags.DEFINE_string("split", "train", "With --input: of the dataset.")
-    flags.DEFINE_string("data_dir", None, "With --input: where prepared datasets lie.")
-    flags.DEFINE_list("workers", ["0", "1", "2"], "With --input: worker processes; 0 for threads.")
-    flags.DEFINE_list("peers", [], "With --input: what to measure beside it: tf_data, torch.")
+    flags.DEFINE_bool(
+        "loop",
+        False,
+        "Measure what the training loop adds to the compiled step, instead of whole models.",
+    )
+    flags.DEFINE_list(
+        "recognize",
+        [],
+        "The folders of finished runs, with commas between them, whose speed in recognizing --pictures is measured "
+        "instead of models.",
+    )
+    flags.DEFINE_string(
+        "pictures", None, "The folder of pictures to recognize. It goes with --recognize."
+    )
+    flags.DEFINE_string("dataset", "imagenet2012", "The dataset to read. It goes with --input.")
+    flags.DEFINE_string("split", "train", "The split of the dataset to read. It goes with --input.")
+    flags.DEFINE_string(
+        "data_dir",
+        None,
+        "The directory of prepared datasets. By default $TFDS_DATA_DIR or ~/tensorflow_datasets. It goes with --input.",
+    )
+    flags.DEFINE_list(
+        "workers",
+        ["0", "1", "2"],
+        "How many worker processes to read with, each number in turn, with commas between them; 0 means threads. It "
+        "goes with --input.",
+    )
+    flags.DEFINE_list(
+        "peers",
+        [],
+        "Other libraries to measure beside this one, with commas between them: tf_data, torch. It goes with --input.",
+    )
     flags.DEFINE_string(
         "models",
         None,
-        "Which models, with commas between them; all, or with --input none, by default.",
+        "The models to measure, with commas between them, such as resnet50,mobilenet_v1:width=0.5. By default all, or "
+        "with --input none.",
     )
-    flags.DEFINE_integer("batch_size", 32, "Images in a batch, over all devices.", lower_bound=1)
-    flags.DEFINE_string("image_size", "", "Pixels a side, or smallest; the model's own by default.")
-    flags.DEFINE_enum("dtype", "float32", DTYPES, "Of the computation.")
-    flags.DEFINE_string("out", None, "A CSV file to write.")
+    flags.DEFINE_integer(
+        "batch_size", 32, "The number of images in a batch, over all devices.", lower_bound=1
+    )
+    flags.DEFINE_string(
+        "image_size",
+        "",
+        "The side of the images in pixels, or smallest for the smallest that a model accepts. By default the model's "
+        "own, or 224 with --input.",
+    )
+    flags.DEFINE_enum("dtype", "float32", DTYPES, "The number type that models compute in.")
+    flags.DEFINE_string(
+        "out", None, "A CSV file to write the rows to. By default they are only printed."
+    )
 
 
 def main() -> int:
     given = flags.FLAGS
-    if not given.recognize:  # which runs without
+    if not given.recognize:  # benchmarks.recognize runs without them too
         startup.restart_with_allocator()
     startup.use_compilation_cache()
     if sum(map(bool, (given.input, given.loop, given.recognize))) > 1:
-        raise ConfigError("--input, --loop and --recognize are three measurements: say one.")
+        raise ConfigError("--input, --loop and --recognize are three measurements: say only one.")
     if bool(given.recognize) != bool(given.pictures):
         raise ConfigError("--recognize and --pictures go together.")
     measured = _measure()
@@ -109,7 +145,7 @@ def main() -> int:
 
 
 def _measure() -> Sequence[tables.Measurement]:
-    """Returns what the flags ask for, a row each."""
+    """Returns the measurements that the flags ask for, one for each row."""
     given = flags.FLAGS
     if given.input:
         return _measure_input()

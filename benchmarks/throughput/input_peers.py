@@ -1,4 +1,4 @@
-"""What users would otherwise read ImageNet with, doing the same: random resized crop and flip, uint8 batches.
+"""Other libraries that users read ImageNet with, set to do the same: random resized crop and flip, uint8 batches.
 
 Neither library is a dependency: they are measured where they are installed.
 """
@@ -42,7 +42,7 @@ def readers(
 
 
 def _tf_data(encoded: list[bytes], image_size: int, batch_size: int) -> list[Reader]:
-    """tf.data over TFRecord files, with `decode_and_crop_jpeg` as in TensorFlow's official ResNet."""
+    """Returns tf.data over TFRecord files, with `decode_and_crop_jpeg` as in TensorFlow's official ResNet."""
     import tensorflow as tf
 
     folder = Path(tempfile.mkdtemp())
@@ -120,7 +120,7 @@ class _TorchPictures:
 
 
 def _torch(encoded: list[bytes], image_size: int, batch_size: int) -> list[Reader]:
-    """PyTorch's DataLoader over Pillow, with a worker process a core, as its ImageNet example."""
+    """Returns PyTorch's DataLoader over Pillow, with a worker process for each core, as in its ImageNet example."""
     from torch.utils.data import DataLoader
 
     workers = len(os.sched_getaffinity(0))

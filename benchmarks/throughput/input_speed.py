@@ -1,4 +1,4 @@
-"""How fast pictures get from the disk to the device, stage by stage, and beside tf.data and PyTorch's DataLoader.
+"""How fast pictures get from the disk to the device, stage by stage, compared with tf.data and PyTorch's DataLoader.
 
 Part of `python -m benchmarks.throughput --input`.
 """
@@ -35,9 +35,9 @@ class InputSpeed:
 
     Attributes:
       reader: `isobudget`, or a peer.
-      stage: `read`, `decode` and `augment` are one thread's alone; `batch` is everything to a batch on the host,
-        `device` everything to one on the device.
-      workers: processes; 0 for threads.
+      stage: `read`, `decode` and `augment` are single stages in one thread; `batch` is everything up to a batch on the
+        host, and `device` everything up to one on the device.
+      workers: how many worker processes read; 0 means threads.
       images_per_second: the median of several rounds.
     """
 
@@ -59,7 +59,9 @@ def measure(
     rounds: int = 5,
     batches: int = 30,
 ) -> list[InputSpeed]:
-    """Measures each stage, the whole by number of workers, and each peer, in turns so that all meet the same noise.
+    """Returns the speed of each stage, of the whole by number of workers, and of each peer.
+
+    They are measured in turns, so that all meet the same noise.
 
     Raises:
       DataError: the split is unknown, or a picture cannot be read.
@@ -100,12 +102,12 @@ def measure(
 
 @dataclasses.dataclass(frozen=True)
 class Waiting:
-    """How long training a model on real data waits for it.
+    """How long training a model on real data waits for the data.
 
     Attributes:
-      workers: processes that read; 0 for threads.
-      train_images_per_second: of the whole, waiting included.
-      input_wait_share: of the seconds of training.
+      workers: how many worker processes read; 0 means threads.
+      train_images_per_second: the speed of training, waiting included.
+      input_wait_share: the fraction of the training time that is spent waiting.
     """
 
     model: str
@@ -116,7 +118,7 @@ class Waiting:
 
 
 def measure_waiting(setup: Setup, dataset: Dataset, steps: int = 20) -> Waiting:
-    """Trains a model for some steps on real data and measures how long it waits for it.
+    """Returns how long a model waits for real data while it trains for some steps.
 
     Raises:
       ConfigError, DataError: one sentence on what is wrong.
@@ -162,7 +164,7 @@ def measure_waiting(setup: Setup, dataset: Dataset, steps: int = 20) -> Waiting:
 def _single_stages(
     dataset: Dataset, split: str, image_size: int, augmentation: Augmentation
 ) -> dict[str, Callable[[], object]]:
-    """Returns what does each stage alone, in one thread, to `_SAMPLE` pictures."""
+    """Returns, for each stage, a function that does it alone, in one thread, to `_SAMPLE` pictures."""
     source = dataset.source(split)
     order = batches_lib.epoch_order(0, 0, len(source))
     indices = [int(order[number % len(source)]) for number in range(_SAMPLE)]
@@ -195,13 +197,13 @@ def _single_stages(
 
 
 def _for_each(function: Callable[[int], object], numbers: Iterable[int]) -> None:
-    """Calls the function and keeps nothing: memory that stays in use would have to be had from the system."""
+    """Calls the function and keeps nothing, because memory that stays in use would cost a request to the system."""
     for number in numbers:
         function(number)
 
 
 def _images_per_second(batches: Iterator, batch_size: int, count: int) -> float:
-    """Times `count` batches after a few; the reader may work ahead meanwhile, so more than it keeps ready."""
+    """Returns the speed over `count` batches after a few: more than a reader, which works ahead, keeps ready."""
 
     def read(number: int) -> None:
         for batch in itertools.islice(batches, number):

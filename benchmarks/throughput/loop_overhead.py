@@ -23,7 +23,7 @@ from benchmarks.train.clock import Clock
 from benchmarks.train.metric_files import MetricFiles
 from benchmarks.weights.initial import initial_state
 
-# Bare and looped take turns, so that what else the machine does meets both; of each the median counts.
+# Bare and looped steps take turns, so that whatever else the machine does affects both; medians are reported.
 _ROUNDS = 7
 _SECONDS_A_ROUND = 2.0
 _MIN_STEPS = 10
@@ -31,13 +31,13 @@ _MIN_STEPS = 10
 
 @dataclasses.dataclass(frozen=True)
 class LoopOverhead:
-    """A training step alone and within the loop, on batches that lie in the host's memory.
+    """A training step alone and within the loop, on batches in the host's memory.
 
     Attributes:
       bare_step_ms: milliseconds of a compiled step whose batch is on the device.
-      loop_step_ms: of a step of `loop.train`, its batch moved, its metrics fetched, written and shown.
+      loop_step_ms: milliseconds of a step of `train.loop.train`: batch moved, metrics fetched, written and shown.
       overhead: the median over rounds of loop_step_ms / bare_step_ms - 1; a fraction.
-      rounds, steps: how many rounds of so many steps, bare and looped in turns.
+      rounds, steps: how many rounds there were, and of how many steps each.
     """
 
     model: str
@@ -52,7 +52,7 @@ class LoopOverhead:
 
 
 def measure(setup: Setup) -> LoopOverhead:
-    """Measures a model at its image size, batch size and dtype."""
+    """Returns the loop's overhead for a model at its image size, batch size and dtype."""
     mesh = create_mesh()
     program = compile_program(setup, mesh)
     state = initial_state(setup, 10**6, mesh)
@@ -83,7 +83,7 @@ def measure(setup: Setup) -> LoopOverhead:
 def _bare(
     setup: Setup, program: Program, state: State, batch: dict[str, np.ndarray], steps: int
 ) -> tuple[State, float]:
-    """Returns the state and the seconds of a step, of so many on one batch that is on the device."""
+    """Returns the state and the seconds of a step, after `steps` steps on one batch that is on the device."""
     placed = place_batch(batch, program.mesh)
     step = program.train_steps[setup.image_size]
     jax.block_until_ready((state, placed))

@@ -14,7 +14,7 @@ from benchmarks.steps.compile import compile_program
 from benchmarks.steps.train_step import State
 from benchmarks.weights.initial import initial_state
 
-# A step's time is the median over at least this many, after one that warms up.
+# A step's time is the median over at least this many steps and seconds, after one that warms up.
 _STEPS = 5
 _SECONDS = 1.0
 
@@ -27,9 +27,9 @@ class Speed:
       train_images_per_second, infer_images_per_second: over all devices.
       train_step_ms: milliseconds of the median training step.
       infer_latency_p50_ms, infer_latency_p99_ms: milliseconds from one picture on the host to its answer there.
-      peak_memory_bytes: the most that training took: of the fullest device, on a CPU of the process; None where it
-        cannot be measured, or where an earlier model of the same command took more.
-      compile_seconds: of tracing and compiling both steps; less where the compilation cache had them.
+      peak_memory_bytes: the most that training took on the fullest device, or on a CPU in the process; None if it
+        cannot be measured, or if an earlier model of the same command took more.
+      compile_seconds: how long tracing and compiling the steps took; less if the compilation cache had them.
     """
 
     model: str
@@ -46,7 +46,7 @@ class Speed:
 
 
 def measure(setup: Setup) -> Speed:
-    """Measures a model at its image size, batch size and dtype."""
+    """Returns a model's speed at its image size, batch size and dtype."""
     config, side = setup.config, setup.image_size
     mesh = create_mesh()
     earlier_peak = memory.peak_bytes()

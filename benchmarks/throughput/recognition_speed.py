@@ -1,4 +1,4 @@
-"""How much of recognizing pictures is the model's own work, and how much reading them and telling the labels."""
+"""How much of the time to recognize pictures is the model's own, and not spent on reading and labeling them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ class RecognitionSpeed:
     """The seconds that recognizing pictures takes, from their files to their labels.
 
     Attributes:
-      model: with its options.
+      model: its name with its options.
       image_size: what pictures are resized to, pixels a side.
-      pictures: how many.
-      seconds: of all of them, the median over rounds.
-      model_seconds: of the model alone on the same batches, read before.
+      pictures: how many there are.
+      seconds: how long all of them take, the median over rounds.
+      model_seconds: how long the model alone takes on the same batches, read before.
       model_share: the median over rounds of model_seconds / seconds, which are measured in turns.
-      rounds: how many.
+      rounds: how many times both were measured.
     """
 
     model: str
@@ -37,10 +37,10 @@ class RecognitionSpeed:
 
 
 def measure(workdir: str | Path, paths: Sequence[Path]) -> RecognitionSpeed:
-    """Measures a finished run on the files.
+    """Returns how fast a finished run recognizes the files.
 
     Raises:
-      ConfigError, DataError: one sentence on what is wrong; a file that is no picture among it.
+      ConfigError, DataError: one sentence on what is wrong, such as a file that is not a picture.
     """
     recognizer = Recognizer.from_run(workdir)
     read = [*recognizer.read(paths)]
@@ -48,11 +48,11 @@ def measure(workdir: str | Path, paths: Sequence[Path]) -> RecognitionSpeed:
     if errors:
         raise DataError(errors[0])
     batches = [batch.image for batch in read]
-    _alone(recognizer, batches)
+    time_model_alone(recognizer, batches)
     whole, alone = [], []
     for _ in range(_ROUNDS):
         whole.append(timing.seconds(lambda: recognizer.recognize(paths)))
-        alone.append(_alone(recognizer, batches))
+        alone.append(time_model_alone(recognizer, batches))
     return RecognitionSpeed(
         model=recognizer.trained.label,
         image_size=recognizer.trained.image_size,
@@ -64,6 +64,6 @@ def measure(workdir: str | Path, paths: Sequence[Path]) -> RecognitionSpeed:
     )
 
 
-def _alone(recognizer: Recognizer, batches: Sequence[np.ndarray]) -> float:
-    """Returns the seconds of the model on batches in the host's memory."""
+def time_model_alone(recognizer: Recognizer, batches: Sequence[np.ndarray]) -> float:
+    """Returns the seconds that the model alone takes on batches in the host's memory."""
     return timing.seconds(lambda: [recognizer.answer(batch) for batch in batches])

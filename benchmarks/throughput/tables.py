@@ -1,4 +1,4 @@
-"""What was measured, as tables and as CSV."""
+"""Measurements as tables and as CSV."""
 
 import csv
 import dataclasses
@@ -17,7 +17,7 @@ _ONE_THREAD = ("read", "decode", "augment")
 
 
 def write_csv(measured: Sequence[Measurement], path: Path) -> None:
-    """Writes a row each, the header naming fields and units as their class does."""
+    """Writes a row for each measurement; the header has the names of the class's fields, which include units."""
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(measured[0])])
         writer.writeheader()
@@ -25,7 +25,7 @@ def write_csv(measured: Sequence[Measurement], path: Path) -> None:
 
 
 def print_table(measured: Sequence[Measurement]) -> None:
-    """Prints a row each, all being of one class."""
+    """Prints a row for each measurement, all of which are of one class."""
     columns = _COLUMNS[type(measured[0])]
     terminal.print_table(
         terminal.console(),
@@ -44,7 +44,7 @@ def _workers(number: int) -> str:
 
 _TEXTS = ("model", "reader", "stage")
 _KEYS = ("model", "reader", "stage", "workers")
-# By class, each column's heading and what it says of a row.
+# By class, each column's heading and the text of its cells.
 _COLUMNS: dict[type, dict[str, Callable]] = {
     Speed: {
         "model": lambda speed: speed.model,

@@ -1,4 +1,4 @@
-"""One run: trained under its budget, evaluated, recorded."""
+"""One run: trained under its budget, evaluated and recorded."""
 
 from benchmarks.train.run import train_and_evaluate
 

@@ -1,10 +1,10 @@
-"""One run: train a model under its budget, evaluate it, and write its record.
+"""Trains a model under its budget, evaluates it, and writes the record of the run.
 
     python -m benchmarks.train --config=benchmarks/configs/digits.py --workdir=runs/one --config.model=resnet50
 
 The same command resumes a run that was stopped. `WORKDIR/record.json` says how it ended; `metrics.jsonl` and
-`tensorboard/` what happened on the way; `weights/` holds the weights of a finished run, and `predictions/` what it
-said of each example of the validation and test splits.
+`tensorboard/` say what happened on the way; `weights/` holds the weights of a finished run, and `predictions/` what it
+predicted for each example of the validation and test splits.
 """
 
 import sys
@@ -19,16 +19,23 @@ from benchmarks.train.run import train_and_evaluate
 
 
 def define_flags() -> None:
-    command.define_run_flags("The run's folder; the same command resumes it.")
+    command.define_run_flags(
+        "The folder for the run's record, weights and metrics. The same command resumes an earlier one in it."
+    )
     flags.DEFINE_enum(
         "progress",
         "auto",
         progress.KINDS,
-        "How to tell progress: a bar, lines for a log, or JSON lines.",
+        "How to show progress: as a bar, as lines for a log, or as JSON lines for another program. auto is a bar in a "
+        "terminal and lines elsewhere.",
     )
-
     distributed.define_flags()
-    flags.DEFINE_list("profile_steps", [], "FIRST,LAST: traces these steps into WORKDIR/profile.")
+    flags.DEFINE_list(
+        "profile_steps",
+        [],
+        "Write a JAX profiler trace to WORKDIR/profile, of the steps from FIRST (counted from 1) until before LAST, "
+        "given as FIRST,LAST. By default there is none.",
+    )
 
 
 def _profile_steps(given: list[str]) -> tuple[int, int] | None:

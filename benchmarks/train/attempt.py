@@ -36,13 +36,13 @@ class Attempt:
     """A run that is under way in this process.
 
     Attributes:
-      run: what is settled about it, its steps included.
-      started: when, ISO 8601, UTC.
-      start_step: how many steps an earlier attempt has done.
-      accumulation: in how many parts a batch is worked on.
+      run: what is settled about it, its number of steps included.
+      started: when it began, ISO 8601, UTC.
+      start_step: how many steps earlier attempts have done.
+      accumulation: how many parts a batch is split into.
       program: its compiled steps.
-      clock: its seconds, earlier attempts included.
-      reporter: is told where it is.
+      clock: its seconds, those of earlier attempts included.
+      reporter: is told how far it is.
     """
 
     run: Run
@@ -56,12 +56,12 @@ class Attempt:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluated:
-    """What the splits of a trained run came to.
+    """How a trained run does on its splits.
 
     Attributes:
-      metrics: of each split that there is.
-      unreadable: how many of its examples could not be read.
-      thresholds: of each logit's confidence; None where nothing is decided by one.
+      metrics: those of each split that the run has.
+      unreadable: how many examples of each split could not be read.
+      thresholds: the threshold of each logit's confidence; None if nothing is decided by one.
     """
 
     metrics: dict[str, dict[str, float]]
@@ -80,15 +80,15 @@ def execute(
     """Returns the record of the run, completed.
 
     Args:
-      run: what is settled about it; its newest whole checkpoint is where it goes on.
-      started: when, ISO 8601, UTC.
-      accumulation: in how many parts a batch is worked on.
-      profile_steps: from which step to which a profiler's trace is written to the run's `profile/`.
-      notice: says when the run is to save itself and stop.
-      reporter: is told where the run is.
+      run: what is settled about it; it goes on from its newest whole checkpoint.
+      started: when it began, ISO 8601, UTC.
+      accumulation: how many parts a batch is split into.
+      profile_steps: (first, end) of a profiler trace, the end excluded, which is written to the run's `profile/`.
+      notice: says when the run must save its state and stop.
+      reporter: is told how far the run is.
 
     Raises:
-      DivergedError, PreemptedError, CheckpointError: see `loop.train`.
+      DivergedError, PreemptedError, CheckpointError: as `train.loop.train`.
       DataError: too much of the data cannot be read.
     """
     with checkpoints.Checkpoints(run.workdir) as saved:
@@ -98,7 +98,7 @@ def execute(
             peak_memory = memory.peak_bytes()
             weights = final_weights(state)
             del state  # the optimizer's half of the memory
-            evaluated = _evaluate(attempt, weights)
+            evaluated = _evaluate_splits(attempt, weights)
             for split, values in evaluated.metrics.items():
                 metric_files.write(attempt.run.budget.num_steps, metrics.named(split, values))
         return _record(attempt, weights, evaluated, unreadable, peak_memory)
@@ -111,7 +111,7 @@ def _open(
     saved: checkpoints.Checkpoints,
     reporter: progress.Reporter,
 ) -> tuple[Attempt, State]:
-    """Compiles the run's steps and returns its state, restored or new, and knows from then on how many steps it has."""
+    """Returns the attempt, with its steps compiled and their number known, and the run's state, restored or new."""
     mesh = create_mesh()
     restored = saved.restore_latest(abstract_state(run.setup, mesh))
     start_step, state, seconds = restored or (0, None, None)
@@ -119,7 +119,7 @@ def _open(
     clock = Clock(seconds)
     reporter.report(progress.Event("compiling", step=start_step))
     positive_weights = run.positive_weights
-    # Weights are drawn while XLA compiles: for a large network either takes seconds.
+    # Weights are drawn while XLA compiles, because for a large network either takes seconds.
     with concurrent.futures.ThreadPoolExecutor(1) as pool, clock.measure("compile"):
         compiling = pool.submit(compile_program, run.setup, mesh, accumulation, positive_weights)
         if state is None:
@@ -189,10 +189,10 @@ def _schedule(attempt: Attempt, profile_steps: tuple[int, int] | None) -> loop.S
     )
 
 
-def _evaluate(attempt: Attempt, weights: tuple[dict, dict]) -> Evaluated:
-    """Evaluates the splits, the test split last and once.
+def _evaluate_splits(attempt: Attempt, weights: tuple[dict, dict]) -> Evaluated:
+    """Returns how the run does on its splits, of which the test split comes last and is read once.
 
-    Thresholds are chosen on the validation split, and are a half without one. What was predicted for each example is
+    Thresholds are chosen on the validation split, and are a half without one. The predictions for each example are
     kept in the run's `predictions/`.
     """
     run = attempt.run
@@ -231,7 +231,7 @@ def _record(
     unreadable: int,
     peak_memory: int | None,
 ) -> records.RunRecord:
-    """Keeps the weights and returns the record of the run, having measured how fast it answers."""
+    """Returns the record of the run, after saving its weights and measuring its inference speed."""
     run, clock = attempt.run, attempt.clock
     speed = inference_speed.measure(run.setup, attempt.program, *weights)
     digest = weights_digest(*weights)
@@ -283,7 +283,7 @@ def _decision(run: Run, thresholds: np.ndarray | None) -> records.Decision | Non
 
 
 def _by_label(run: Run, values: Sequence[float] | np.ndarray | None) -> dict[str, float] | None:
-    """Returns the values by what their logits speak for, None where there are none."""
+    """Returns the values by the names of their logits; None if there are none."""
     if values is None or not len(values):
         return None
     return dict(zip(run.logit_names, map(float, values), strict=True))

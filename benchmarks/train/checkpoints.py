@@ -1,7 +1,7 @@
-"""Checkpoints of a run, behind Orbax: asynchronous, atomic, the newest two kept, each sealed with its files' digests.
+"""Checkpoints of a run by Orbax: asynchronous and atomic, the newest two kept, each sealed with its files' digests.
 
-A checkpoint is the whole state after a step (parameters, batch statistics, optimiser, averages, step) and the run's
-clock, so that resuming needs nothing else. When a run has ended its weights are kept alone, under `weights/`.
+A checkpoint is the whole state after a step (parameters, batch statistics, optimizer, averages, step) and the run's
+clock, so that resuming needs nothing else. Of a run that has ended only the weights are kept, under `weights/`.
 """
 
 import concurrent.futures
@@ -24,7 +24,7 @@ _CHECKPOINTS, _SEALS = "checkpoints", "checkpoint_digests"
 _KEPT = 2
 _POLL_SECONDS = 0.02
 
-# Orbax tells each step of its work at INFO and warns of its own defaults.
+# Orbax logs each step of its work and warns of its own defaults.
 logging.getLogger("absl").setLevel(logging.ERROR)
 
 
@@ -38,7 +38,7 @@ class Checkpoints:
             self._directory,
             options=ocp.CheckpointManagerOptions(
                 max_to_keep=_KEPT,
-                # A save that was killed leaves its folder behind otherwise.
+                # Otherwise a save that was killed would leave its folder behind.
                 cleanup_tmp_directories=True,
             ),
         )
@@ -52,21 +52,21 @@ class Checkpoints:
         try:
             self.close()
         except CheckpointError:
-            if kind is None:  # what ended the block is not to be hidden
+            if kind is None:  # the error that ended the block must not be hidden
                 raise
 
     def save(self, step: int, state: State, clock: dict[str, float]) -> None:
         """Begins to write the state after `step` steps and the clock (seconds by name); returns at once.
 
         Raises:
-          CheckpointError: it, or the one before it, cannot be written; those before are whole.
+          CheckpointError: this checkpoint or the one before cannot be written; earlier ones are whole.
         """
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state), clock=ocp.args.JsonSave(clock)
         )
         try:
             self._manager.save(step, args=items, force=True)
-        except Exception as error:  # Orbax and what lies under it raise what they like
+        except Exception as error:  # Orbax and what it builds on raise all kinds of errors
             raise self._not_written(error) from error
         if jax.process_index() == 0:
             self._sealing.submit(self._seal, step)
@@ -75,7 +75,7 @@ class Checkpoints:
         """Waits for the last save.
 
         Raises:
-          CheckpointError: it could not be written; those before are whole.
+          CheckpointError: it could not be written; earlier ones are whole.
         """
         try:
             self._manager.close()
@@ -88,7 +88,7 @@ class Checkpoints:
     def restore_latest(self, target: State) -> tuple[int, State, dict[str, float]] | None:
         """Returns (step, state, clock) of the newest whole checkpoint; None if there is none.
 
-        One that is damaged is told on standard error and removed, and the one before it taken.
+        A damaged one is reported on standard error and removed, and the one before it is taken.
 
         Args:
           target: the shapes, types and shardings to restore to.
@@ -116,7 +116,7 @@ class Checkpoints:
         return restored["state"], restored["clock"]
 
     def _seal(self, step: int) -> None:
-        """Writes the digests of a checkpoint's files once it is whole, and forgets those of removed ones."""
+        """Writes the digests of a checkpoint's files once it is whole, and removes those of deleted ones."""
         folder = self._directory / str(step)
         while not folder.exists():
             if self._no_more_saves.wait(_POLL_SECONDS) and not folder.exists():
@@ -135,9 +135,9 @@ class Checkpoints:
             raise CheckpointError(
                 f"the checkpoint of step {step} was not finished (it has no digests)"
             ) from None
-        found = _file_digests(self._directory / str(step))
+        actual = _file_digests(self._directory / str(step))
         for name, digest in expected.items():
-            if found.get(name) != digest:
+            if actual.get(name) != digest:
                 raise CheckpointError(f"the checkpoint of step {step} is damaged ({name})")
 
     def _not_written(self, error: Exception) -> CheckpointError:
@@ -147,7 +147,7 @@ class Checkpoints:
 
 
 def delete_all(workdir: Path) -> None:
-    """Removes every checkpoint: of a run that has ended the weights are enough."""
+    """Removes every checkpoint of a run that has ended, whose weights are enough."""
     for name in (_CHECKPOINTS, _SEALS):
         shutil.rmtree(Path(workdir) / name, ignore_errors=True)
 

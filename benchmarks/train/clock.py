@@ -1,4 +1,4 @@
-"""A run's clock: seconds by purpose, which go into checkpoints so that a resumed run goes on counting."""
+"""A run's clock: seconds by purpose, kept in checkpoints so that a resumed run goes on counting."""
 
 import contextlib
 import time

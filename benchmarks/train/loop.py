@@ -27,7 +27,7 @@ from benchmarks.train.metric_files import MetricFiles, NoFiles
 
 
 class Batches(Protocol):
-    """Batches on the host, in order, that are closed at their end."""
+    """Batches on the host, in order, which are closed at the end."""
 
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]: ...
     def __next__(self) -> dict[str, np.ndarray]: ...
@@ -42,9 +42,9 @@ class Schedule:
       start_step, num_steps: where it begins and where the run ends.
       part_ends: where each part of the run ends, by image size, in order.
       batch_size: over all devices.
-      log_every_steps, checkpoint_every_steps: how often.
+      log_every_steps, checkpoint_every_steps: how often metrics are logged and checkpoints saved.
       validate_every_steps: how often, before the end, the validation split is evaluated; 0 is never.
-      profile_steps: from which step to which a profiler's trace is taken, into `profile_dir`.
+      profile_steps: (first, end) of a profiler trace, the end excluded, which is written to `profile_dir`.
     """
 
     start_step: int
@@ -80,23 +80,23 @@ def train(
 ) -> State:
     """Returns the state after the last step, finished on the device.
 
-    `clock` gets the seconds of training: from here on, waiting for input included, checkpoints and validation excluded.
+    The seconds of training are added to `clock`, waiting for input included, checkpoints and validation excluded.
 
     Args:
       program: the compiled steps.
-      state: after `schedule.start_step` steps; consumed.
-      read: gives the batches of (first step, last step, image size); closed at their end.
-      schedule: what is done when.
+      state: the state after `schedule.start_step` steps; consumed.
+      read: returns the batches of (first step, last step, image size), which are closed at the end.
+      schedule: when to do what.
       clock: the run's.
-      files: get the metrics.
-      checkpoints: get the state now and then.
-      reporter: is told where the run is.
-      notice: says when the run is to save itself and stop.
+      files: where the metrics are written.
+      checkpoints: where the state is saved.
+      reporter: is told how far the run is.
+      notice: says when the run must save its state and stop.
       validate: returns the metrics of the validation split.
 
     Raises:
       DivergedError: a loss or gradient norm is not finite.
-      PreemptedError: the run was told to stop, and is saved.
+      PreemptedError: the run was told to stop, and its state is saved.
       CheckpointError: a checkpoint cannot be written.
     """
     stopwatch = _Stopwatch(clock)
@@ -146,14 +146,14 @@ def train(
 
 
 class _Profiler:
-    """A profiler's trace of the steps that the schedule asks for."""
+    """A profiler trace of the steps that the schedule asks for."""
 
     def __init__(self, schedule: Schedule):
         self._schedule = schedule
         self._running = False
 
     def before(self, step: int) -> None:
-        """Starts or stops where it is time."""
+        """Starts or stops the trace if `step` is the one to do so."""
         if self._schedule.profile_steps is None:
             return
         start, stop = self._schedule.profile_steps
@@ -164,14 +164,14 @@ class _Profiler:
             self.end()
 
     def end(self) -> None:
-        """Writes what was traced."""
+        """Writes the trace, if one is running."""
         if self._running:
             jax.profiler.stop_trace()
         self._running = False
 
 
 class _Stopwatch:
-    """Adds the seconds since it last looked to the run's seconds of training."""
+    """Adds the seconds since the last lap to the run's seconds of training."""
 
     def __init__(self, clock: Clock):
         self._clock = clock
@@ -235,7 +235,7 @@ class _Metrics:
     def _write(self, interval: list[tuple[int, jax.Array]]) -> None:
         if not interval:
             return
-        # Each is small and done: fetching one after another costs less than asking for all at once.
+        # Each is small and ready: fetching them one by one costs less than asking for all at once.
         fetched = np.stack([jax.device_get(values) for _, values in interval])
         for (step, _), values in zip(interval, fetched, strict=True):
             named = dict(zip(self._names, map(float, values), strict=True))

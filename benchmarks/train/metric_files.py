@@ -1,4 +1,4 @@
-"""A run's metrics as files: `metrics.jsonl`, and TensorBoard events under `tensorboard/`."""
+"""A run's metrics in files: `metrics.jsonl`, and TensorBoard events under `tensorboard/`."""
 
 import json
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from results.records import files, layout
 class MetricFiles:
     """Appends scalars by step to both files; a context manager.
 
-    A resumed run drops the lines of steps at and after the one it resumes from, since it will write them again.
+    A resumed run drops the lines of steps after the one it resumes from, because it will write them again.
     """
 
     def __init__(self, workdir: Path, resumed_step: int):
-        from tensorboardX import SummaryWriter  # where PyTorch is installed, it imports that
+        from tensorboardX import SummaryWriter  # this imports PyTorch if it is installed
 
         self._path = layout.metrics_in(workdir)
         kept = [line for line in self._lines() if json.loads(line)["step"] <= resumed_step]
@@ -33,7 +33,7 @@ class MetricFiles:
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Writes scalars, named as `train/loss` is, under the number of steps done."""
-        # NaN is no JSON; as text it stays readable.
+        # JSON has no NaN; as text it stays readable.
         plain = {name: value if _finite(value) else str(value) for name, value in values.items()}
         self._file.write(json.dumps({"step": step, **plain}) + "\n")
         self._file.flush()
@@ -41,7 +41,7 @@ class MetricFiles:
             self._tensorboard.add_scalar(name, value, step)
 
     def _lines(self) -> list[str]:
-        """The complete lines there are; a killed run may have left half a line at the end."""
+        """Returns the complete lines; a killed run may have left half a line at the end."""
         if not self._path.exists():
             return []
         text = self._path.read_text()
@@ -49,7 +49,7 @@ class MetricFiles:
 
 
 class NoFiles:
-    """Takes the metrics of a process that is not the one to write them; a context manager."""
+    """Discards the metrics, in a process that is not the one to write them; a context manager."""
 
     def __enter__(self) -> "NoFiles":
         return self

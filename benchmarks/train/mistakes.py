@@ -1,8 +1,7 @@
 """Pictures of a run's most confident mistakes, as the model saw them: `predictions/mistakes.png` and `.json`.
 
-A run writes them when it completes. The PNG is a sheet of square tiles
-without gaps, row by row. The JSON has `split`, `side` (pixels of a tile), `columns`, `pictures` (the index in the split
-of each tile) and `mistakes`: what each example is, what it was taken for, and how confidently.
+A run writes them when it completes, and `python -m benchmarks.mistakes`, whose docstring says what is in them, for a
+run that has none.
 """
 
 import io
@@ -21,21 +20,19 @@ from results.records import codec, files, layout, predictions
 
 _LARGEST = 80  # pixels a side of a tile
 _COLUMNS = 6
-_COLORS = 256  # of a sheet in color: a third of the bytes, which a page of many runs has to carry
+_COLORS = 256  # of a sheet in color: a third of the bytes, which matters to a page of many runs
 
 
 def write(workdir: Path, record: records.RunRecord, setup: Setup, dataset: datasets.Dataset) -> int:
-    """Writes both files for the split that the run was reported on, and returns how many pictures there are.
+    """Returns how many pictures there are, after writing both files for the split that the run is reported on.
 
-    A run without predictions or without mistakes gets no files.
-
-    Only the pictures that are shown are read.
+    A run without predictions or without mistakes gets no files. Only the pictures that are shown are read.
 
     Args:
       workdir: the run's folder, with its `predictions/` and the names of its classes.
       record: the run's.
       setup: the run's.
-      dataset: what it names.
+      dataset: the one that it names.
 
     Raises:
       RecordError, DataError, OSError: predictions or pictures cannot be read, or the files cannot be written.
@@ -48,7 +45,7 @@ def write(workdir: Path, record: records.RunRecord, setup: Setup, dataset: datas
     indices = list(dict.fromkeys(each.index for each in confused.mistakes))
     config = setup.config
     split = config.test_split if confused.split == "test" else config.validation_split
-    tiles = [_tile(picture) for picture in _seen(setup, dataset, split, indices)]
+    tiles = [tile_of(picture) for picture in _seen(setup, dataset, split, indices)]
     facts = {
         "split": confused.split,
         "side": len(tiles[0]),
@@ -57,7 +54,7 @@ def write(workdir: Path, record: records.RunRecord, setup: Setup, dataset: datas
     }
     text = json.dumps(facts | {"mistakes": codec.encode(confused.mistakes)}, indent=1) + "\n"
     sheet, which = layout.mistakes_in(workdir)
-    files.write_atomically(sheet, _png(_sheet(tiles)))
+    files.write_atomically(sheet, encode_png(sheet_of(tiles)))
     files.write_atomically(which, text)
     return len(tiles)
 
@@ -65,7 +62,7 @@ def write(workdir: Path, record: records.RunRecord, setup: Setup, dataset: datas
 def try_to_write(
     workdir: Path, record: records.RunRecord, setup: Setup, dataset: datasets.Dataset
 ) -> None:
-    """Calls `write`; where that fails it says so on the error stream, for a run is not to fail by its pictures."""
+    """Calls `write`, and only warns on standard error if that fails: a run must not fail because of its pictures."""
     try:
         write(workdir, record, setup, dataset)
     except Exception as error:
@@ -88,14 +85,15 @@ def _seen(
     return [seen(index) for index in indices]
 
 
-def _tile(picture: np.ndarray) -> np.ndarray:
+def tile_of(picture: np.ndarray) -> np.ndarray:
+    """Returns the picture, reduced to the side of a tile if it is larger, uint8 [side, side, 3]."""
     if len(picture) <= _LARGEST:
         return picture
     whole = resizing.Box(0, 0, *picture.shape[:2])
     return resizing.resize_exactly(picture, whole, _LARGEST, _LARGEST)
 
 
-def _sheet(tiles: Sequence[np.ndarray]) -> np.ndarray:
+def sheet_of(tiles: Sequence[np.ndarray]) -> np.ndarray:
     """Returns uint8 [rows * side, columns * side, 3]; places without a tile are black."""
     side, rows = len(tiles[0]), -(-len(tiles) // _COLUMNS)
     sheet = np.zeros((rows, side, _COLUMNS, side, 3), np.uint8)
@@ -104,7 +102,8 @@ def _sheet(tiles: Sequence[np.ndarray]) -> np.ndarray:
     return sheet.reshape(rows * side, _COLUMNS * side, 3)
 
 
-def _png(sheet: np.ndarray) -> bytes:
+def encode_png(sheet: np.ndarray) -> bytes:
+    """Returns a PNG of the sheet: gray if all its pictures are, otherwise with a palette."""
     image = Image.fromarray(sheet)
     if (sheet == sheet[..., :1]).all():
         image = image.convert("L")

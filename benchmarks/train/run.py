@@ -27,18 +27,18 @@ def train_and_evaluate(
 ) -> records.RunRecord:
     """Trains and evaluates one run, resuming where an earlier call was stopped, and returns its record.
 
-    A run that was completed before is not run again. One that diverges, runs out of memory or raises is a record too,
-    whose status says so. Where memory runs out, the batch is worked on in twice as many parts, and the record says so.
+    A completed run is not run again. One that diverges, runs out of memory or raises an error gets a record too, whose
+    status says so. If memory runs out, each batch is split into twice as many parts, and the record says so.
 
     Args:
       config: see `benchmarks/config/fields.py`.
       workdir: the run's folder.
-      reporter: is told where the run is.
-      profile_steps: from which step to which a profiler's trace is written to `workdir/profile`.
+      reporter: is told how far the run is.
+      profile_steps: (first, end) of a profiler trace, the end excluded, which is written to `workdir/profile`.
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
-      PreemptedError: the run was told to stop (SIGTERM) and saved; another call goes on.
+      PreemptedError: the run was told to stop (SIGTERM) and has saved its state; another call goes on.
     """
     run = prepare(resolve.resolved(config), workdir)
     if jax.process_index() == 0:
@@ -66,7 +66,7 @@ def _until_it_ends(
     notice: preemption.Notice,
     reporter: progress.Reporter,
 ) -> records.RunRecord:
-    """Returns the record of the run; where an attempt runs out of memory, the next works in smaller parts."""
+    """Returns the record of the run; if an attempt runs out of memory, the next works in smaller parts."""
     started = now()
     accumulation = run.config.accumulation
     while True:
@@ -89,6 +89,6 @@ def _until_it_ends(
 
 
 def _next_accumulation(run: Run, accumulation: int) -> int | None:
-    """Returns twice as many parts, where each part still has an example for each device."""
+    """Returns twice as many parts, if each part then still has an example for each device."""
     more = 2 * accumulation
     return None if run.config.batch_size % (more * jax.device_count()) else more

@@ -1,4 +1,4 @@
-"""What a step takes on this machine, measured once, so that a budget in seconds becomes a number of steps."""
+"""How long a step takes on this machine, measured once so that a budget in seconds becomes a number of steps."""
 
 import contextlib
 import dataclasses
@@ -21,21 +21,22 @@ from results.records import files
 _FILE = "calibration.json"
 _WARM_UP_STEPS = 3
 _MIN_STEPS = 10
-# How long is measured: a tenth of the budget, but of short ones more, up to a half.
+# How long to measure: a tenth of the budget, but more of a short one, up to a half.
 _FRACTION, _MAX_FRACTION = 0.1, 0.5
 _MIN_SECONDS, _MAX_SECONDS = 5.0, 60.0
 
 
 def with_steps(run: Run, program: Program, state: State, start_step: int) -> tuple[Run, State]:
-    """Returns the run with its number of steps, and its state, told of it.
+    """Returns the run with its number of steps, and its state with the same.
 
-    What was measured is kept in the run's folder, so that a run that is stopped at any moment ends where it would have.
+    The measured time is kept in the run's folder, so that a run that is stopped at any moment has the same number of
+    steps when it is resumed.
 
     Args:
-      run: whose budget is in seconds.
+      run: a run whose budget is in seconds.
       program: its compiled steps.
-      state: after `start_step` steps; consumed.
-      start_step: above 0 where the run is resumed.
+      state: the state after `start_step` steps; consumed.
+      start_step: above 0 if the run is resumed.
     """
     if start_step:
         planned = dataclasses.replace(run.budget, steps=int(state["num_steps"]))
@@ -43,7 +44,7 @@ def with_steps(run: Run, program: Program, state: State, start_step: int) -> tup
     seconds_per_step = _kept(run.workdir)
     if seconds_per_step is None:
         seconds_per_step = _measured(run, program, state)
-        # What was trained on the way is thrown away.
+        # The weights trained on the way are thrown away.
         del state
         state = initial_state(run.setup, 1, program.mesh)
     planned = budget.calibrated(run.budget, seconds_per_step)
@@ -71,7 +72,7 @@ def _measured(run: Run, program: Program, state: State) -> float:
 
 
 def measured_seconds(amount: float) -> float:
-    """Returns for how many seconds at least a step is measured, of a budget of so many."""
+    """Returns for how many seconds steps are measured at least, if the budget is `amount` seconds."""
     return min(max(_FRACTION * amount, min(_MIN_SECONDS, _MAX_FRACTION * amount)), _MAX_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""Equal tuning: the same points tried for every model."""
+"""Equal tuning: the same points are tried for every model."""
 
 from benchmarks.tune.run import run
 from benchmarks.tune.search import Allowance

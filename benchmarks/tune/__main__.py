@@ -1,13 +1,13 @@
-"""Equal tuning: the same points of the same search space tried for every model, judged on the validation split.
+r"""Tunes every model equally: the same points of one search space are tried for each, on the validation split.
 
     python -m benchmarks.tune --config=benchmarks/configs/digits.py --workdir=runs/tuning --trials=8
     python -m benchmarks.suite --config=benchmarks/configs/digits.py --workdir=runs/tuned \
         --config.tuned=runs/tuning/tuned.json
 
-`config.tuning` says which fields are searched, and from where to where. Each trial is a run of its own, in
+`config.tuning` says which fields are searched, and in which ranges. Each trial is a run of its own, in
 `WORKDIR/trials/<model>/<trial>`, that never opens the test split. The same command goes on where an earlier one was
-stopped, and with more trials adds to them; several workers may share WORKDIR. `tuned.json` holds what was best for each
-model. The exit status is 1 if a model has no trial that completed, and 75 if the command was told to stop (SIGTERM).
+stopped, and a larger --trials adds to the trials; several workers may share WORKDIR. `tuned.json` holds the best values
+for each model. The exit status is 1 if no trial of a model completed, and 75 if the command was told to stop (SIGTERM).
 """
 
 import math
@@ -28,15 +28,29 @@ from results.records import tasks as ranked_tasks
 
 
 def define_flags() -> None:
-    command.define_run_flags("The tuning's folder; the same command goes on in it.")
-    flags.DEFINE_integer("trials", None, "How many points each model may try.", lower_bound=1)
+    command.define_run_flags(
+        "The folder for the trials and tuned.json. The same command resumes an earlier one in it."
+    )
+    flags.DEFINE_integer(
+        "trials", None, "How many points of the search space to try for each model.", lower_bound=1
+    )
     flags.mark_flag_as_required("trials")
-    flags.DEFINE_string("models", None, "Which models, with commas between them.")
-    flags.DEFINE_float("trial_fraction", 1.0, "The budget of a trial, in that of a run.")
+    flags.DEFINE_string(
+        "models",
+        None,
+        "The models to tune, with commas between them, such as resnet50,mobilenet_v1:width=0.5. By default those of "
+        "the configuration.",
+    )
+    flags.DEFINE_float(
+        "trial_fraction",
+        1.0,
+        "The budget of each trial, as a fraction of the budget of a whole run.",
+    )
     flags.DEFINE_bool(
         "halving",
         False,
-        "Train all for less and the better half for longer; the total is the same.",
+        "Train all points for a shorter time, then the better half for longer, and so on (successive halving). The "
+        "total budget stays the same.",
     )
 
 
@@ -53,17 +67,17 @@ def main() -> int:
             model_specs=specs,
         )
     except local.StoppedError:
-        print("told to stop; the same command goes on", file=sys.stderr)
+        print("told to stop; run the same command again to go on", file=sys.stderr)
         return preemption.AGAIN_STATUS
     labels = [models.label(*models.parse(spec)) for spec in specs]
     for label in labels:
         entry = tuned["models"].get(label)
-        found = "no trial completed"
+        outcome = "no trial completed"
         if entry:
             values = ", ".join(f"{field}={value:g}" for field, value in entry["best"].items())
             task = ranked_tasks.find(given.config.task)
-            found = f"{values} (validation {task.spoken} {entry['validation'][task.primary]:.2%})"
-        print(f"{label}: {found}")
+            outcome = f"{values} (validation {task.spoken} {entry['validation'][task.primary]:.2%})"
+        print(f"{label}: {outcome}")
     print(f"Use them: --config.tuned={Path(given.workdir) / 'tuned.json'}")
     return int(any(label not in tuned["models"] for label in labels))
 

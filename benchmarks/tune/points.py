@@ -1,7 +1,7 @@
 """The points that equal tuning tries: the same for every model.
 
 They are the first of the Halton sequence (J. H. Halton 1960), spread evenly over the logarithm of each range: the
-middle, then the quarters, and so on. Points asked for later do not move earlier ones.
+middle, then the quarters, and so on. Asking for more points does not move the earlier ones.
 """
 
 from ml_collections import ConfigDict

@@ -1,4 +1,4 @@
-"""The same points tried for every model, and what was best for each."""
+"""Trying the same points for every model, and keeping the best values of each."""
 
 import json
 from collections.abc import Sequence
@@ -28,13 +28,13 @@ def run(
     *,
     model_specs: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Tries the same points for every model and returns what `tuned.json` holds.
+    """Returns the content of `tuned.json`, after trying the same points for every model.
 
     Args:
-      config: what the trials share, see `benchmarks/config/fields.py`; of its seeds the first is used.
+      config: what the trials share, see `benchmarks/config/fields.py`; only the first of its seeds is used.
       workdir: gets `trials/<model>/<trial>/record.json` and `tuned.json`.
       allowance: what each model may spend.
-      model_specs: `config.suite.models` unless given.
+      model_specs: by default `config.suite.models`.
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
@@ -83,7 +83,7 @@ def _searches(
 
 
 def _check(searches: list[Search], rungs: list[Rung], allowance: Allowance) -> datasets.Dataset:
-    """Returns what all trials read, having found every mistake that would show in a later rung."""
+    """Returns the dataset of all trials, after checking for every mistake that would show in a later rung."""
     first = [
         request
         for search in searches
@@ -94,7 +94,7 @@ def _check(searches: list[Search], rungs: list[Rung], allowance: Allowance) -> d
 
 
 def _shared(config: ConfigDict, allowance: Allowance) -> dict[str, Any]:
-    """Returns what two commands on one folder have in common; without halving the number of trials may differ."""
+    """Returns what two commands on one folder must share; without halving, the number of trials may differ."""
     shared = stored.to_plain(config)
     shared.pop("model", None)
     shared |= {"trial_fraction": allowance.trial_fraction, "halving": allowance.halving}

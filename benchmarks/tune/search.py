@@ -17,9 +17,9 @@ class Rung:
     """Trials of one model that are compared with one another.
 
     Attributes:
-      number: from 0.
-      trials: how many.
-      share: what each spends, in budgets of one run.
+      number: its position, from 0.
+      trials: how many there are.
+      share: what each spends, as a fraction of one run's budget.
     """
 
     number: int
@@ -33,7 +33,7 @@ class Allowance:
 
     Attributes:
       trials: how many points it may try.
-      trial_fraction: the budget of a trial, in that of a run.
+      trial_fraction: the budget of a trial, as a fraction of a run's.
       halving: whether the better half of the trials trains for longer.
     """
 
@@ -44,8 +44,8 @@ class Allowance:
     def rungs(self) -> list[Rung]:
         """Returns the rungs of a search, which together spend `trials` whole trials.
 
-        Without halving one rung. With it (Jamieson and Talwalkar 2015, arXiv:1502.07943) the better half goes on until
-        two are left, and each rung spends the same, so that fewer trials train for longer.
+        Without halving there is one rung. With it (Jamieson and Talwalkar 2015, arXiv:1502.07943) the better half goes
+        on until two are left, and every rung spends the same, so that fewer trials train for longer.
         """
         sizes = [self.trials]
         while self.halving and sizes[-1] > 2:
@@ -59,13 +59,13 @@ class Search:
 
     Attributes:
       label: the model's name with its options.
-      points: what may be tried.
-      records: of the last rung, by the index of the point.
-      examples: what all trials spent.
+      points: the points to try.
+      records: those of the last rung, by the index of the point.
+      examples: how many examples all trials have spent.
     """
 
     def __init__(self, config: ConfigDict, directory: Path, points: list[tuned.Point]):
-        """Takes what the trials share; they lie in folders in `directory`."""
+        """Takes the configuration that the trials share; their folders are in `directory`."""
         self.label, self.points = config.model, points
         self.records: dict[int, records.RunRecord] = {}
         self.examples = 0
@@ -85,12 +85,12 @@ class Search:
         return requested
 
     def judge(self, made: dict[int, records.RunRecord]) -> None:
-        """Takes the records of a rung."""
+        """Takes the records of a rung, by which the best points are then chosen."""
         self.records = made
         self.examples += sum(record.budget.examples_spent or 0 for record in made.values())
 
     def best(self, number: int) -> list[int]:
-        """Returns the `number` best points of the last rung, best first; before the first, the first points."""
+        """Returns the `number` best points of the last rung, best first; before any rung, the first points."""
         if not self.records:
             return list(range(number))
         return sorted(self.records, key=self._order)[:number]

@@ -1,1 +1,1 @@
-"""Where weights come from, and how they are kept."""
+"""Where a run's weights come from, and how they are kept."""

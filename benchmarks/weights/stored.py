@@ -22,7 +22,7 @@ def save_weights(workdir: Path, params: dict, batch_stats: dict) -> None:
 
 
 def load_weights(workdir: Path, params: dict, batch_stats: dict) -> tuple[dict, dict]:
-    """Returns (params, batch_stats) of a finished run, with the shapes, types and shardings of those given.
+    """Returns (params, batch_stats) of a finished run, with the shapes, types and shardings of the arguments.
 
     Raises:
       CheckpointError: there are none, or they are damaged or another model's.
@@ -34,7 +34,7 @@ def load_weights(workdir: Path, params: dict, batch_stats: dict) -> tuple[dict, 
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             restored = checkpointer.restore(folder, target)
-    except Exception as error:  # Orbax and what lies under it raise what they like
+    except Exception as error:  # Orbax and what it builds on raise all kinds of errors
         raise CheckpointError(
             f"the weights in {folder} cannot be read: {first_line(error)}"
         ) from error

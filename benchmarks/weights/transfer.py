@@ -27,7 +27,7 @@ class Source:
     Attributes:
       path: a finished run's folder, or a file.
       digest: the run's `weights_digest`, or the file's SHA-256 (hex).
-      run: the run's record; None of a file.
+      run: the run's record; None for a file.
     """
 
     path: Path
@@ -36,7 +36,7 @@ class Source:
 
 
 def source(config: ConfigDict) -> Source | None:
-    """Returns what `config.init_from` names for this model and seed; None where nothing.
+    """Returns what `config.init_from` names for this model and seed; None if it is empty.
 
     Raises:
       ConfigError: there is no such file, or no finished run of this model.
@@ -66,7 +66,7 @@ def begin(config: ConfigDict, params: dict, batch_stats: dict) -> tuple[dict, di
 
     Args:
       config: the run's.
-      params, batch_stats: as they were drawn.
+      params, batch_stats: the weights as they were drawn.
 
     Raises:
       ConfigError: the weights do not fit the model, or are not those of their run's record.
@@ -104,7 +104,7 @@ def _of_file(config: ConfigDict, path: Path) -> tuple[dict, dict]:
     ours = models.label(*models.parse(config.model))
     if model.spec != ours:
         # Its options are not in the names and shapes of its tensors, such as how images are normalized.
-        raise ConfigError(f"config.init_from: {path} wants config.model={model.spec}, not {ours}.")
+        raise ConfigError(f"config.init_from: {path} needs config.model={model.spec}, not {ours}.")
     _, params, batch_stats = _split_as_published(model)
     return params, batch_stats
 

@@ -30,7 +30,7 @@ def define_flags() -> None:
     flags.DEFINE_multi_string(
         "reference",
         [],
-        "A CSV file of published figures to stand beside the rankings, never in them (docs/results.md)",
+        "A CSV file of published figures to stand beside the rankings, never in them (docs/results.md).",
     )
 
 

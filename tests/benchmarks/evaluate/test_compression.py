@@ -1,4 +1,4 @@
-"""Pruned and quantised kernels: which weights go, how far the others move, and every byte counted."""
+"""Pruned and quantized kernels: which weights go, how far the others move, and every byte counted."""
 
 import numpy as np
 import pytest
@@ -31,14 +31,14 @@ def test_a_weight_moves_at_most_half_a_step_of_its_channel(bits):
     kernel = np.random.default_rng(0).normal(size=(3, 3, 8, 5)).astype(np.float32)
     kernel[..., 1] *= 100  # a channel's steps are its own
     steps = np.abs(kernel).max(axis=(0, 1, 2)) / (2 ** (bits - 1) - 1)
-    found = compression.quantize(kernel, bits)
-    assert np.all(np.abs(found - kernel) <= steps / 2 * (1 + 1e-5))
-    assert max(len(np.unique(found[..., c])) for c in range(5)) <= 2**bits - 1
+    quantized = compression.quantize(kernel, bits)
+    assert np.all(np.abs(quantized - kernel) <= steps / 2 * (1 + 1e-5))
+    assert max(len(np.unique(quantized[..., c])) for c in range(5)) <= 2**bits - 1
 
 
 def test_zero_and_the_largest_weight_stay_and_a_channel_of_zeros_too():
-    found = compression.quantize(kernel_of(0.0, 1.0, -1.0, 0.3), 6).ravel()
-    assert found[:3].tolist() == pytest.approx([0, 1, -1])
+    quantized = compression.quantize(kernel_of(0.0, 1.0, -1.0, 0.3), 6).ravel()
+    assert quantized[:3].tolist() == pytest.approx([0, 1, -1])
     assert compression.quantize(kernel_of(0.0, 0.0), 8).ravel().tolist() == [0, 0]
 
 
@@ -83,10 +83,12 @@ def test_without_compression_nothing_changes_and_bytes_are_the_models():
     filled = {k: _filled(v) for k, v in params.items()}
     auxiliary = compression.auxiliary_names(model)
     assert auxiliary == {"aux1", "aux2"}
-    found = compression.compress(filled, _filled(batch_stats), not_counted=auxiliary)
-    assert found.facts.bytes == found.facts.dense_bytes == models.count_weight_bytes(model)
+    compressed = compression.compress(filled, _filled(batch_stats), not_counted=auxiliary)
+    assert (
+        compressed.facts.bytes == compressed.facts.dense_bytes == models.count_weight_bytes(model)
+    )
     assert np.array_equal(
-        found.params["conv1"]["conv"]["kernel"], filled["conv1"]["conv"]["kernel"]
+        compressed.params["conv1"]["conv"]["kernel"], filled["conv1"]["conv"]["kernel"]
     )
 
 

@@ -40,8 +40,8 @@ def weights(trained, tmp_path_factory):
     return path
 
 
-def figures(found: report.Evaluation) -> dict[str, float]:
-    return dict(found.metrics)
+def figures(evaluation: report.Evaluation) -> dict[str, float]:
+    return dict(evaluation.metrics)
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
@@ -52,18 +52,18 @@ def test_a_run_is_evaluated_as_its_record_says(trained, split):
 
 def test_the_batch_size_changes_nothing(trained):
     folder, record = trained
-    found = evaluate_run(folder, eval_batch_size=7)
-    assert found.metrics["examples"] == 360
-    assert found.metrics["top1"] == record.metrics.test["top1"]
-    assert found.metrics["loss"] == pytest.approx(record.metrics.test["loss"], rel=1e-5)
+    evaluation = evaluate_run(folder, eval_batch_size=7)
+    assert evaluation.metrics["examples"] == 360
+    assert evaluation.metrics["top1"] == record.metrics.test["top1"]
+    assert evaluation.metrics["loss"] == pytest.approx(record.metrics.test["loss"], rel=1e-5)
 
 
 def test_a_file_of_the_same_weights_gives_the_same_figures(trained, weights, data_dir):
-    found = evaluate_weights(
+    evaluation = evaluate_weights(
         "tiny", weights, "digits", "test", data_dir=data_dir, image_size="32", crop_fraction=1.0
     )
-    assert figures(found) == trained[1].metrics.test
-    assert found.image_size == 32
+    assert figures(evaluation) == trained[1].metrics.test
+    assert evaluation.image_size == 32
 
 
 def test_weights_that_are_not_the_records_are_refused(trained, tmp_path):
@@ -115,6 +115,6 @@ def test_the_command_prints_and_writes_the_figures(command_here, trained, tmp_pa
 
 def test_ten_crops_are_evaluated_together(trained):
     folder, record = trained
-    found = evaluate_run(folder, eval_crops=10, crop_fraction=0.875)
-    assert (found.crops, found.metrics["examples"]) == (10, 360)
-    assert found.metrics["loss"] != pytest.approx(record.metrics.test["loss"], rel=1e-3)
+    evaluation = evaluate_run(folder, eval_crops=10, crop_fraction=0.875)
+    assert (evaluation.crops, evaluation.metrics["examples"]) == (10, 360)
+    assert evaluation.metrics["loss"] != pytest.approx(record.metrics.test["loss"], rel=1e-3)

@@ -45,8 +45,8 @@ def answers(task, logits, labels):
 
 def predicted(choice, labels, multi_label=False):
     task = ChoosingAmong("single_label", "top1", choice, multi_label)
-    found = answers(task, LOGITS, labels)
-    return found, task.metrics(found, None)
+    predictions = answers(task, LOGITS, labels)
+    return predictions, task.metrics(predictions, None)
 
 
 def softmax(logits):
@@ -62,7 +62,7 @@ def test_a_model_chooses_among_the_classes_that_occur():
     assert choice.classes == (1, 4, 5)
 
 
-def test_classes_are_found_by_name_in_whatever_order():
+def test_classes_are_matched_by_name_in_whatever_order():
     choice = subsets.choose(dataset_of([0], ("e", "b")), "test", 6, subsets.NAMES, lambda: NAMES)
     assert choice == Choice((1, 4), (1, 0))
 
@@ -77,14 +77,14 @@ def test_a_file_says_which_class_is_which_and_leaves_others_out(tmp_path):
 
 def test_figures_of_a_subset_are_those_of_its_logits_alone():
     labels = np.arange(40) % 3
-    found, figures = predicted(Choice((1, 3, 4), (2, 0, 1)), labels)
+    predictions, figures = predicted(Choice((1, 3, 4), (2, 0, 1)), labels)
     chosen = LOGITS[:, [1, 3, 4]]
     right = np.array([2, 0, 1])[labels]
     assert figures["top1"] == np.mean(chosen.argmax(-1) == right)
     nll = -np.log(softmax(chosen)[np.arange(40), right])
     assert figures["loss"] == pytest.approx(nll.mean(), rel=1e-5)
-    assert found["confidence"] == pytest.approx(softmax(chosen).max(-1), rel=1e-5)
-    assert found["predicted"].tolist() == np.array([1, 3, 4])[chosen.argmax(-1)].tolist()
+    assert predictions["confidence"] == pytest.approx(softmax(chosen).max(-1), rel=1e-5)
+    assert predictions["predicted"].tolist() == np.array([1, 3, 4])[chosen.argmax(-1)].tolist()
     assert (figures["examples"], figures["top5"]) == (40, 1.0)
 
 
@@ -99,10 +99,12 @@ def test_all_classes_in_their_order_give_the_figures_of_the_plain_task():
 def test_any_label_of_a_picture_is_right_and_pictures_without_one_do_not_count():
     labels = (np.random.default_rng(1).random((40, 6)) < 0.3).astype(np.float32)
     labels[:3] = 0
-    found, figures = predicted(Choice(tuple(range(6)), tuple(range(6))), labels, multi_label=True)
+    predictions, figures = predicted(
+        Choice(tuple(range(6)), tuple(range(6))), labels, multi_label=True
+    )
     counted = labels.any(-1)
     assert 3 <= np.sum(~counted) < 40
-    assert found["counted"].tolist() == counted.tolist()
+    assert predictions["counted"].tolist() == counted.tolist()
     right = labels[np.arange(40), LOGITS.argmax(-1)] > 0
     assert figures["top1"] == pytest.approx(right[counted].mean())
     nll = -np.log((softmax(LOGITS) * labels).sum(-1)[counted])
@@ -111,16 +113,16 @@ def test_any_label_of_a_picture_is_right_and_pictures_without_one_do_not_count()
 
 
 def test_a_label_that_cannot_be_chosen_does_not_count():
-    found, figures = predicted(Choice((1, 4), (-1, 0, -1, -1, 1, -1)), np.arange(40) % 6)
-    assert found["counted"].sum() == figures["examples"] == 13
+    predictions, figures = predicted(Choice((1, 4), (-1, 0, -1, -1, 1, -1)), np.arange(40) % 6)
+    assert predictions["counted"].sum() == figures["examples"] == 13
     with pytest.raises(ConfigError, match="no picture of the split has a label"):
         predicted(Choice((1, 4), (-1, 0, -1, -1, 1, -1)), np.zeros(40, int))
 
 
 def test_logits_that_are_not_finite_are_never_right():
     task = ChoosingAmong("single_label", "top1", Choice((1, 4), (0, 1)))
-    found = answers(task, np.full((2, 6), np.nan, np.float32), [0, 1])
-    assert task.metrics(found, None)["top1"] == 0
+    predictions = answers(task, np.full((2, 6), np.nan, np.float32), [0, 1])
+    assert task.metrics(predictions, None)["top1"] == 0
 
 
 @pytest.mark.parametrize("name", ["imagenet_a", "imagenet_r:0.2.0", "imagenet_a/config"])
@@ -191,26 +193,26 @@ def logits_of(run_folder, dataset, split):
 
 def test_a_run_is_evaluated_on_a_folder_of_two_of_its_classes(own_run, folder):
     run_folder, record = own_run
-    found = evaluate_run(
+    evaluation = evaluate_run(
         run_folder, "test", dataset=f"folder:{folder}", subset="names", name="threes and sevens"
     )
     logits, labels = logits_of(run_folder, datasets.load(f"folder:{folder}"), "test")
     right = logits[:, [3, 7]].argmax(-1) == labels
-    assert found.metrics["top1"] == pytest.approx(right.mean())
-    assert (found.num_classes, found.metrics["examples"]) == (2, len(labels))
+    assert evaluation.metrics["top1"] == pytest.approx(right.mean())
+    assert (evaluation.num_classes, evaluation.metrics["examples"]) == (2, len(labels))
     (kept,), problems = evaluations.load_all([run_folder], [record])
     assert problems == []
-    assert (kept.metrics["top1"], kept.num_classes) == (found.metrics["top1"], 2)
+    assert (kept.metrics["top1"], kept.num_classes) == (evaluation.metrics["top1"], 2)
     assert f"--dataset=folder:{folder} --split=test --subset=names" in kept.command
 
 
 def test_a_run_of_one_label_is_evaluated_on_pictures_of_several(own_run, data_dir):
     run_folder, _ = own_run
-    found = evaluate_run(run_folder, "test", dataset="digits_multilabel")
+    evaluation = evaluate_run(run_folder, "test", dataset="digits_multilabel")
     logits, labels = logits_of(run_folder, datasets.load("digits_multilabel", data_dir), "test")
     right = labels[np.arange(len(labels)), logits.argmax(-1)] > 0
-    assert found.metrics["top1"] == pytest.approx(right.mean())
-    assert (found.num_classes, found.left_out) == (10, 0)
+    assert evaluation.metrics["top1"] == pytest.approx(right.mean())
+    assert (evaluation.num_classes, evaluation.left_out) == (10, 0)
 
 
 def test_smaller_weights_are_evaluated_counted_and_kept_for_the_tables(
@@ -222,24 +224,28 @@ def test_smaller_weights_are_evaluated_counted_and_kept_for_the_tables(
     )
     assert ended.returncode == 0, ended.stderr
     assert "weights of 6 bits, 50% of them 0: " in ended.stdout
-    found = evaluations.read(run_folder / "evaluations" / "compressed-6bit-0.5.json")
-    assert found.compression.dense_bytes == record.model.weight_bytes
+    evaluation = evaluations.read(run_folder / "evaluations" / "compressed-6bit-0.5.json")
+    assert evaluation.compression.dense_bytes == record.model.weight_bytes
     # Between half the kernels' weights in 6 + 4 bits, and everything in float32.
-    assert record.model.weight_bytes * 5 / 32 < found.compression.bytes < record.model.weight_bytes
-    assert found.command.endswith(
+    assert (
+        record.model.weight_bytes * 5 / 32
+        < evaluation.compression.bytes
+        < record.model.weight_bytes
+    )
+    assert evaluation.command.endswith(
         "--split=test --weight_bits=6 --sparsity=0.5 --name=compressed-6bit-0.5"
     )
     kept, _ = evaluations.load_all([run_folder], [record])
     (table,) = rows.summarize([record], evaluations=kept)
-    assert found in [each for _, each in table.rows[0].evaluations]
+    assert evaluation in [each for _, each in table.rows[0].evaluations]
 
 
 def test_many_bits_change_no_answer(own_run):
     run_folder, record = own_run
-    found = evaluate_run(run_folder, weight_bits=16)
-    assert found.metrics["top1"] == record.metrics.test["top1"]
-    assert found.metrics["loss"] == pytest.approx(record.metrics.test["loss"], rel=1e-3)
-    assert found.compression.bytes < found.compression.dense_bytes
+    evaluation = evaluate_run(run_folder, weight_bits=16)
+    assert evaluation.metrics["top1"] == record.metrics.test["top1"]
+    assert evaluation.metrics["loss"] == pytest.approx(record.metrics.test["loss"], rel=1e-3)
+    assert evaluation.compression.bytes < evaluation.compression.dense_bytes
 
 
 def test_a_name_that_is_no_files_is_refused_before_the_work(own_run):

@@ -20,13 +20,13 @@ from input_pipeline import datasets, loader
 
 
 @pytest.fixture(scope="module")
-def found(short_run):
+def trained(short_run):
     return trained_model.from_run(short_run[0])
 
 
 @pytest.fixture(scope="module")
-def explanation(found):
-    return explain(found, channels=3, pictures=2, examples=100, steps=64)
+def explanation(trained):
+    return explain(trained, channels=3, pictures=2, examples=100, steps=64)
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +37,15 @@ def seen(data_dir):
     return next(batches)["image"]
 
 
-def stem(found, images):
+def stem(trained, images):
     """Returns the only stage's output [batch, 8, 8, channels]."""
-    outputs = found.module().stage_outputs(found.model.normalize(jnp.asarray(images)))
+    outputs = trained.module().stage_outputs(trained.model.normalize(jnp.asarray(images)))
     return np.asarray(outputs["stem"])
 
 
-def test_the_channels_are_those_that_the_picture_excites_most(found, explanation):
+def test_the_channels_are_those_that_the_picture_excites_most(trained, explanation):
     (stage,) = explanation.stages
-    (maps,) = stem(found, explanation.picture[None])
+    (maps,) = stem(trained, explanation.picture[None])
     order = np.argsort(-maps.mean((0, 1)), kind="stable")[:3]
     assert [channel.index for channel in stage.channels] == order.tolist()
     for channel in stage.channels:
@@ -53,51 +53,53 @@ def test_the_channels_are_those_that_the_picture_excites_most(found, explanation
     assert stage.shape == (8, 8, 8)
 
 
-def test_the_pictures_are_those_of_the_dataset_that_excite_a_channel_most(found, explanation, seen):
-    peaks = stem(found, seen).max((1, 2))
+def test_the_pictures_are_those_of_the_dataset_that_excite_a_channel_most(
+    trained, explanation, seen
+):
+    peaks = stem(trained, seen).max((1, 2))
     for channel in explanation.stages[0].channels:
         order = np.argsort(-peaks[:, channel.index], kind="stable")[:2]
         np.testing.assert_allclose(channel.peaks, peaks[order, channel.index], rtol=1e-4)
         assert (channel.pictures[0] == seen[order[0]]).all()
 
 
-def test_a_synthetic_input_excites_its_channel_more_than_any_picture(found, explanation, seen):
-    means = stem(found, seen).mean((1, 2))
+def test_a_synthetic_input_excites_its_channel_more_than_any_picture(trained, explanation, seen):
+    means = stem(trained, seen).mean((1, 2))
     for channel in explanation.stages[0].channels:
-        reached = stem(found, channel.synthetic[None])[0, ..., channel.index]
+        reached = stem(trained, channel.synthetic[None])[0, ..., channel.index]
         assert reached.mean() > means[:, channel.index].max()
         assert channel.synthetic_peak == pytest.approx(reached.max(), rel=1e-4)
 
 
-def test_grey_pictures_get_grey_synthetic_inputs(explanation):
+def test_gray_pictures_get_gray_synthetic_inputs(explanation):
     synthetic = explanation.stages[0].channels[0].synthetic
     assert synthetic.shape == (32, 32, 3)
     assert (synthetic == synthetic[..., :1]).all()
     assert synthetic.std() > 5
 
 
-def test_grad_cam_weighs_maps_by_the_mean_gradient(found, explanation):
+def test_grad_cam_weighs_maps_by_the_mean_gradient(trained, explanation):
     """A dense layer's gradient by the maps is its kernel."""
-    look = attribution.look(found, explanation.picture)
-    gradient = np.asarray(found.params["fc"]["kernel"])[:, look.logit].reshape(8, 8, 8)
+    look = attribution.look(trained, explanation.picture)
+    gradient = np.asarray(trained.params["fc"]["kernel"])[:, look.logit].reshape(8, 8, 8)
     expected = np.maximum((look.maps["stem"] * gradient.mean((0, 1))).sum(-1), 0)
     np.testing.assert_allclose(look.cams["stem"], expected, rtol=1e-4, atol=1e-5)
-    assert explanation.labels[0] == found.logit_names[look.logit]
+    assert explanation.labels[0] == trained.logit_names[look.logit]
 
 
-def test_occlusion_of_what_the_network_does_not_look_at_costs_nothing(found, seen):
-    kernel = np.array(found.params["fc"]["kernel"]).reshape(8, 8, 8, 10)
+def test_occlusion_of_what_the_network_does_not_look_at_costs_nothing(trained, seen):
+    kernel = np.array(trained.params["fc"]["kernel"]).reshape(8, 8, 8, 10)
     kernel[:, :5] = 0  # columns 0 to 4 of the maps, which see pixels 0 to 17
-    blind = {"kernel": jnp.asarray(kernel.reshape(-1, 10)), "bias": found.params["fc"]["bias"]}
-    half_blind = dataclasses.replace(found, params=found.params | {"fc": blind})
+    blind = {"kernel": jnp.asarray(kernel.reshape(-1, 10)), "bias": trained.params["fc"]["bias"]}
+    half_blind = dataclasses.replace(trained, params=trained.params | {"fc": blind})
     lost = attribution.occlusion(half_blind, seen[0], 0)
     assert np.abs(lost[:, :8]).max() < 1e-6  # squares of 8 pixels
     assert np.abs(lost[:, 20:]).max() > 1e-3
 
 
-def test_first_filters_are_the_kernels_that_read_the_picture(found):
-    kernel = np.asarray(found.params["conv"]["kernel"])
-    filters = features.first_filters(found)
+def test_first_filters_are_the_kernels_that_read_the_picture(trained):
+    kernel = np.asarray(trained.params["conv"]["kernel"])
+    filters = features.first_filters(trained)
     assert filters.shape == (8, 3, 3, 3)
     assert (filters[5] == kernel[..., 5]).all()
 
@@ -113,7 +115,7 @@ def test_stages_are_explained_in_their_order(name):
     side = max(32, models.info(name).min_size)
     pure, params, batch_stats = split_module(model, (0.5,) * 3, (0.5,) * 3)
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.uint8)
-    look = functools.partial(attribution._look, pure)
+    look = functools.partial(attribution.outputs_and_cams, pure)
     _, maps, cams = jax.eval_shape(look, params, batch_stats, images)
     assert set(maps) == set(cams) == set(model.stages())
     for stage, output in maps.items():
@@ -127,8 +129,8 @@ def test_every_model_is_explained(name, data_dir):
     config.model, config.data_dir = name, data_dir
     model = models.create(name, 10)
     pure, params, batch_stats = split_module(model, (0.5,) * 3, (0.5,) * 3)
-    found = trained_model.TrainedModel(config, pure, params, batch_stats, "fresh weights")
-    explanation = explain(found, channels=1, pictures=1, examples=2, steps=2)
+    trained = trained_model.TrainedModel(config, pure, params, batch_stats, "fresh weights")
+    explanation = explain(trained, channels=1, pictures=1, examples=2, steps=2)
     assert [stage.name for stage in explanation.stages] == list(model.stages())
     assert len(explain_page.render(explanation)) < 4e6
 
@@ -149,18 +151,18 @@ def test_the_page_needs_nothing_else(explanation):
         assert f'id="{target}"' in page
 
 
-def test_a_picture_of_ones_own_is_explained_without_any_dataset(found, tmp_path, monkeypatch):
+def test_a_picture_of_ones_own_is_explained_without_any_dataset(trained, tmp_path, monkeypatch):
     path = tmp_path / "own.png"
     path.write_bytes(
-        explain_page._png(np.tile(np.arange(48, dtype=np.uint8)[:, None, None], (1, 64, 3)))
+        explain_page.encode_png(np.tile(np.arange(48, dtype=np.uint8)[:, None, None], (1, 64, 3)))
     )
     monkeypatch.setattr(datasets, "load", None)
-    explanation = explain(found, path, channels=1, pictures=1, examples=0, steps=64)
+    explanation = explain(trained, path, channels=1, pictures=1, examples=0, steps=64)
     assert explanation.picture_name == "own.png"
     assert explanation.stages[0].channels[0].pictures.shape == (0, 32, 32, 3)
     assert explanation.picture[-1, 0, 0] > explanation.picture[0, 0, 0]
     with pytest.raises(ConfigError, match=r"nowhere.png cannot be read"):
-        explain(found, tmp_path / "nowhere.png")
+        explain(trained, tmp_path / "nowhere.png")
 
 
 def test_the_command_writes_the_page_and_its_pictures(command_here, short_run, tmp_path):

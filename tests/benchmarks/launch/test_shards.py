@@ -230,7 +230,7 @@ def test_a_worker_that_is_told_to_stop_saves_its_run_and_lets_go_of_it(data_dir,
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 75, errors
-    assert errors.splitlines()[-1] == "told to stop; the same command goes on"
+    assert errors.splitlines()[-1] == "told to stop; run the same command again to go on"
     assert list((run / "checkpoints").iterdir())
     assert not (run / "record.json").exists()
     with locks.acquire(run) as lock:

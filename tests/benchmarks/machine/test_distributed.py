@@ -73,7 +73,7 @@ def test_processes_together_see_what_one_sees(processes, data_dir):
     ]
     outputs = [host.communicate(timeout=120) for host in hosts]
     assert [host.returncode for host in hosts] == [0] * processes, outputs[0][1][-2000:]
-    found = json.loads(outputs[0][0].splitlines()[-1])
+    report = json.loads(outputs[0][0].splitlines()[-1])
 
     dataset = datasets.load("digits", data_dir)
     options = OPTIONS | {"augmentation": augmentation.create(CHANGES)}
@@ -83,10 +83,10 @@ def test_processes_together_see_what_one_sees(processes, data_dir):
         weights = np.arange(batch["image"].size, dtype=np.uint32).reshape(batch["image"].shape)
         pixels = np.sum(weights * batch["image"], dtype=np.uint32)
         expected.append([int(pixels), int(np.sum(batch["label"] * np.arange(12)))])
-    assert found["processes"] == processes
-    assert found["train"] == expected
+    assert report["processes"] == processes
+    assert report["train"] == expected
     labels = [
         batch["label"] @ batch["mask"]
         for batch in loader.eval_batches(dataset, "test", image_size=8, batch_size=50)
     ]
-    assert found["test"] == [360, sum(labels)]
+    assert report["test"] == [360, sum(labels)]

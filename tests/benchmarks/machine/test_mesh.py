@@ -142,7 +142,7 @@ def test_two_processes_of_which_one_is_told_to_stop_save_together_and_go_on(star
     await_file(tmp_path / "metrics.jsonl")
     hosts[1].send_signal(signal.SIGTERM)
     for told in end(hosts, 75):
-        assert "the same command goes on" in told
+        assert "run the same command again to go on" in told
     before = losses(tmp_path)
     assert 0 < len(before) < 300
     end(start_two(*run), 0)
@@ -159,7 +159,7 @@ def test_a_run_goes_on_with_another_number_of_devices(first, then, start, tmp_pa
     stopped.send_signal(signal.SIGTERM)
     told = stopped.communicate(timeout=120)[1]
     assert stopped.returncode == 75, told
-    assert "the same command goes on" in told
+    assert "run the same command again to go on" in told
     before = losses(tmp_path)
     assert 0 < len(before) < 150
     finish(start(*run, f"--workdir={tmp_path}", XLA_FLAGS=devices(then)))

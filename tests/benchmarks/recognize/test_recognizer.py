@@ -1,4 +1,4 @@
-"""Recognising gives what evaluation gave, for pictures from anywhere, and goes on past what is no picture."""
+"""Recognizing gives what evaluation gave, for pictures from anywhere, and goes on past what is no picture."""
 
 import csv
 import dataclasses
@@ -42,21 +42,21 @@ def folder(encoded, tmp_path):
     return tmp_path
 
 
-def test_the_test_split_is_recognised_as_it_was_evaluated(recognizer, short_run, encoded):
+def test_the_test_split_is_recognized_as_it_was_evaluated(recognizer, short_run, encoded):
     kept = np.load(short_run[0] / "predictions" / "test.npz")
-    found = recognizer.recognize([Image.open(io.BytesIO(data)) for data in encoded])
+    prediction = recognizer.recognize([Image.open(io.BytesIO(data)) for data in encoded])
     names = recognizer.trained.class_names
-    assert found.decisions == tuple((names[label],) for label in kept["predicted"])
-    np.testing.assert_allclose(found.confidences.max(1), kept["confidence"], rtol=1e-5)
-    np.testing.assert_allclose(found.confidences.sum(1), 1, rtol=1e-5)
+    assert prediction.decisions == tuple((names[label],) for label in kept["predicted"])
+    np.testing.assert_allclose(prediction.confidences.max(1), kept["confidence"], rtol=1e-5)
+    np.testing.assert_allclose(prediction.confidences.sum(1), 1, rtol=1e-5)
 
 
 def test_a_file_an_image_and_an_array_of_one_picture_are_the_same(recognizer, encoded, tmp_path):
     path = tmp_path / "digit.png"
     path.write_bytes(encoded[3])
     image = Image.open(path)
-    found = recognizer.recognize([path, str(path), image, np.asarray(image)])
-    assert (found.confidences == found.confidences[0]).all()
+    prediction = recognizer.recognize([path, str(path), image, np.asarray(image)])
+    assert (prediction.confidences == prediction.confidences[0]).all()
 
 
 def test_a_picture_is_the_same_alone_and_among_others(recognizer, encoded):
@@ -68,21 +68,21 @@ def test_a_picture_is_the_same_alone_and_among_others(recognizer, encoded):
 
 
 def test_no_pictures_are_no_predictions(recognizer):
-    found = recognizer.recognize([])
-    assert found.confidences.shape == (0, 10)
-    assert found.decisions == ()
+    prediction = recognizer.recognize([])
+    assert prediction.confidences.shape == (0, 10)
+    assert prediction.decisions == ()
 
 
 def test_what_is_no_picture_is_told_and_the_rest_go_on(recognizer, folder):
     paths = [folder / "a.png", folder / "broken.png", folder / "nowhere.png", np.zeros((2, 2, 4))]
-    found = recognizer.recognize([*paths, folder / "deeper" / "b.png"])
-    assert [error is None for error in found.errors] == [True, False, False, False, True]
-    assert "broken.png is not a picture" in found.errors[1]
-    assert "nowhere.png cannot be read (No such file" in found.errors[2]
-    assert "not float64 [2, 2, 4]" in found.errors[3]
-    assert found.decisions[1] is None
-    assert np.isnan(found.confidences[1]).all()
-    assert np.isfinite(found.confidences[[0, 4]]).all()
+    prediction = recognizer.recognize([*paths, folder / "deeper" / "b.png"])
+    assert [error is None for error in prediction.errors] == [True, False, False, False, True]
+    assert "broken.png is not a picture" in prediction.errors[1]
+    assert "nowhere.png cannot be read (No such file" in prediction.errors[2]
+    assert "not float64 [2, 2, 4]" in prediction.errors[3]
+    assert prediction.decisions[1] is None
+    assert np.isnan(prediction.confidences[1]).all()
+    assert np.isfinite(prediction.confidences[[0, 4]]).all()
 
 
 def test_a_folder_stands_for_the_pictures_below_it(folder):
@@ -98,8 +98,8 @@ def test_a_threshold_leaves_unsure_pictures_undecided(short_run, encoded):
     sure = Recognizer.from_run(short_run[0]).recognize([image])
     best = float(sure.confidences.max())
     for threshold, decided in ((best - 1e-3, sure.decisions[0]), (best + 1e-3, ())):
-        found = Recognizer.from_run(short_run[0], threshold).recognize([image])
-        assert found.decisions[0] == decided
+        prediction = Recognizer.from_run(short_run[0], threshold).recognize([image])
+        assert prediction.decisions[0] == decided
     with pytest.raises(ConfigError, match="from 0 to 1"):
         Recognizer.from_run(short_run[0], 1.5)
 
@@ -120,13 +120,13 @@ def test_each_task_decides_in_its_way(task, above, decided):
     assert task.decide(confidence, above and np.array(above), names) == decided
 
 
-def test_a_temperature_is_found_again():
+def test_a_known_temperature_is_recovered():
     generator = np.random.default_rng(0)
     logits = generator.normal(size=(4000, 5)).astype(np.float32)
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     labels = np.array([generator.choice(5, p=share / share.sum()) for share in shares], np.int32)
-    found = calibrate.fit_temperature(tasks.SINGLE_LABEL, 3 * logits, labels)
-    assert found == pytest.approx(3, rel=0.1)
+    temperature = calibrate.fit_temperature(tasks.SINGLE_LABEL, 3 * logits, labels)
+    assert temperature == pytest.approx(3, rel=0.1)
 
 
 def test_a_calibrated_run_says_so_and_keeps_its_decisions(copied_run, encoded):
@@ -151,8 +151,8 @@ def test_a_run_without_its_class_names_asks_its_dataset(copied_run):
 
 
 def test_files_of_a_thousand_classes_have_imagenet_names(short_run):
-    found = trained_model.from_run(short_run[0])
-    model = dataclasses.replace(found.model, num_logits=1000)
+    trained = trained_model.from_run(short_run[0])
+    model = dataclasses.replace(trained.model, num_logits=1000)
     config = default_config()
     names = trained_model.TrainedModel(config, model, {}, {}, "weights.pth").class_names
     assert (names[0], names[207], names[999]) == ("tench", "golden retriever", "toilet tissue")

@@ -41,11 +41,11 @@ def everything_in(folder):
 
 def test_a_run_done_again_is_bit_identical_and_nothing_is_written_beside_it(runs_dir):
     before = everything_in(runs_dir)
-    found = reproduce(runs_dir / "tiny-seed0" / "record.json")
-    assert found.verdict == comparison.IDENTICAL
-    assert found.digests[0] == found.digests[1]
-    assert found.metrics["top1"][0] == found.metrics["top1"][1]
-    assert found.differences == ()
+    reproduction = reproduce(runs_dir / "tiny-seed0" / "record.json")
+    assert reproduction.verdict == comparison.IDENTICAL
+    assert reproduction.digests[0] == reproduction.digests[1]
+    assert reproduction.metrics["top1"][0] == reproduction.metrics["top1"][1]
+    assert reproduction.differences == ()
     assert everything_in(runs_dir) == before
 
 
@@ -68,48 +68,52 @@ def test_another_digest_is_judged_by_the_interval_of_the_other_seeds(other_bits,
     for seed, shift in ((1, -0.01), (2, 0.01)):
         metrics = records.Metrics({}, {"top1": score + shift})
         change(runs_dir / f"tiny-seed{seed}" / "record.json", metrics=metrics)
-    found = compared(path, again)
-    assert (found.verdict, found.seeds) == (comparison.WITHIN, 2)
+    reproduction = compared(path, again)
+    assert (reproduction.verdict, reproduction.seeds) == (comparison.WITHIN, 2)
     # t(1) = 12.706, and the standard deviation of the two is 0.01 * sqrt(2).
     half_width = 12.7062047 * 0.01 * 2**0.5 * 1.5**0.5
-    assert found.interval == pytest.approx((score - half_width, score + half_width))
+    assert reproduction.interval == pytest.approx((score - half_width, score + half_width))
 
 
 def test_outside_the_interval_is_different(other_bits, runs_dir):
     for seed in (1, 2):
         metrics = records.Metrics({}, {"top1": 0.1 + seed / 1000})
         change(runs_dir / f"tiny-seed{seed}" / "record.json", metrics=metrics)
-    found = compared(*other_bits)
-    assert found.verdict == comparison.DIFFERENT
-    assert "2 other seeds" in found.reason
+    reproduction = compared(*other_bits)
+    assert reproduction.verdict == comparison.DIFFERENT
+    assert "2 other seeds" in reproduction.reason
 
 
 def test_one_other_seed_makes_no_interval(other_bits, runs_dir):
     # Another configuration's run is no other seed of this one.
     other = records.read(runs_dir / "tiny-seed2" / "record.json")
     change(runs_dir / "tiny-seed2" / "record.json", config=other.config | {"batch_size": 16})
-    found = compared(*other_bits)
-    assert (found.verdict, found.seeds, found.interval) == (comparison.DIFFERENT, 1, None)
+    reproduction = compared(*other_bits)
+    assert (reproduction.verdict, reproduction.seeds, reproduction.interval) == (
+        comparison.DIFFERENT,
+        1,
+        None,
+    )
 
 
 def test_the_first_steps_agree_with_what_was_logged_of_the_whole_run(runs_dir, tmp_path):
     path = runs_dir / "tiny-seed1" / "record.json"
-    found = reproduce(path, steps=7, workdir=tmp_path / "kept")
+    reproduction = reproduce(path, steps=7, workdir=tmp_path / "kept")
     # Every second step is logged, and step 5, where a checkpoint is written.
-    assert (found.verdict, found.reason[-7:]) == (comparison.IDENTICAL, "step 6.")
+    assert (reproduction.verdict, reproduction.reason[-7:]) == (comparison.IDENTICAL, "step 6.")
     lines = [json.loads(line) for line in (tmp_path / "kept" / "metrics.jsonl").open()]
     assert [line["step"] for line in lines] == [2, 4, 5, 6, 7]
 
 
-def test_a_changed_step_is_found(runs_dir):
+def test_a_changed_step_is_reported(runs_dir):
     path = runs_dir / "tiny-seed1" / "metrics.jsonl"
     lines = [json.loads(line) for line in path.open()]
     lines[1]["train/loss"] += 1e-7
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    found = reproduce(path.with_name("record.json"), steps=6)
-    assert found.verdict == comparison.DIFFERENT
-    assert "steps 3 to 4" in found.reason
-    there, here = found.metrics["train/loss"]
+    reproduction = reproduce(path.with_name("record.json"), steps=6)
+    assert reproduction.verdict == comparison.DIFFERENT
+    assert "steps 3 to 4" in reproduction.reason
+    there, here = reproduction.metrics["train/loss"]
     assert there == pytest.approx(here + 1e-7, abs=1e-9)
 
 
@@ -142,8 +146,8 @@ def test_what_differs_in_the_surroundings_is_told_before_training(runs_dir):
         config=config,
     )
     told = []
-    found = reproduce(path, steps=2, tell=told.append)
-    assert tuple(told) == found.differences
+    reproduction = reproduce(path, steps=2, tell=told.append)
+    assert tuple(told) == reproduction.differences
     assert {(each.what, each.name) for each in told} >= {
         ("software", "jax"),
         ("hardware", "device_kind"),
@@ -169,23 +173,23 @@ def test_a_diverged_run_is_the_same_if_it_diverges_at_the_same_step(config, tmp_
     config.model = "tiny:fault=nan"
     train_and_evaluate(config, tmp_path)
     path = tmp_path / "record.json"
-    found = reproduce(path)
-    assert found.verdict == comparison.IDENTICAL
-    assert "diverged at step 1" in found.reason
+    reproduction = reproduce(path)
+    assert reproduction.verdict == comparison.IDENTICAL
+    assert "diverged at step 1" in reproduction.reason
     again = records.read(path)
     change(path, failure=records.Failure(3, float("nan"), float("nan")))
-    found = compared(path, again)
-    assert found.verdict == comparison.DIFFERENT
-    assert "diverged at step 3" in found.reason
+    reproduction = compared(path, again)
+    assert reproduction.verdict == comparison.DIFFERENT
+    assert "diverged at step 3" in reproduction.reason
 
 
 def test_a_run_that_completes_where_the_record_failed_is_different(runs_dir):
     path = runs_dir / "tiny-seed0" / "record.json"
     again = records.read(path)
     change(path, status="failed", error="RuntimeError: full disk", metrics=records.Metrics())
-    found = compared(path, again)
-    assert found.verdict == comparison.DIFFERENT
-    assert "full disk" in found.reason
+    reproduction = compared(path, again)
+    assert reproduction.verdict == comparison.DIFFERENT
+    assert "full disk" in reproduction.reason
 
 
 def test_parts_that_memory_asked_for_and_steps_that_seconds_bought_are_kept(runs_dir):
@@ -203,7 +207,7 @@ def test_mistakes_are_told_before_anything_runs(runs_dir, tmp_path):
     path = runs_dir / "tiny-seed0" / "record.json"
     with pytest.raises(RecordError, match="cannot be read"):
         reproduce(tmp_path / "record.json")
-    with pytest.raises(ConfigError, match="where the record lies"):
+    with pytest.raises(ConfigError, match="where the record is"):
         reproduce(path, workdir=path.parent)
     with pytest.raises(ConfigError, match="finished run"):
         reproduce(path, workdir=runs_dir / "tiny-seed1")

@@ -121,9 +121,9 @@ def test_masked_examples_are_not_predicted(pure_and_state):
     padded = {name: np.concatenate([value, value[:4]]) for name, value in batch.items()}
     padded["mask"][[5, 12, 13, 14, 15]] = 0.0
     weights = state["params"], state["batch_stats"]
-    found = predict(eval_step, *weights, [padded, batch])
-    np.testing.assert_array_equal(found["index"], [*range(5), *range(6, 12), *range(16, 28)])
-    np.testing.assert_array_equal(found["label"][-12:], batch["label"])
+    predictions = predict(eval_step, *weights, [padded, batch])
+    np.testing.assert_array_equal(predictions["index"], [*range(5), *range(6, 12), *range(16, 28)])
+    np.testing.assert_array_equal(predictions["label"][-12:], batch["label"])
 
 
 def test_evaluation_is_the_mean_over_unmasked_examples_whatever_the_batches(pure_and_state):

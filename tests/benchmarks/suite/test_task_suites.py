@@ -97,6 +97,6 @@ def test_the_record_says_how_positives_weighed(trained):
 
 def test_weights_are_evaluated_with_the_records_thresholds(trained):
     name, _, directory, record = trained
-    found = evaluate_run(directory / "runs" / "tiny-seed0")
-    assert found.metrics == record.metrics.test
-    assert ranked_tasks.find(name).primary.split("_")[0] in report.describe(found).lower()
+    evaluation = evaluate_run(directory / "runs" / "tiny-seed0")
+    assert evaluation.metrics == record.metrics.test
+    assert ranked_tasks.find(name).primary.split("_")[0] in report.describe(evaluation).lower()

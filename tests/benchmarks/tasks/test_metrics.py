@@ -14,15 +14,15 @@ from results.records import tasks
 
 
 def test_top1_and_top5_count_labels_with_few_classes_ahead():
-    found = metrics.single_label(
+    measured = metrics.single_label(
         {
             "rank": np.array([0, 0, 1, 4, 5]),
             "loss": np.array([0.1, 0.2, 0.3, 0.4, 1.0], np.float32),
             "confidence": np.full(5, 0.5, np.float32),
         }
     )
-    assert (found["top1"], found["top5"], found["examples"]) == (0.4, 0.8, 5)
-    assert found["loss"] == pytest.approx(0.4)
+    assert (measured["top1"], measured["top5"], measured["examples"]) == (0.4, 0.8, 5)
+    assert measured["loss"] == pytest.approx(0.4)
 
 
 _LOGITS = st.sampled_from([-3.0, -1.0, -0.5, 0.0, 0.5, 2.0])  # few, so that there are ties
@@ -52,8 +52,11 @@ def sigmoid(logits):
 @settings(max_examples=30, deadline=None)
 @given(predictions(1))
 def test_binary_metrics_are_scikit_learns(case):
-    found, (threshold,) = case
-    confidence, positive = sigmoid(found["logits"])[:, 0], found["targets"][:, 0].astype(int)
+    predicted, (threshold,) = case
+    confidence, positive = (
+        sigmoid(predicted["logits"])[:, 0],
+        predicted["targets"][:, 0].astype(int),
+    )
     decided = confidence >= threshold
     expected = {
         "accuracy": sk.accuracy_score(positive, decided),
@@ -63,7 +66,7 @@ def test_binary_metrics_are_scikit_learns(case):
         "loss": sk.log_loss(positive, confidence, labels=[0, 1]),
         "examples": len(positive),
     }
-    measured = metrics.binary(found, np.array([threshold]))
+    measured = metrics.binary(predicted, np.array([threshold]))
     assert {name: measured[name] for name in expected} == pytest.approx(expected)
     negatives = len(positive) - positive.sum()
     if positive.any() and negatives:
@@ -84,10 +87,10 @@ def test_binary_metrics_are_scikit_learns(case):
 @settings(max_examples=30, deadline=None)
 @given(predictions(3))
 def test_multi_label_metrics_are_scikit_learns(case):
-    found, chosen = case
-    confidence, positive = sigmoid(found["logits"]), found["targets"].astype(int)
+    predicted, chosen = case
+    confidence, positive = sigmoid(predicted["logits"]), predicted["targets"].astype(int)
     decided = (confidence >= chosen).astype(int)
-    measured = metrics.multi_label(found, chosen)
+    measured = metrics.multi_label(predicted, chosen)
     expected = {
         "micro_f1": quiet(sk.f1_score, positive, decided, average="micro"),
         "macro_f1": quiet(sk.f1_score, positive, decided, average="macro"),
@@ -110,14 +113,14 @@ def test_multi_label_metrics_are_scikit_learns(case):
 def test_a_model_of_nans_is_never_right():
     targets = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
     nothing = {"logits": np.full((2, 2), np.nan, np.float32), "targets": targets}
-    found = metrics.multi_label(nothing, np.array([0.5, 0.5]))
-    assert (found["micro_f1"], found["macro_f1"], found["exact_match"]) == (0, 0, 0)
-    assert found["mean_average_precision"] == 0.5  # the worst order of one in two
-    assert np.isnan(found["loss"])
+    measured = metrics.multi_label(nothing, np.array([0.5, 0.5]))
+    assert (measured["micro_f1"], measured["macro_f1"], measured["exact_match"]) == (0, 0, 0)
+    assert measured["mean_average_precision"] == 0.5  # the worst order of one in two
+    assert np.isnan(measured["loss"])
     one = {name: values[:, :1] for name, values in nothing.items()}
-    found = metrics.binary(one, np.array([0.5]))
-    assert (found["accuracy"], found["roc_auc"], found["f1"]) == (0, 0, 0)
-    assert np.isnan(found["ece"])
+    measured = metrics.binary(one, np.array([0.5]))
+    assert (measured["accuracy"], measured["roc_auc"], measured["f1"]) == (0, 0, 0)
+    assert np.isnan(measured["ece"])
 
 
 def test_the_names_are_those_that_tables_know():

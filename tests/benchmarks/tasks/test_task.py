@@ -63,7 +63,7 @@ def batch_of(name, size=8, seed=0):
 
 @pytest.fixture(params=_NAMES)
 def flat(request):
-    """(task's name, pure model, state before training, optimiser that changes nothing)."""
+    """(task's name, pure model, state before training, optimizer that changes nothing)."""
     name = request.param
     model = Flat(logits_of(name), nnx.Rngs(params=3))
     pure, params, batch_stats = split_module(model, (0.5,) * 3, (0.25,) * 3, tasks.TASKS[name])
@@ -103,8 +103,8 @@ def test_the_sigmoid_loss_is_scikit_learns_log_loss():
 def test_a_positive_weighs_what_its_label_says():
     # sigmoid(0) is 1/2: a positive of weight 3 costs 3 ln 2, a negative ln 2.
     targets = jnp.array([[1.0, 0.0], [0.0, 1.0]])
-    found = tasks.MULTI_LABEL.loss(jnp.zeros((2, 2)), targets, (3.0, 5.0))
-    np.testing.assert_allclose(found, np.log(2) * np.array([(3 + 1) / 2, (1 + 5) / 2]), rtol=1e-6)
+    loss = tasks.MULTI_LABEL.loss(jnp.zeros((2, 2)), targets, (3.0, 5.0))
+    np.testing.assert_allclose(loss, np.log(2) * np.array([(3 + 1) / 2, (1 + 5) / 2]), rtol=1e-6)
 
 
 def test_the_loss_of_certain_logits_is_finite():
@@ -125,8 +125,8 @@ def test_smoothing_spreads_a_target_over_all_it_could_be():
 def test_crops_are_joined_by_their_mean_confidence(task):
     logits = jnp.array([[[2.0], [-1.0], [30.0]]])
     expected = np.mean(1 / (1 + np.exp(-logits[0])))
-    found = 1 / (1 + np.exp(-task.join_crops(logits)))
-    np.testing.assert_allclose(found, [[expected]], rtol=1e-5)
+    confidence = 1 / (1 + np.exp(-task.join_crops(logits)))
+    np.testing.assert_allclose(confidence, [[expected]], rtol=1e-5)
 
 
 def test_right_is_every_label_on_its_side_and_never_what_is_not_finite():
@@ -146,10 +146,10 @@ def test_a_step_measures_the_tasks_loss_with_the_auxiliary_heads(flat):
     task = tasks.TASKS[name]
     targets = task.targets(batch["label"], logits_of(name), 0.1)
     main, other = (float(task.loss(each, targets).mean()) for each in (logits, *auxiliary))
-    found = measure(flat, batch, label_smoothing=0.1)
-    assert found["loss"] == pytest.approx(main + 0.5 * other, rel=1e-5)
+    measured = measure(flat, batch, label_smoothing=0.1)
+    assert measured["loss"] == pytest.approx(main + 0.5 * other, rel=1e-5)
     right = float(task.right(logits, batch["label"]).mean())
-    assert found[task.train_metric] == pytest.approx(right)
+    assert measured[task.train_metric] == pytest.approx(right)
 
 
 @pytest.mark.parametrize("flat", ["binary", "multi_label"], indirect=True)
@@ -169,7 +169,7 @@ def test_neither_padding_nor_saving_memory_changes_a_step(flat):
 def test_mixing_mixes_the_targets(flat):
     name, pure, state, _ = flat
     batch = batch_of(name)
-    found = measure(flat, batch, mixup=1.0)
+    measured = measure(flat, batch, mixup=1.0)
     key = jax.random.fold_in(seeds.key(0, "mixing"), 0)
     task = tasks.TASKS[name]
 
@@ -186,7 +186,7 @@ def test_mixing_mixes_the_targets(flat):
         return [task.loss(each, targets).mean() for each in (logits, *auxiliary)]
 
     main, other = map(float, losses(batch))
-    assert found["loss"] == pytest.approx(main + 0.5 * other, rel=1e-5)
+    assert measured["loss"] == pytest.approx(main + 0.5 * other, rel=1e-5)
 
 
 @pytest.mark.parametrize("flat", ["binary", "multi_label"], indirect=True)
@@ -197,12 +197,15 @@ def test_evaluation_keeps_logits_and_targets_of_each_example_once(flat):
     padded["mask"][11:] = 0
     eval_step = jax.jit(make_eval_step(pure))
     parts = [{key: value[cut] for key, value in padded.items()} for cut in (slice(8), slice(8, 16))]
-    found = predict(eval_step, state["params"], {}, parts)
+    predictions = predict(eval_step, state["params"], {}, parts)
     np.testing.assert_allclose(
-        found["logits"], pure.logits(state["params"], {}, batch["image"]), rtol=1e-5, atol=1e-6
+        predictions["logits"],
+        pure.logits(state["params"], {}, batch["image"]),
+        rtol=1e-5,
+        atol=1e-6,
     )
-    np.testing.assert_array_equal(found["targets"], batch["label"].reshape(11, -1))
-    np.testing.assert_array_equal(found["index"], np.arange(11))
+    np.testing.assert_array_equal(predictions["targets"], batch["label"].reshape(11, -1))
+    np.testing.assert_array_equal(predictions["index"], np.arange(11))
 
 
 @pytest.fixture
@@ -233,8 +236,8 @@ def test_balanced_weighs_all_positives_as_much_as_all_negatives(about):
     ("fields", "says"),
     [
         ({"task": "binary"}, "digits has 10 classes: name one as config.positive_class, such as"),
-        ({"task": "multi_label"}, "digits has one class for each"),
-        ({"dataset": "digits_multilabel"}, "any number of labels a picture"),
+        ({"task": "multi_label"}, "digits has one for each"),
+        ({"dataset": "digits_multilabel"}, "any number of labels per picture"),
         ({"dataset": "digits_multilabel", "task": "binary"}, "name one as config.positive_class"),
     ],
 )

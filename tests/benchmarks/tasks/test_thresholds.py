@@ -50,7 +50,7 @@ def test_each_label_has_its_own():
     np.testing.assert_allclose(thresholds.choose(confidence, positive), [0.75, 0.15, 0.5])
 
 
-def test_neighbouring_numbers_are_told_apart():
+def test_neighboring_numbers_are_told_apart():
     low = 0.3
     high = np.nextafter(low, 1)
     (chosen,) = thresholds.choose(np.array([[low], [high]]), np.array([[False], [True]]))

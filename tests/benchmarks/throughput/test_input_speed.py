@@ -18,7 +18,7 @@ def digits(data_dir):
 
 
 def test_each_stage_and_number_of_workers_has_its_speed(digits):
-    found = input_speed.measure(
+    speeds = input_speed.measure(
         *(digits, "train"),
         image_size=16,
         batch_size=8,
@@ -27,18 +27,18 @@ def test_each_stage_and_number_of_workers_has_its_speed(digits):
         rounds=1,
         batches=3,
     )
-    assert [(each.stage, each.workers) for each in found] == [
+    assert [(each.stage, each.workers) for each in speeds] == [
         *(("read", 0), ("decode", 0), ("augment", 0)),
         *(("batch", 0), ("batch", 1), ("device", 0)),
     ]
-    assert {each.reader for each in found} == {"isobudget"}
-    assert all(each.images_per_second > 0 for each in found)
+    assert {each.reader for each in speeds} == {"isobudget"}
+    assert all(each.images_per_second > 0 for each in speeds)
 
 
 def test_the_share_of_training_spent_waiting_is_a_share(config, digits):
-    found = input_speed.measure_waiting(set_up(config, 10), digits, steps=4)
-    assert (found.model, found.batch_size) == ("tiny", 32)
-    assert 0 < found.input_wait_share < 1
+    waiting = input_speed.measure_waiting(set_up(config, 10), digits, steps=4)
+    assert (waiting.model, waiting.batch_size) == ("tiny", 32)
+    assert 0 < waiting.input_wait_share < 1
 
 
 def test_a_peer_that_is_not_known_or_not_installed_is_one_sentence(digits, monkeypatch):

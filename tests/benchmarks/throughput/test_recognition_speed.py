@@ -22,28 +22,30 @@ def folder(tmp_path):
 
 def test_the_whole_and_the_model_alone_are_timed_in_turns(short_run, folder, monkeypatch):
     calls = []
-    recognize, alone = Recognizer.recognize, recognition_speed._alone
+    recognize, alone = Recognizer.recognize, recognition_speed.time_model_alone
     monkeypatch.setattr(
         Recognizer, "recognize", lambda *given: (calls.append("whole"), recognize(*given))[1]
     )
     monkeypatch.setattr(
-        recognition_speed, "_alone", lambda *given: (calls.append("alone"), alone(*given))[1]
+        recognition_speed,
+        "time_model_alone",
+        lambda *given: (calls.append("alone"), alone(*given))[1],
     )
-    found = recognition_speed.measure(short_run[0], sorted(folder.iterdir()))
-    assert calls == ["alone", *["whole", "alone"] * found.rounds]
-    assert (found.model, found.image_size, found.pictures) == ("tiny", 32, 5)
-    assert found.seconds > 0
-    assert found.model_seconds > 0
+    speed = recognition_speed.measure(short_run[0], sorted(folder.iterdir()))
+    assert calls == ["alone", *["whole", "alone"] * speed.rounds]
+    assert (speed.model, speed.image_size, speed.pictures) == ("tiny", 32, 5)
+    assert speed.seconds > 0
+    assert speed.model_seconds > 0
 
 
 def test_the_share_is_the_median_of_the_rounds_own(short_run, folder, monkeypatch):
     clock = iter([0.0, 4.0, 0.0, 5.0, 0.0, 5.0, 0.0, 5.0, 0.0, 10.0])
     alone = iter([9.0, 1.0, 1.0, 2.0, 3.0, 9.0])  # the first warms up
-    monkeypatch.setattr(recognition_speed, "_alone", lambda *given: next(alone))
+    monkeypatch.setattr(recognition_speed, "time_model_alone", lambda *given: next(alone))
     monkeypatch.setattr(Recognizer, "recognize", lambda *given: None)
     monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
-    found = recognition_speed.measure(short_run[0], sorted(folder.iterdir()))
-    assert (found.seconds, found.model_seconds, found.model_share) == (5.0, 2.0, 0.4)
+    speed = recognition_speed.measure(short_run[0], sorted(folder.iterdir()))
+    assert (speed.seconds, speed.model_seconds, speed.model_share) == (5.0, 2.0, 0.4)
 
 
 def test_the_command_prints_and_writes_a_row_for_each_run(command_here, short_run, folder):

@@ -43,9 +43,9 @@ def test_a_run_keeps_pictures_of_its_mistakes_as_the_model_saw_them(short_run, c
 def test_large_pictures_in_color_become_tiles_of_a_sheet_that_is_small():
     chance = np.random.default_rng(0)
     pictures = chance.integers(0, 255, (24, 4, 4, 3), np.uint8).repeat(56, 1).repeat(56, 2)
-    tiles = [mistakes._tile(picture) for picture in pictures]
+    tiles = [mistakes.tile_of(picture) for picture in pictures]
     assert {tile.shape for tile in tiles} == {(80, 80, 3)}
-    png = mistakes._png(mistakes._sheet(tiles[:23]))
+    png = mistakes.encode_png(mistakes.sheet_of(tiles[:23]))
     sheet = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR_RGB)
     assert sheet.shape == (320, 480, 3)
     assert not sheet[-80:, -80:].any()

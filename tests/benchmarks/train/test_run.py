@@ -79,9 +79,11 @@ def test_validation_on_the_way_is_written_and_changes_no_bit(config, tmp_path):
     record = train_and_evaluate(config, tmp_path / "validated")
     assert record.weights_digest == plain.weights_digest
     lines = [json.loads(line) for line in (tmp_path / "validated" / "metrics.jsonl").open()]
-    found = {line["step"]: line["validation/top1"] for line in lines if "validation/top1" in line}
-    assert list(found) == [4, 8, 12]
-    assert found[12] == record.metrics.validation["top1"]
+    top1_by_step = {
+        line["step"]: line["validation/top1"] for line in lines if "validation/top1" in line
+    }
+    assert list(top1_by_step) == [4, 8, 12]
+    assert top1_by_step[12] == record.metrics.validation["top1"]
 
 
 def test_a_record_tells_what_the_model_costs(config, tmp_path):

@@ -147,7 +147,7 @@ def test_a_trial_trains_in_a_process_of_its_own_and_never_opens_the_test_split(c
 def test_tuned_values_of_something_else_are_refused(config, trained, tmp_path):
     tune.run(config, tmp_path, Allowance(1), model_specs=["tiny"])
     config.tuned = str(tmp_path / "tuned.json")
-    with pytest.raises(ConfigError, match="has nothing for tiny:width=4: tuned are tiny"):
+    with pytest.raises(ConfigError, match="has nothing for tiny:width=4, only for tiny"):
         resolve.for_run(config, "tiny:width=4", 0)
     config.dataset = "cifar10"
     with pytest.raises(ConfigError, match=r"tuned with config\.dataset=digits, not cifar10"):
@@ -168,7 +168,7 @@ def test_a_model_of_which_no_trial_completed_has_no_values(config, trained, tmp_
 @pytest.mark.parametrize(
     ("space", "says"),
     [
-        ({"optimizer": {"learning_rates": (1e-4, 1e-1)}}, "learning_rates, which is no number"),
+        ({"optimizer": {"learning_rates": (1e-4, 1e-1)}}, "learning_rates, which is not a number"),
         ({"optimizer": {"learning_rate": (0.0, 1e-1)}}, "learning_rate is two numbers above 0"),
         ({"label_smoothing": (0.2, 0.1)}, "the lower one first"),
         ({}, "names no field to search"),

@@ -51,8 +51,8 @@ def weights_of(folder):
 
 
 def leaves(tree):
-    found = jax.tree_util.tree_leaves_with_path(tree)
-    return {tuple(str(key.key) for key in path): np.asarray(leaf) for path, leaf in found}
+    by_path = jax.tree_util.tree_leaves_with_path(tree)
+    return {tuple(str(key.key) for key in path): np.asarray(leaf) for path, leaf in by_path}
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ def test_a_file_of_weights_is_begun_from(config, tmp_path):
     assert params["fc"]["kernel"].shape == (512, 10)
     wide = models.create("tiny:width=16", 4, rngs=nnx.Rngs(params=7))
     pretrained.save(wide, path)
-    with pytest.raises(ConfigError, match=r"wants config\.model=tiny:width=16, not tiny"):
+    with pytest.raises(ConfigError, match=r"needs config\.model=tiny:width=16, not tiny"):
         transfer.begin(config, *drawn)
 
 
@@ -170,7 +170,7 @@ def batch_of(size):
 
 
 @pytest.mark.parametrize("settings", [{}, {"accumulation": 2, "ema_decay": 0.9}, {"remat": True}])
-def test_what_is_frozen_has_no_optimiser_state_and_keeps_its_bits(settings):
+def test_what_is_frozen_has_no_optimizer_state_and_keeps_its_bits(settings):
     step, state, frozen = frozen_step("tiny", "stem", **settings)
     assert {leaf.shape for leaf in jax.tree.leaves(state["opt_state"])} == {(), (10,), (512, 10)}
     before = {name: leaves(state[name]) for name in ("params", "batch_stats")}
@@ -186,10 +186,10 @@ def test_what_is_frozen_has_no_optimiser_state_and_keeps_its_bits(settings):
 def test_the_backward_pass_ends_above_what_is_frozen(named):
     step, state, _ = frozen_step("tiny", named)
     jaxpr = jax.make_jaxpr(step)(shapes(state), shapes(batch_of(1))).jaxpr
-    found = sum(times * macs.equation_macs(each) for each, times in macs.walk(jaxpr))
+    counted = sum(times * macs.equation_macs(each) for each, times in macs.walk(jaxpr))
     convolution, head = 8 * 8 * 9 * 3 * 8, 8 * 8 * 8 * 10
     # Forward and the gradients of kernels, and where the stem is trained that of the head's input.
-    assert found == (convolution + 2 * head if named else 2 * convolution + 3 * head)
+    assert counted == (convolution + 2 * head if named else 2 * convolution + 3 * head)
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd", "rmsprop", "lamb"])
