@@ -82,8 +82,8 @@ def _describe(name: str, width: int) -> str:
         heading = f"  --{name}={'|'.join(flag.parser.enum_values)}"
     else:
         heading = f"  --{name}={name.upper()}"
-    # absl puts an enumeration's values before the help.
-    text = re.sub(r"^<[^>]*>: ", "", " ".join((flag.help or "").split()))
+    # absl puts an enumeration's values before the help, and behind that of a list how to give several.
+    text = re.sub(r"^<[^>]*>: |; repeat this option.*$", "", " ".join((flag.help or "").split()))
     if flag.default not in (None, False, "", []):
         text += f" Default: {str(flag.default_as_str)[1:-1]}."
     indent = " " * 6
