@@ -1,5 +1,12 @@
 """What can go wrong with a run: users' mistakes, each explained in one sentence, and training that diverges."""
 
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
 from isobudget.errors import UserError
 
 
@@ -13,6 +20,12 @@ class BudgetError(UserError):
 
 class CheckpointError(UserError):
     """Weights or a checkpoint that cannot be read, explained in one sentence."""
+
+
+class StorageError(UserError):
+    """There is no room left to write to. What was saved before is whole, and the same command goes on from there."""
+
+    status = 1
 
 
 class DivergedError(ArithmeticError):
@@ -34,3 +47,40 @@ class DivergedError(ArithmeticError):
 def first_line(error: BaseException) -> str:
     """Returns the first line of what an error says, at most 200 characters; its class if it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+@contextlib.contextmanager
+def storage_errors_told(folder: Path) -> Iterator[None]:
+    """Turns any error that a full disk causes into one sentence about the folder that was written to.
+
+    Raises:
+      StorageError: there is no room left.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except Exception as error:
+        if not is_out_of_room(error):
+            raise
+        raise StorageError(
+            f"there is no room left on the disk of {folder}; free some, and run the same command again to go on."
+        ) from error
+
+
+def is_out_of_room(error: BaseException) -> bool:
+    """Returns whether an error, or one that it followed from, says that a disk or a quota is full."""
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, OSError) and chain.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        # What writes checkpoints has no error of its own for it, and quotes the system's.
+        if isinstance(chain, UserError | ValueError | RuntimeError) and _FULL.search(str(chain)):
+            return True
+        chain = chain.__cause__ or chain.__context__
+    return False
+
+
+_FULL = re.compile(
+    rf"{os.strerror(errno.ENOSPC)}|{os.strerror(errno.EDQUOT)}|\bENOSPC\b|\bEDQUOT\b"
+)

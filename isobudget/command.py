@@ -53,7 +53,7 @@ def run(
         status = (main(arguments) if takes_arguments else main()) or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        status = MISTAKE_STATUS
+        status = error.status
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         status = INTERRUPTED_STATUS

@@ -2,7 +2,13 @@
 
 
 class UserError(ValueError):
-    """Something that its user can mend; the message is one sentence on what is wrong and what would be right."""
+    """Something that its user can mend; the message is one sentence on what is wrong and what would be right.
+
+    Attributes:
+      status: the exit status of a command that it ends: 2, or 1 where work had begun.
+    """
+
+    status = 2
 
 
 class PluginError(UserError):

@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+# The phase of a run that a full disk ended.
+NO_ROOM = "no room on the disk"
 KINDS = ("auto", "bar", "lines", "json")
 _SECONDS_BETWEEN_LINES = 10.0
 # Characters; narrower, the numbers have what there is.

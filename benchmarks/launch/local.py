@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import os
 import signal
 import subprocess
@@ -122,11 +123,13 @@ def _run_in_process(
     claim_directory(run.workdir, CONFIG_FILE, stored.to_plain(run.config))
     path = records.path_in(run.workdir)
     path.unlink(missing_ok=True)
-    status = _train(run, lock, update)
+    status, phase = _train(run, lock, update)
     if lock.lost:
         return None
     if path.exists():
         return records.read(path)
+    if phase == progress.NO_ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(run.workdir))
     if status == preemption.AGAIN_STATUS:
         raise StoppedError
     how = f"by signal {-status}" if status < 0 else f"with exit status {status}"
@@ -138,8 +141,8 @@ def _run_in_process(
     return record
 
 
-def _train(run: Run, lock: locks.Lock, update: Callable[[progress.Event], None]) -> int:
-    """Returns the exit status of `benchmarks.train` on the run, after passing on its progress."""
+def _train(run: Run, lock: locks.Lock, update: Callable[[progress.Event], None]) -> tuple[int, str]:
+    """Returns the exit status of `benchmarks.train` on the run and its last phase, after passing on its progress."""
     from_json = Path(configs.__file__).with_name("from_json.py")
     arguments = [
         *(sys.executable, "-m", "benchmarks.train", "--progress=json"),
@@ -154,12 +157,14 @@ def _train(run: Run, lock: locks.Lock, update: Callable[[progress.Event], None])
         ) as process,
     ):
         lock.on_lost = process.kill
+        phase = ""
         try:
             for line in process.stdout or ():
                 event = progress.parse(line)
                 if event:
+                    phase = event.phase
                     update(event)
-            return process.wait()
+            return process.wait(), phase
         except BaseException:
             process.terminate()
             process.wait()

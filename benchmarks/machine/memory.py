@@ -1,5 +1,6 @@
-"""The peak of the memory that this process has used so far."""
+"""How much memory this process took, and whether an error says that there is none left."""
 
+import errno
 import sys
 
 import jax
@@ -25,3 +26,16 @@ def _process_peak() -> int | None:
     # Kilobytes on Linux, bytes on macOS.
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Returns whether an error is about memory, the host's or a device's; a full disk is not.
+
+    XLA's own errors tell which they are by the status that they begin with. Other libraries use the same words for
+    other things: tensorstore says RESOURCE_EXHAUSTED of a full disk.
+    """
+    if isinstance(error, jax.errors.JaxRuntimeError):
+        return "RESOURCE_EXHAUSTED" in str(error)
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError)

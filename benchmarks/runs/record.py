@@ -8,7 +8,7 @@ from pathlib import Path
 import models
 from benchmarks.config import stored
 from benchmarks.errors import DivergedError
-from benchmarks.machine import environment
+from benchmarks.machine import environment, memory
 from benchmarks.runs.plan import Run
 from benchmarks.runs.requirements import needed_plugins
 from results import records
@@ -80,14 +80,9 @@ def with_facts(record: records.RunRecord, run: Run) -> records.RunRecord:
     return dataclasses.replace(record, model=model, hardware=environment.hardware(run.config.dtype))
 
 
-def out_of_memory(error: Exception) -> bool:
-    """Returns whether an exception says that the host or a device ran out of memory."""
-    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
-
-
 def failed_record(run: Run, started: str, error: Exception) -> records.RunRecord:
     """Returns the record of a run that ended with an exception."""
-    status: records.Status = "out_of_memory" if out_of_memory(error) else "failed"
+    status: records.Status = "out_of_memory" if memory.is_out_of_memory(error) else "failed"
     line = (str(error).strip().splitlines() or [""])[0]
     sentence, failure = f"{type(error).__name__}: {line}", None
     if isinstance(error, DivergedError):

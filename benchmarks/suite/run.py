@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 import models
 from benchmarks.config import derived, resolve, stored
-from benchmarks.errors import ConfigError
+from benchmarks.errors import ConfigError, storage_errors_told
 from benchmarks.launch import local, locks, shards
 from benchmarks.launch.display import Display
 from benchmarks.runs.folder import claim_directory
@@ -37,6 +37,7 @@ def run(
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
+      StorageError: there is no room left to write to; the same command goes on once there is.
       local.StoppedError: on SIGTERM.
     """
     workdir = Path(workdir)
@@ -46,10 +47,15 @@ def run(
         shared.pop(own, None)
     claim_directory(workdir, "suite.json", shared)
     mine, others = (shard or shards.Shard(0, 1)).divide(planned)
-    began = locks.now(workdir)
-    with Display(len(mine)) as display, local.stopped_by_sigterm():
+    with storage_errors_told(workdir):
+        began = locks.now(workdir)
+    with (
+        storage_errors_told(workdir),
+        Display(len(mine)) as display,
+        local.stopped_by_sigterm(),
+    ):
         made = local.work(mine, others, began, display, lambda: _write_tables(workdir, display))
-    _write_tables(workdir)
+        _write_tables(workdir)
     return [made[each.workdir] for each in planned if each.workdir in made]
 
 

@@ -13,7 +13,7 @@ from absl import flags
 
 import models
 from benchmarks.cli import command, progress
-from benchmarks.errors import ConfigError
+from benchmarks.errors import ConfigError, StorageError
 from benchmarks.machine import distributed, preemption, startup
 from benchmarks.train.run import train_and_evaluate
 
@@ -54,16 +54,20 @@ def main() -> int:
         startup.use_deterministic_operations()
     distributed.join()
     title = models.label(*models.parse(config.model))
+    reporter = progress.create(flags.FLAGS.progress, title)
     try:
         record = train_and_evaluate(
             config,
             flags.FLAGS.workdir,
-            reporter=progress.create(flags.FLAGS.progress, title),
+            reporter=reporter,
             profile_steps=_profile_steps(flags.FLAGS.profile_steps),
         )
     except preemption.PreemptedError as stopped:
         print(f"{title}: {stopped}", file=sys.stderr)
         return preemption.AGAIN_STATUS
+    except StorageError:
+        reporter.report(progress.Event(progress.NO_ROOM))  # a suite cannot read it from the log
+        raise
     if record.status != "completed":
         print(f"{title}: {record.status}: {record.error}", file=sys.stderr)
         return 1

@@ -9,10 +9,11 @@ from ml_collections import ConfigDict
 
 from benchmarks.cli import progress
 from benchmarks.config import resolve, stored
-from benchmarks.machine import preemption
+from benchmarks.errors import is_out_of_room, storage_errors_told
+from benchmarks.machine import memory, preemption
 from benchmarks.runs.folder import CONFIG_FILE, claim_directory
 from benchmarks.runs.plan import Run, prepare
-from benchmarks.runs.record import failed_record, finished_record, now, out_of_memory
+from benchmarks.runs.record import failed_record, finished_record, now
 from benchmarks.train import attempt, checkpoints
 from isobudget.errors import UserError
 from results import records
@@ -38,9 +39,18 @@ def train_and_evaluate(
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
+      StorageError: there is no room left to write to; another call goes on once there is.
       PreemptedError: the run was told to stop (SIGTERM) and has saved its state; another call goes on.
     """
     run = prepare(resolve.resolved(config), workdir)
+    with storage_errors_told(run.workdir):
+        return _claim_and_train(run, reporter, profile_steps)
+
+
+def _claim_and_train(
+    run: Run, reporter: progress.Reporter | None, profile_steps: tuple[int, int] | None
+) -> records.RunRecord:
+    """Returns the record of the run, which is in the run's folder by then."""
     if jax.process_index() == 0:
         claim_directory(run.workdir, CONFIG_FILE, stored.to_plain(run.config))
     finished = finished_record(run.workdir)
@@ -75,8 +85,10 @@ def _until_it_ends(
         except preemption.PreemptedError:
             raise
         except Exception as error:
+            if is_out_of_room(error):
+                raise
             more = _next_accumulation(run, accumulation)
-            if not (out_of_memory(error) and more):
+            if not (memory.is_out_of_memory(error) and more):
                 if not isinstance(error, UserError):
                     traceback.print_exc()
                 return failed_record(run, started, error)

@@ -8,7 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from benchmarks.config import derived, resolve, stored, tuned
-from benchmarks.errors import ConfigError
+from benchmarks.errors import ConfigError, storage_errors_told
 from benchmarks.launch import local, locks
 from benchmarks.launch.display import Display
 from benchmarks.runs.folder import claim_directory
@@ -38,6 +38,7 @@ def run(
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
+      StorageError: there is no room left to write to; the same command goes on once there is.
       local.StoppedError: on SIGTERM.
     """
     workdir = Path(workdir)
@@ -47,7 +48,11 @@ def run(
     claim_directory(workdir, "tune.json", _shared(config, allowance))
     began = locks.now(workdir)
     total = sum(rung.trials for rung in rungs) * len(searches)
-    with Display(total) as display, local.stopped_by_sigterm():
+    with (
+        storage_errors_told(workdir),
+        Display(total) as display,
+        local.stopped_by_sigterm(),
+    ):
         for rung in rungs:
             wanted = {
                 search: search.trials(search.best(rung.trials), rung, allowance.halving)
@@ -58,7 +63,8 @@ def run(
             for search, each in wanted.items():
                 search.judge({index: made[folder] for index, (_, folder) in each.items()})
     content = _tuned(config, workdir, allowance, searches)
-    files.write_atomically(workdir / _TUNED_FILE, json.dumps(content, indent=2) + "\n")
+    with storage_errors_told(workdir):
+        files.write_atomically(workdir / _TUNED_FILE, json.dumps(content, indent=2) + "\n")
     return content
 
 

@@ -18,7 +18,7 @@ from benchmarks.machine import mesh as devices
 from benchmarks.machine import preemption
 from benchmarks.steps.abstract import abstract_state
 from benchmarks.steps.compile import compile_program
-from benchmarks.train import checkpoints, loop
+from benchmarks.train import loop
 from benchmarks.train.run import train_and_evaluate
 from benchmarks.weights.stored import load_weights, weights_digest
 from results import records
@@ -289,26 +289,6 @@ def test_a_truncated_or_unsealed_checkpoint_is_left_too(config, tmp_path, capfd)
     assert "step 10 is damaged" in told
     assert "step 5 was not finished" in told
     assert record.weights_digest == whole.weights_digest
-
-
-def test_no_room_for_a_checkpoint_is_told_and_the_last_one_stays(config, tmp_path, monkeypatch):
-    save = checkpoints.ocp.CheckpointManager.save
-    saves = []
-
-    def full(manager, step, **options):
-        saves.append(step)
-        if len(saves) > 1:
-            raise OSError(28, "No space left on device")
-        return save(manager, step, **options)
-
-    monkeypatch.setattr(checkpoints.ocp.CheckpointManager, "save", full)
-    record = train_and_evaluate(config, tmp_path)
-    assert record.status == "failed"
-    assert "a checkpoint cannot be written" in record.error
-    assert "No space left on device" in record.error
-    assert checkpointed(tmp_path) == [5]
-    monkeypatch.undo()
-    assert train_and_evaluate(config, tmp_path).status == "completed"
 
 
 def test_told_to_go_a_run_saves_at_once_and_says_that_it_will_go_on(config, tmp_path):
