@@ -7,8 +7,10 @@ import re
 import shutil
 import sys
 import textwrap
+import traceback
 import types
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from absl import flags
 
@@ -113,17 +115,35 @@ def _parse_flags() -> list[str]:
         raise
     except flags.Error as error:
         # "Unknown command line flag" comes with suggestions, "must have a value" with the flag's name.
-        raise UserError(_sentence(error)) from None
-    except (AttributeError, KeyError, TypeError, ValueError, OSError, SyntaxError) as error:
-        # What ml_collections raises on a file or a field that does not exist, or a value of another type.
-        raise UserError(_sentence(error)) from None
+        raise UserError(_sentence(_text(error))) from None
+    except Exception as error:
+        # What a configuration file raises, or ml_collections on a field that does not exist.
+        raise UserError(_sentence(f"--config: {_text(error)}{_place(error)}")) from None
     return rest[1:]
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(text: str) -> str:
+    text = " ".join(text.split())
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
+def _text(error: Exception) -> str:
     text = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
     flag, in_file, trace = text.partition("Error whilst parsing config file:")
     if in_file:
         # ml_collections puts a traceback there, whose last line is what the file says.
-        text = flag + trace.strip().splitlines()[-1].removeprefix("ValueError: ")
-    return " ".join(text.split())
+        return flag + trace.strip().splitlines()[-1].removeprefix("ValueError: ").removesuffix(".")
+    unknown = re.search(r"Did you mean \"(.*)\" instead of \"(.*)\"\?", text)
+    if unknown:
+        return f"there is no field {unknown[2]}; did you mean {unknown[1]}?"
+    return text
+
+
+def _place(error: Exception) -> str:
+    """Returns where in a file of the user's an error comes from: ` (config.py, line 3)`; empty if in none."""
+    if isinstance(error, SyntaxError):
+        return f" ({error.filename}, line {error.lineno})"
+    frames = traceback.extract_tb(error.__traceback__)
+    libraries = (str(Path(flags.__file__).parents[2]), str(Path(__file__).parent))
+    own = [each for each in frames if not each.filename.startswith((*libraries, "<"))]
+    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""

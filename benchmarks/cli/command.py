@@ -6,6 +6,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from benchmarks.config import plugins as config_plugins
+from benchmarks.errors import ConfigError
 from isobudget import command, plugins
 
 
@@ -59,6 +60,11 @@ def given_config() -> ConfigDict:
       isobudget.errors.PluginError: a plug-in cannot be imported.
     """
     config = flags.FLAGS.config
+    if not isinstance(config, ConfigDict) or "budget" not in config:
+        raise ConfigError(
+            "--config is a file whose get_config returns a configuration made from"
+            " benchmarks.config.default_config()."
+        )
     config_plugins.add(config, flags.FLAGS.plugins)
     config_plugins.load(config)
     if flags.FLAGS.deterministic:

@@ -37,14 +37,14 @@ def load(path: Path) -> ConfigDict:
     written = content.get("config", content) if isinstance(content, dict) else None
     if not isinstance(written, dict) or "budget" not in written:
         raise ConfigError(f"{path} holds no configuration.")
-    migrated = _migrated(written)
+    migrated = _migrated(written, path)
     config = default_config()
     config.plugins = tuple(migrated.get("plugins", ()))
     # A record also names those that an installed package brought.
     brought = [each["module"] for each in content.get("plugins") or () if isinstance(each, dict)]
     plugins.load(config, str(path), brought)
     with config.unlocked():
-        config.update(migrated)
+        _update(config, migrated, path)
     config.suite = ConfigDict({"models": (config.model,), "seeds": (config.seed,)})
     return config
 
@@ -62,14 +62,36 @@ _NAMED_AUGMENTATIONS: dict[str, dict[str, Any]] = {
 _RENAMED_CROPS = {"centre": "center"}
 
 
-def _migrated(content: dict[str, Any]) -> dict[str, Any]:
+def _migrated(content: dict[str, Any], path: Path) -> dict[str, Any]:
     """Returns an older record's configuration as it is written today."""
     augmentation = content.get("augmentation")
     if isinstance(augmentation, str):
+        if augmentation not in _NAMED_AUGMENTATIONS:
+            raise ConfigError(f"{path}: there is no augmentation {augmentation!r}.")
         augmentation = _NAMED_AUGMENTATIONS[augmentation]
     if isinstance(augmentation, dict) and augmentation.get("crop") in _RENAMED_CROPS:
         augmentation = augmentation | {"crop": _RENAMED_CROPS[augmentation["crop"]]}
     return content if augmentation is None else content | {"augmentation": augmentation}
+
+
+def _update(config: ConfigDict, content: dict[str, Any], path: Path, prefix: str = "") -> None:
+    """Sets the fields of a configuration to those that are stored, each of its own type.
+
+    Raises:
+      ConfigError: one sentence on the first field that holds something else.
+    """
+    for name, value in content.items():
+        field = f"config.{prefix}{name}"
+        present = config.get(name)
+        if isinstance(present, ConfigDict) and isinstance(value, dict):
+            _update(present, value, path, f"{prefix}{name}.")
+        elif isinstance(present, ConfigDict) or (value is None and present is not None):
+            raise ConfigError(f"{path}: {field} cannot be {value!r}.")
+        else:
+            try:
+                config[name] = value
+            except (TypeError, ValueError):
+                raise ConfigError(f"{path}: {field} cannot be {value!r}.") from None
 
 
 def differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> Iterator[str]:

@@ -3,16 +3,18 @@
 import concurrent.futures
 import contextlib
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import jax
 import numpy as np
 
 from benchmarks.cli import progress
+from benchmarks.errors import DivergedError
 from benchmarks.inference import speed as inference_speed
 from benchmarks.inference.predict import predict, split_batches
 from benchmarks.machine import memory, preemption
-from benchmarks.machine.mesh import create_mesh, placed
+from benchmarks.machine.mesh import create_mesh, place_batch, placed
 from benchmarks.runs import budget
 from benchmarks.runs.folder import write_class_names
 from benchmarks.runs.plan import Run, train_batches
@@ -100,6 +102,8 @@ def execute(
             del state  # the optimizer's half of the memory
             evaluated = _evaluate_splits(attempt, weights)
             for split, values in evaluated.metrics.items():
+                if not math.isfinite(values["loss"]):
+                    raise DivergedError(attempt.run.budget.num_steps, values["loss"], math.nan)
                 metric_files.write(attempt.run.budget.num_steps, metrics.named(split, values))
         return _record(attempt, weights, evaluated, unreadable, peak_memory)
 
@@ -125,10 +129,23 @@ def _open(
         if state is None:
             state = initial_state(run.setup, run.budget.steps or 1, mesh)
         program = compiling.result()
+    if not start_step:
+        _try_evaluation(run, program, state)
     if run.budget.steps is None:
         reporter.report(progress.Event("calibrating"))
         run, state = step_time.with_steps(run, program, state, start_step)
     return Attempt(run, started, start_step, accumulation, program, clock, reporter), state
+
+
+def _try_evaluation(run: Run, program: Program, state: State) -> None:
+    """Reads and evaluates the first batch of each split, so that what fails there fails before training."""
+    config = run.config.copy_and_resolve_references()
+    config.num_workers = 0  # for a batch, processes are not worth starting
+    setup = dataclasses.replace(run.setup, config=config)
+    for split in filter(None, (config.validation_split, config.test_split)):
+        with contextlib.closing(split_batches(setup, run.dataset, split)) as batches:
+            batch = place_batch(next(batches), program.mesh)
+            jax.block_until_ready(program.eval_step(state["params"], state["batch_stats"], batch))
 
 
 def _metric_files(attempt: Attempt) -> MetricFiles | NoFiles:

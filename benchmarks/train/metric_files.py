@@ -1,6 +1,9 @@
 """A run's metrics in files: `metrics.jsonl`, and TensorBoard events under `tensorboard/`."""
 
+import contextlib
 import json
+import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,31 +17,32 @@ class MetricFiles:
     """
 
     def __init__(self, workdir: Path, resumed_step: int):
-        from tensorboardX import SummaryWriter  # this imports PyTorch if it is installed
-
         self._path = layout.metrics_in(workdir)
-        kept = [line for line in self._lines() if json.loads(line)["step"] <= resumed_step]
+        kept = [line for line in self._lines() if _step_of(line, self._path) <= resumed_step]
         files.write_atomically(self._path, "".join(f"{line}\n" for line in kept))
         self._file = self._path.open("a")
-        self._tensorboard = SummaryWriter(
-            str(Path(workdir) / "tensorboard"), purge_step=resumed_step + 1
-        )
+        self._tensorboard = _TensorBoard(Path(workdir) / "tensorboard", resumed_step + 1)
 
     def __enter__(self) -> "MetricFiles":
         return self
 
-    def __exit__(self, *exception) -> None:
-        self._file.close()
-        self._tensorboard.close()
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        # What ended the block is not to be hidden by files that cannot be closed.
+        with contextlib.suppress(OSError) if kind else contextlib.nullcontext():
+            self._file.close()
+            self._tensorboard.close()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes scalars, named as `train/loss` is, under the number of steps done."""
+        """Writes scalars, named as `train/loss` is, under the number of steps done.
+
+        Raises:
+          OSError: they cannot be written.
+        """
         # JSON has no NaN; as text it stays readable.
         plain = {name: value if _finite(value) else str(value) for name, value in values.items()}
         self._file.write(json.dumps({"step": step, **plain}) + "\n")
         self._file.flush()
-        for name, value in values.items():
-            self._tensorboard.add_scalar(name, value, step)
+        self._tensorboard.write(step, values)
 
     def _lines(self) -> list[str]:
         """Returns the complete lines; a killed run may have left half a line at the end."""
@@ -63,3 +67,42 @@ class NoFiles:
 
 def _finite(value: float) -> bool:
     return abs(value) < float("inf")
+
+
+class _TensorBoard:
+    """An event file that is written at once.
+
+    tensorboardX's own writer has a thread that dies when a disk is full, after which its caller waits forever.
+    """
+
+    def __init__(self, folder: Path, first_step: int):
+        from tensorboardX.event_file_writer import EventsWriter  # imports PyTorch if it is there
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._writer = EventsWriter(str(folder / "events"))
+        # TensorBoard forgets what an earlier attempt wrote from this step on.
+        start = SessionLog(status=SessionLog.START)
+        self._writer.write_event(Event(step=first_step, wall_time=time.time(), session_log=start))
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
+        now = time.time()
+        for name, value in values.items():
+            event = Event(step=step, wall_time=now, summary=scalar(name, value))
+            self._writer.write_event(event)
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _step_of(line: str, path: Path) -> float:
+    """Returns the step of a line; of one that is damaged, which is told and dropped, infinity."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError):
+        print(f"warning: a damaged line of {path} is dropped: {line[:60]!r}", file=sys.stderr)
+        return float("inf")

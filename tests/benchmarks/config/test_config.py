@@ -20,7 +20,25 @@ from input_pipeline import DataError
         ("budget.amount", -1.0, "a number above 0, not -1"),
         ("budget.amount", float("nan"), "a number above 0, not nan"),
         ("optimizer.name", "adamx", "config.optimizer.name is one of adamw, sgd"),
-        ("optimizer.learning_rate", 0.0, "a learning rate is a number above 0"),
+        ("optimizer.learning_rate", 0.0, "config.optimizer.learning_rate is a number above 0"),
+        ("interpolation", "nearest", "config.interpolation is one of bilinear, bicubic"),
+        ("crop_fraction", 87.5, "config.crop_fraction is above 0 and at most 1, not 87.5"),
+        ("crop_fraction", float("nan"), "config.crop_fraction is above 0 and at most 1, not nan"),
+        ("std", (0.0, 1.0, 1.0), r"config.std is numbers above 0, not \[0.0, 1.0, 1.0\]"),
+        ("mean", (0.5, 0.5, "a"), "config.mean is numbers, not"),
+        ("num_workers", -1, "config.num_workers is a whole number from 0, not -1"),
+        ("num_workers", True, "config.num_workers is a whole number, not True"),
+        ("seed", 2**63, "config.seed is a whole number from 0, below 2"),
+        ("seed", None, "config.seed is a whole number, not None"),
+        ("max_unreadable_fraction", 2.0, "from 0 to 1, not 2.0"),
+        ("progressive_sizes", (32, 0), "config.progressive_sizes is whole numbers of pixels"),
+        ("augmentation.repeats", 0, "config.augmentation.repeats is a whole number from 1"),
+        (
+            "augmentation.mixup",
+            float("inf"),
+            "config.augmentation.mixup is a number from 0, not inf",
+        ),
+        ("dataset", " ", "config.dataset is the name of a dataset"),
         ("batch_size", 0, "config.batch_size is a whole number from 1"),
         ("image_size", "big", 'config.image_size is a number of pixels, "smallest" or "published"'),
         ("mean", (0.5,), "three numbers each"),
@@ -102,3 +120,45 @@ def test_deterministic_operations_are_asked_of_xla_once(monkeypatch):
     for _ in range(2):
         startup.use_deterministic_operations()
     assert os.environ["XLA_FLAGS"] == "--xla_other=1 --xla_gpu_deterministic_ops=true"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"budget": "examples"}, "config.budget cannot be 'examples'"),
+        ({"augmentation": "autoaugment"}, "there is no augmentation 'autoaugment'"),
+        ({"seed": None}, "config.seed cannot be None"),
+        ({"batch_size": "many"}, "config.batch_size cannot be 'many'"),
+        ({"optimizer": {"learning_rate": [1]}}, r"config.optimizer.learning_rate cannot be \[1\]"),
+    ],
+)
+def test_a_stored_configuration_of_other_types_is_one_sentence_with_its_file(
+    config, tmp_path, change, says
+):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(stored.to_plain(config) | change))
+    with pytest.raises(ConfigError, match=says) as error:
+        stored.load(path)
+    assert str(error.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def get_config():\n    return {'model': 'resnet50'}\n",
+        "from ml_collections import ConfigDict\n\ndef get_config():\n    return ConfigDict()\n",
+        "def get_config():\n    pass\n",
+        "import nobodys_library\n",
+        "def get_config(:\n",
+        "answer = 42\n",
+    ],
+)
+def test_a_configuration_file_that_cannot_be_is_one_sentence(command_here, tmp_path, text):
+    path = tmp_path / "config.py"
+    path.write_text(text)
+    done = command_here("benchmarks.train", f"--config={path}", f"--workdir={tmp_path / 'run'}")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert str(path) in done.stderr or "--config" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
