@@ -24,6 +24,7 @@ from benchmarks.inference.predict import split_batches
 from benchmarks.inference.trained_model import TrainedModel
 from benchmarks.machine import startup
 from benchmarks.machine.mesh import create_mesh, place_batch, replicated
+from isobudget import paths
 from results import records
 
 _COLDEST, _HOTTEST = 1e-2, 1e2
@@ -76,6 +77,7 @@ def calibrate(workdir: str | Path) -> Calibration:
       ConfigError, CheckpointError, DataError: no such run, damaged weights, no validation split, or no data.
     """
     trained = trained_model.from_run(workdir)
+    paths.check_writable(records.path_in(workdir), "--workdir")
     split = trained.config.validation_split
     if not split:
         raise ConfigError(f"the run in {workdir} has no validation split to calibrate on.")

@@ -28,6 +28,7 @@ from benchmarks.inference import trained_model
 from benchmarks.inference.trained_model import TrainedModel
 from benchmarks.machine import startup
 from benchmarks.steps.abstract import DTYPES, split_configured
+from isobudget import paths
 from models import pretrained
 from results.records import files
 
@@ -196,9 +197,11 @@ def define_flags() -> None:
 def main() -> int:
     startup.use_compilation_cache()
     given = flags.FLAGS
-    trained = trained_model.from_flags()
     if not given.out and not given.workdir:
         raise ConfigError("say --out=FILE.")
+    if given.out:
+        paths.check_writable(given.out)
+    trained = trained_model.from_flags()
     name = derived.folder_name(trained.label)
     default = Path(given.workdir or "") / "export" / f"{name}.{given.format}"
     exported = export_model(trained, given.format, given.out or default)

@@ -15,8 +15,14 @@ def run(
     define_flags: Callable[[], None],
     *,
     takes_arguments: bool = False,
+    resumes: bool = False,
 ) -> None:
-    """Runs a command as `isobudget.command.run` does, with --plugins among its flags."""
+    """Runs a command as `isobudget.command.run` does, with --plugins among its flags.
+
+    Args:
+      main, define_flags, takes_arguments: as there.
+      resumes: whether the same command goes on after Ctrl-C.
+    """
 
     def define_all() -> None:
         define_flags()
@@ -26,7 +32,7 @@ def run(
         main,
         define_all,
         takes_arguments=takes_arguments,
-        interrupted="stopped; run the same command again to go on from the last checkpoint",
+        interrupted="stopped; run the same command again to go on" if resumes else "stopped",
     )
 
 

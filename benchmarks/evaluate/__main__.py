@@ -33,6 +33,7 @@ from benchmarks.evaluate.run import (
 )
 from benchmarks.inference import trained_model
 from benchmarks.machine import startup
+from isobudget import paths
 from results.records import files
 
 
@@ -120,6 +121,8 @@ def main() -> int:
     startup.restart_with_allocator()
     startup.use_compilation_cache()
     given = flags.FLAGS
+    if given.out:
+        paths.check_writable(given.out)
     changes: dict[str, Any] = {field: given[flag].value for field, flag in FLAGS.items()}
     changes = {field: value for field, value in changes.items() if value is not None}
     title = Path(given.workdir or given.weights or "").name

@@ -19,6 +19,7 @@ from benchmarks.explain import page
 from benchmarks.explain.explanation import explain
 from benchmarks.inference import trained_model
 from benchmarks.machine import startup
+from isobudget.paths import check_writable
 
 
 def define_flags() -> None:
@@ -75,6 +76,8 @@ def main(paths: list[str]) -> int:
         for name in ("dataset", "data_dir", "image_size")
         if getattr(given, name) is not None
     }
+    out = Path(given.out or Path(given.workdir) / "explain")
+    check_writable(out / page.FILE_NAME)
     trained = trained_model.from_flags(**changes)
     explanation = explain(
         trained,
@@ -84,7 +87,6 @@ def main(paths: list[str]) -> int:
         examples=given.examples if given.workdir or given.dataset else 0,
         steps=given.steps,
     )
-    out = Path(given.out or Path(given.workdir) / "explain")
     written = page.write(explanation, out, pngs=given.pngs)
     for path in written:
         print(f"wrote {path} ({path.stat().st_size:,} bytes)")

@@ -15,6 +15,7 @@ from results.records import files
 
 # Pixels a side that are kept: the page has hundreds of small pictures and a few large ones.
 _SMALL, _LARGE = 88, 224
+FILE_NAME = "explain.html"
 _STYLE = "page.css"
 
 
@@ -25,7 +26,7 @@ def write(explanation: Explanation, out: Path, pngs: bool = False) -> list[Path]
       OSError: the folder cannot be written.
     """
     pictures: dict[str, bytes] = {}
-    page = out / "explain.html"
+    page = out / FILE_NAME
     files.write_atomically(page, render(explanation, pictures))
     if pngs:
         for name, data in pictures.items():

@@ -1,12 +1,14 @@
-"""Preemption: a run that gets SIGTERM saves its state at once, and its exit status asks for it to be run again."""
+"""Preemption: a run that gets SIGTERM or Ctrl-C saves its state at once, and its exit status asks to be run again."""
 
 import signal
 import threading
+from typing import Any
 
 import jax
 
 # EX_TEMPFAIL of sysexits.h: the same command will go on.
 AGAIN_STATUS = 75
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class PreemptedError(Exception):
@@ -22,23 +24,24 @@ class PreemptedError(Exception):
 
 
 class Notice:
-    """Listens for SIGTERM while it is entered; if a run has several processes, all learn of it at the same step."""
+    """Listens for SIGTERM and Ctrl-C while it is entered; the processes of a run all learn of it at the same step."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._told = False
-        self._before = None
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Notice":
-        if jax.process_count() > 1:
-            return self  # JAX has listened since the processes joined, and tells all; leave its handler
         # Only the main thread may listen; a notebook's caller in another thread goes without.
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, self._hear)
+            # Of several processes, JAX has listened for SIGTERM since they joined, and tells all; leave its handler.
+            several = jax.process_count() > 1
+            for each in () if several else _SIGNALS:
+                self._before[each] = signal.signal(each, self._hear)
         return self
 
-    def __exit__(self, *exception) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGTERM, self._before)
+    def __exit__(self, *exception: object) -> None:
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
 
     def given(self, step: int) -> bool:
         """Returns whether the run must save its state after this step and stop."""
@@ -48,7 +51,9 @@ class Notice:
             return multihost_utils.reached_preemption_sync_point(step)
         return self._told
 
-    def _hear(self, *_) -> None:
+    def _hear(self, number: int, frame: object) -> None:
+        del frame
         self._told = True
-        # A second SIGTERM ends a run that hangs, as it would end any process.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # The same signal again ends a run that hangs, as it would end any process.
+        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, default)

@@ -3,7 +3,8 @@
 import os
 import platform
 import sys
-from pathlib import Path
+
+from isobudget import paths
 
 # Large arrays are freed and allocated again at each step. Keeping freed memory, in huge pages, more than halves a step
 # of AlexNet on the CPU (docs/performance.md). The C library reads this once, when a process starts.
@@ -49,8 +50,8 @@ def use_compilation_cache() -> None:
     """
     import jax
 
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        jax.config.update("jax_compilation_cache_dir", str(Path(root) / "isobudget" / "jax"))
+    root = paths.cache_folder()
+    if root and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_compilation_cache_dir", str(root / "isobudget" / "jax"))
     if not os.environ.get("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -23,6 +23,7 @@ from benchmarks.errors import ConfigError
 from benchmarks.machine import preemption, startup
 from benchmarks.reproduce import comparison
 from benchmarks.reproduce.run import reproduce
+from isobudget import paths
 from results.records import files
 
 
@@ -54,6 +55,8 @@ def main(arguments: list[str]) -> int:
     startup.restart_with_allocator()
     startup.use_compilation_cache()
     given = flags.FLAGS
+    if given.out:
+        paths.check_writable(given.out)
     try:
         compared = reproduce(
             arguments[0],

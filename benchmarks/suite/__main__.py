@@ -113,4 +113,4 @@ def _dry_run(
 
 
 if __name__ == "__main__":
-    command.run(main, define_flags)
+    command.run(main, define_flags, resumes=True)

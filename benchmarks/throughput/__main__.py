@@ -31,6 +31,7 @@ from benchmarks.runs import validation
 from benchmarks.throughput import input_speed, loop_overhead, recognition_speed, tables
 from benchmarks.throughput.model_speed import measure
 from input_pipeline import augmentation, datasets, pictures
+from isobudget import paths
 
 # ImageNet's: models are timed with the head that their papers gave them.
 _NUM_CLASSES = 1000
@@ -137,6 +138,8 @@ def main() -> int:
         raise ConfigError("--input, --loop and --recognize are three measurements: say only one.")
     if bool(given.recognize) != bool(given.pictures):
         raise ConfigError("--recognize and --pictures go together.")
+    if given.out:
+        paths.check_writable(given.out)
     measured = _measure()
     tables.print_table(measured)
     if given.out:

@@ -83,4 +83,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    command.run(main, define_flags)
+    command.run(main, define_flags, resumes=True)

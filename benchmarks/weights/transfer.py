@@ -14,6 +14,7 @@ from benchmarks.machine.mesh import create_mesh, replicated
 from benchmarks.steps.abstract import shapes
 from benchmarks.steps.pure_model import PureModel, split_module
 from benchmarks.weights.stored import load_weights, weights_digest
+from isobudget import paths
 from models import pretrained
 from results import records
 
@@ -46,7 +47,7 @@ def source(config: ConfigDict) -> Source | None:
         return None
     name, seed = derived.folder_name(config.model), str(config.seed)
     text = config.init_from.replace("{model}", name).replace("{seed}", seed)
-    path = Path(text).expanduser()
+    path = paths.expanded(text, "config.init_from")
     if path.suffix in _FILES:
         return Source(path, _sha256(path))
     if (path / "runs").is_dir():

@@ -291,7 +291,8 @@ def test_a_truncated_or_unsealed_checkpoint_is_left_too(config, tmp_path, capfd)
     assert record.weights_digest == whole.weights_digest
 
 
-def test_told_to_go_a_run_saves_at_once_and_says_that_it_will_go_on(config, tmp_path):
+@pytest.mark.parametrize("told_by", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_go_a_run_saves_at_once_and_says_that_it_will_go_on(config, tmp_path, told_by):
     whole = train_and_evaluate(config, tmp_path / "whole")
 
     class Terminates(progress.JsonLines):
@@ -300,12 +301,13 @@ def test_told_to_go_a_run_saves_at_once_and_says_that_it_will_go_on(config, tmp_
         def report(self, event):
             if event.phase == "training" and event.step >= 6 and not self.told:
                 self.told = True
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), told_by)
 
     with pytest.raises(preemption.PreemptedError) as stopped:
         train_and_evaluate(config, tmp_path / "run", reporter=Terminates())
     assert stopped.value.step not in (5, 10)
     assert stopped.value.step in checkpointed(tmp_path / "run")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     record = train_and_evaluate(config, tmp_path / "run")
     assert record.weights_digest == whole.weights_digest
 
