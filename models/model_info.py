@@ -14,7 +14,7 @@ from models.errors import ModelError
 # What every builder is called with; its other parameters are the model's options.
 BUILDER_PARAMETERS = ("num_classes", "dtype", "rngs")
 # Functions that take a model's options (`**options`) have parameters of these names.
-_TAKEN_BY_CALLERS = ("spec", "model", "path", "image_size", "train")
+_TAKEN_BY_CALLERS = ("spec", "model", "path", "image_size", "train", "entry")
 # A name is part of a run's folder and of specs, `name:option=value,...`.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 
