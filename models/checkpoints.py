@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 
 import numpy as np
 
-from models.errors import ModelError, enumerate_names, fitting, shorten
+from models.errors import ModelError, enumerate_names, fitting, quoted, shorten
 from models.timm_names import to_torchvision
 
 COUNTER = "num_batches_tracked"
@@ -68,9 +68,7 @@ def choose(
     ]
     if not matches:
         if entry is not None:
-            raise ModelError(
-                f"{source} holds no weights of {model} in its entry '{shorten(entry, 40)}'."
-            )
+            raise ModelError(f"{source} holds no weights of {model} in its entry {quoted(entry)}.")
         if len(state_dicts) > 1:
             entries = _shown(list(state_dicts))
             raise ModelError(

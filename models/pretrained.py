@@ -22,7 +22,7 @@ from safetensors.numpy import save_file
 from isobudget import command, plugins
 from models import checkpoints, file_kinds, torch_files
 from models.classifier import Classifier
-from models.errors import LONGEST, ModelError, enumerate_names, fitting, shorten
+from models.errors import LONGEST, ModelError, enumerate_names, fitting, quoted, shorten
 from models.registry import create_abstract, info, parse
 from models.timm_names import to_torchvision
 
@@ -178,7 +178,7 @@ def _unreadable(path: Path, reason: str) -> ModelError:
 
 
 def _wrong_suffix(path: Path) -> ModelError:
-    return ModelError(f"weights are .pth or .safetensors files, not {shorten(path.name, 100)!r}.")
+    return ModelError(f"weights are .pth or .safetensors files, not {quoted(path.name)}.")
 
 
 def state_dict(model: Classifier) -> dict[str, np.ndarray]:
