@@ -66,7 +66,7 @@ def load(
         the first of the tensors and parameters that are left over.
     """
     name, listed = parse(spec)
-    state_dicts, saved = read(path)
+    state_dicts, saved = read_all(path)
     if saved is None:
         assumed = info(name).published_options
     else:
@@ -104,7 +104,20 @@ def save(model: Classifier, path: str | Path) -> None:
         raise _wrong_suffix(path)
 
 
-def read(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], str | None]:
+def read(path: str | Path) -> tuple[dict[str, np.ndarray], str | None]:
+    """Returns (tensors by name, the model they were saved from or None) of a file that holds one state dict.
+
+    Raises:
+      ModelError: a file that holds several, or that `read_all` refuses.
+    """
+    state_dicts, saved = read_all(path)
+    tensors, *others = state_dicts.values()
+    if others:
+        raise _unreadable(Path(path), f"it holds {len(others) + 1} sets of tensors")
+    return tensors, saved
+
+
+def read_all(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], str | None]:
     """Returns (state dicts by where they lie, the model they were saved from or None if the file does not say).
 
     A state dict has tensors by name. That of a file which holds nothing else lies at "".
@@ -128,7 +141,7 @@ def read(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], str | None
             return {"": tensors}, saved
         if file_kinds.is_safetensors(path):
             raise _unreadable(path, "it is a safetensors file; name it .safetensors")
-        return torch_files.read(path), None
+        return torch_files.read_all(path), None
     except FileNotFoundError:
         raise ModelError(f"there is no file {_shown(path)}.") from None
     except OSError as error:

@@ -91,6 +91,7 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
         if option in options:
             raise ModelError(f"option {quoted(option)} of {quoted(name)} is given twice.")
         options[option] = _checked(name, option, _read(text, known[option]), known[option])
+    _check_finite(name, options)
     return name, options
 
 
@@ -134,6 +135,8 @@ def create(
     model = _MODELS[name].build(
         num_classes=num_classes, dtype=dtype, rngs=rngs or nnx.Rngs(params=0), **chosen
     )
+    # Only now, as a model knows best which numbers it takes.
+    _check_finite(name, chosen)
     if not isinstance(model, Classifier):
         raise ModelError(
             f"model {quoted(name)} is a {type(model).__name__}, which is not a models.Classifier."
@@ -216,7 +219,7 @@ def _checked(name: str, option: str, value: Any, default: Any) -> Any:
     elif isinstance(default, float):
         kind, fits = (
             "a number",
-            isinstance(value, numbers.Real) and _is_finite(value),
+            isinstance(value, numbers.Real) and _is_float(value),
         )
     else:
         kind = "a text without commas, or spaces around it"
@@ -229,11 +232,20 @@ def _checked(name: str, option: str, value: Any, default: Any) -> Any:
     return float(value) + 0.0 if isinstance(default, float) else type(default)(value)
 
 
-def _is_finite(value: Any) -> bool:
+def _is_float(value: Any) -> bool:
     try:
-        return math.isfinite(value)
+        float(value)
     except OverflowError:  # a whole number above all floats
         return False
+    return True
+
+
+def _check_finite(name: str, options: dict[str, Any]) -> None:
+    for option, value in options.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ModelError(
+                f"option {quoted(option)} of {quoted(name)} is a number, not {quoted(value)}."
+            )
 
 
 def _text(value: Any) -> str:

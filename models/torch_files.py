@@ -140,7 +140,20 @@ class _Function:
         return self.function(*arguments)
 
 
-def read(path: str | Path) -> dict[str, dict[str, np.ndarray]]:
+def read(path: str | Path) -> dict[str, np.ndarray]:
+    """Returns the tensors by name of a file that holds one state dict.
+
+    Raises:
+      TensorFileError: one that holds several, or that `read_all` refuses.
+      OSError: it cannot be read.
+    """
+    tensors, *others = read_all(path).values()
+    if others:
+        raise TensorFileError(f"it holds {len(others) + 1} sets of tensors")
+    return tensors
+
+
+def read_all(path: str | Path) -> dict[str, dict[str, np.ndarray]]:
     """Returns the tensors of each state dict in a file by name, by where in the file it lies.
 
     A file that is a state dict has it at "". A checkpoint of a training script may hold several, such as `model` and

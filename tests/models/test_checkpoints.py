@@ -182,6 +182,8 @@ def test_weights_without_a_head_say_what_they_lack_by_the_models_names(tensors, 
 def test_sets_of_tensors_of_other_models_are_listed(tensors, tmp_path):
     path = tmp_path / "checkpoint.pth"
     save({f"part{index}": {"w": np.zeros(2, np.float32)} for index in range(100)}, path)
+    with pytest.raises(models.ModelError, match="it holds 100 sets of tensors"):
+        pretrained.read(path)
     message = refusal(path)
     assert message.startswith("holds 100 sets of tensors (part0, part1, ")
     assert message.endswith(f"and 90 more), and none has the names of {SPEC}.")

@@ -169,7 +169,7 @@ def test_a_zip_file_is_read_with_strides_and_byte_order(order, tmp_path):
     path = tmp_path / "weights.pth"
     pickled = tensor_pickle(6, (2, 2), (1, 3), offset=1)
     path.write_bytes(archive(pickled, data__0=stored.tobytes(), byteorder=order.encode()))
-    np.testing.assert_array_equal(torch_files.read(path)[""]["w"], [[1, 4], [2, 5]])
+    np.testing.assert_array_equal(torch_files.read(path)["w"], [[1, 4], [2, 5]])
 
 
 def test_a_file_of_the_older_kind_is_read(tmp_path):
@@ -182,7 +182,7 @@ def test_a_file_of_the_older_kind_is_read(tmp_path):
         + struct.pack("<q", 6)
         + VALUES.tobytes()
     )
-    np.testing.assert_array_equal(torch_files.read(path)[""]["w"], VALUES.reshape(2, 3))
+    np.testing.assert_array_equal(torch_files.read(path)["w"], VALUES.reshape(2, 3))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_checkpoint_with_the_state_dict_inside_is_read(tensors, tmp_path):
     )  # fmt: skip
     (tmp_path / "checkpoint.pth").write_bytes(archive(wrapped, data__0=data))
     read = torch_files.read(tmp_path / "checkpoint.pth")
-    np.testing.assert_array_equal(read["model"]["w"], inside["w"])
+    np.testing.assert_array_equal(read["w"], inside["w"])
 
 
 def test_the_command_writes_weights_that_load(model, command_here, tmp_path):

@@ -127,7 +127,7 @@ def test_a_format_under_the_others_suffix_is_told_its_own(tmp_path):
 def test_pytorchs_files_are_read_by_their_other_suffixes(suffix, tmp_path):
     path = tmp_path / f"weights{suffix}"
     path.write_bytes(pytorch_file(tmp_path))
-    np.testing.assert_array_equal(pretrained.read(path)[0][""]["a.bias"], WEIGHTS["a.bias"])
+    np.testing.assert_array_equal(pretrained.read(path)[0]["a.bias"], WEIGHTS["a.bias"])
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_pytorchs_files_are_read_by_their_other_suffixes(suffix, tmp_path):
 def test_no_beginning_of_a_file_is_weights(make: Callable, suffix, tmp_path):
     whole, path = make(tmp_path), tmp_path / f"weights{suffix}"
     path.write_bytes(whole)
-    assert pretrained.read(path)[0][""].keys() == WEIGHTS.keys()
+    assert pretrained.read(path)[0].keys() == WEIGHTS.keys()
     for length in range(0, len(whole), 7):
         path.write_bytes(whole[:length])
         refusal(path)
@@ -313,7 +313,7 @@ def tensor(size: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> bytes
 def test_a_tensor_stays_in_its_storage(arguments, reason, tmp_path):
     path = tmp_path / "weights.pth"
     path.write_bytes(tensor(2, (2, 1), (1, 1)))
-    assert pretrained.read(path)[0][""]["w"].shape == (2, 1)
+    assert pretrained.read(path)[0]["w"].shape == (2, 1)
     path.write_bytes(tensor(*arguments))
     assert refusal(path) == reason
 
