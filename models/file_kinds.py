@@ -52,7 +52,7 @@ def why_no_weights(path: Path) -> str | None:
     if head.startswith(b"PK"):
         return _why_no_pytorch_archive(path)
     if _is_text(head):
-        return "it is a text"
+        return "it is a text file"
     return None
 
 
