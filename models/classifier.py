@@ -1,6 +1,7 @@
 """What every model of the suite is: a `Classifier`, and what can be asked of each."""
 
 import functools
+import numbers
 from collections.abc import Collection, Mapping
 
 import jax
@@ -8,9 +9,11 @@ from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
-from models.errors import ModelError
+from models.errors import ModelError, digits, quoted
 from models.layers import Layer, Mode, Stage
 from models.windows import widened
+
+_MOST_CLASSES = 2**31 - 1  # labels are 32-bit integers
 
 
 class HeadedLayer(Layer):
@@ -143,7 +146,7 @@ def replace_head(model: Classifier, num_classes: int, rngs: nnx.Rngs) -> Classif
         old = getattr(parent, last)
         if not hasattr(old, "resized"):
             raise ModelError(
-                f"the head {layer.head!r} of {model.spec} is a {type(old).__module__}.{type(old).__name__}, which"
+                f"the head {quoted(layer.head)} of {model.spec} is a {type(old).__module__}.{type(old).__name__}, which"
                 " cannot be replaced; make it a models.layers.Linear or Conv."
             )
         setattr(parent, last, old.resized(num_classes, rngs))
@@ -153,8 +156,14 @@ def replace_head(model: Classifier, num_classes: int, rngs: nnx.Rngs) -> Classif
 
 def check_num_classes(num_classes: int) -> None:
     """Raises `ModelError` if a model cannot have so many classes."""
+    if not isinstance(num_classes, numbers.Integral) or isinstance(num_classes, bool):
+        raise ModelError(f"a model has a whole number of classes, not {quoted(num_classes)}.")
     if num_classes < 1:
-        raise ModelError(f"a model needs at least 1 class, not {num_classes}.")
+        raise ModelError(f"a model needs at least 1 class, not {digits(int(num_classes))}.")
+    if num_classes > _MOST_CLASSES:
+        raise ModelError(
+            f"a model has at most {_MOST_CLASSES:,} classes, not {digits(int(num_classes))}."
+        )
 
 
 def count_parameters(model: nnx.Module) -> int:

@@ -16,6 +16,7 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from models.convolution import conv_general_dilated
+from models.errors import ModelError
 from models.initializers import Initializer, he_normal, ones, zeros
 from models.windows import widened
 
@@ -206,6 +207,10 @@ class BatchNorm(Layer):
         dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ):
+        if not 0 < epsilon < 1:
+            raise ModelError(
+                f"batch norm's epsilon is a number above 0 and below 1, not {epsilon}."
+            )
         key = rngs.params()
         self.scale = nnx.Param((scale_init or ones)(key, (features,), jnp.float32))
         self.bias = nnx.Param(zeros(key, (features,), jnp.float32))
@@ -271,6 +276,10 @@ class Dropout(Layer):
     """Sets each element to 0 with probability `rate` in training and scales the rest by 1 / (1 - rate)."""
 
     def __init__(self, rate: float):
+        if not 0 <= rate < 1:
+            raise ModelError(
+                f"a dropout rate is a number from 0 up to, but not including, 1, not {rate}."
+            )
         self.rate = rate
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:

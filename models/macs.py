@@ -42,7 +42,8 @@ def count_macs(
     if isinstance(model, str):
         if image_size is None:
             image_size = info(model).input_size
-        check_image_size(model, min(_sides(image_size)))
+        for side in _sides(image_size):
+            check_image_size(model, side)
         model = create_abstract(model, num_classes, **options)
     if image_size is None:
         raise TypeError("the MACs of a model that is not given by its name need an image_size")
@@ -216,4 +217,4 @@ def _jaxpr_macs(jaxpr: core.Jaxpr) -> int:
 
 
 def _sides(image_size: int | tuple[int, int]) -> tuple[int, int]:
-    return (image_size, image_size) if isinstance(image_size, int) else image_size
+    return image_size if isinstance(image_size, tuple) else (image_size, image_size)

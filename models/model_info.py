@@ -9,12 +9,12 @@ from typing import Any
 
 from isobudget import imagenet
 from models.classifier import Classifier
-from models.errors import ModelError
+from models.errors import ModelError, quoted
 
 # What every builder is called with; its other parameters are the model's options.
 BUILDER_PARAMETERS = ("num_classes", "dtype", "rngs")
 # Functions that take a model's options (`**options`) have parameters of these names.
-_TAKEN_BY_CALLERS = ("spec", "model", "path", "image_size", "train")
+_TAKEN_BY_CALLERS = ("spec", "model", "path", "image_size", "train", "entry")
 # A name is part of a run's folder and of specs, `name:option=value,...`.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 
@@ -116,7 +116,7 @@ def describe(name: str, build: Callable[..., Classifier], facts: Mapping[str, An
 def _check_name(name: str) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ModelError(
-            f"a model cannot be named {name!r}: a name is up to 100 letters, digits and '_', '.', '+' or '-', and"
+            f"a model cannot be named {quoted(name)}: a name is up to 100 letters, digits and '_', '.', '+' or '-', and"
             " begins with a letter or a digit."
         )
 
@@ -128,7 +128,9 @@ def _check_known(name: str, facts: Mapping[str, Any]) -> None:
         if fact not in known:
             close = difflib.get_close_matches(fact, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}."
-            raise ModelError(f"model {name!r} is registered with an unknown fact {fact!r}: {hint}")
+            raise ModelError(
+                f"model {quoted(name)} is registered with an unknown fact {quoted(fact)}: {hint}"
+            )
 
 
 def _options(name: str, build: Callable[..., Classifier]) -> dict[str, Any]:
@@ -137,28 +139,28 @@ def _options(name: str, build: Callable[..., Classifier]) -> dict[str, Any]:
     missing = [each for each in BUILDER_PARAMETERS if each not in parameters]
     if missing:
         raise ModelError(
-            f"the function that builds {name!r} has no parameter {missing[0]!r}: it is called with"
+            f"the function that builds {quoted(name)} has no parameter {quoted(missing[0])}: it is called with"
             f" {', '.join(BUILDER_PARAMETERS)} and the model's options."
         )
     options = {}
     for parameter in parameters.values():
         if parameter.kind is parameter.POSITIONAL_ONLY:
             raise ModelError(
-                f"parameter {parameter.name!r} of model {name!r} must be one that can be given by its name."
+                f"parameter {quoted(parameter.name)} of model {quoted(name)} must be one that can be given by its name."
             )
         if parameter.name in BUILDER_PARAMETERS:
             continue
         if parameter.name in _TAKEN_BY_CALLERS:
             raise ModelError(
-                f"model {name!r} cannot have an option {parameter.name!r}: functions that take a model's options use"
-                " this name themselves."
+                f"model {quoted(name)} cannot have an option {quoted(parameter.name)}: functions that take a model's"
+                " options use this name themselves."
             )
         # Strictly these types, as values are read from text as the type of the default.
         if type(parameter.default) not in (bool, int, float, str):
             given = "none" if parameter.default is parameter.empty else repr(parameter.default)
             raise ModelError(
-                f"option {parameter.name!r} of model {name!r} needs a default that is a bool, an int, a float or a"
-                f" str, and has {given}."
+                f"option {quoted(parameter.name)} of model {quoted(name)} needs a default that is a bool, an int,"
+                f" a float or a str, and has {given}."
             )
         options[parameter.name] = parameter.default
     return options
@@ -166,25 +168,31 @@ def _options(name: str, build: Callable[..., Classifier]) -> dict[str, Any]:
 
 def _check_facts(info: ModelInfo) -> None:
     if not isinstance(info.family, str) or not info.family.strip():
-        raise ModelError(f"model {info.name!r} needs a family, such as 'resnet' or one of its own.")
+        raise ModelError(
+            f"model {quoted(info.name)} needs a family, such as 'resnet' or one of its own."
+        )
     if not isinstance(info.paper, Paper):
-        raise ModelError(f"the paper of model {info.name!r} is a models.Paper, not {info.paper!r}.")
+        raise ModelError(
+            f"the paper of model {quoted(info.name)} is a models.Paper, not {info.paper!r}."
+        )
     for reported in filter(None, (info.reported, *info.also_reported)):
         if not isinstance(reported, Reported):
             raise ModelError(
-                f"accuracy reported of model {info.name!r} is a models.Reported, not {reported!r}."
+                f"accuracy reported of model {quoted(info.name)} is a models.Reported, not {reported!r}."
             )
         if not all(0 <= share <= 1 for share in (reported.top1, reported.top5 or 0)):
             raise ModelError(
-                f"accuracy reported of model {info.name!r} is a fraction from 0 to 1, not {reported!r}."
+                f"accuracy reported of model {quoted(info.name)} is a fraction from 0 to 1, not {reported!r}."
             )
     for field, values in (("mean", info.mean), ("std", info.std)):
         if not isinstance(values, tuple) or len(values) != 3:
             raise ModelError(
-                f"{field} of model {info.name!r} is a tuple of 3 numbers, not {values!r}."
+                f"{field} of model {quoted(info.name)} is a tuple of 3 numbers, not {values!r}."
             )
     if min(info.std) <= 0:
-        raise ModelError(f"std of model {info.name!r} is 3 numbers above 0, not {info.std!r}.")
+        raise ModelError(
+            f"std of model {quoted(info.name)} is 3 numbers above 0, not {info.std!r}."
+        )
 
 
 def _check_sizes(info: ModelInfo) -> None:
@@ -192,12 +200,12 @@ def _check_sizes(info: ModelInfo) -> None:
         size = getattr(info, field)
         if type(size) is not int or size < 1:
             raise ModelError(
-                f"{field} of model {info.name!r} is a whole number of pixels above 0, not {size!r}."
+                f"{field} of model {quoted(info.name)} is a whole number of pixels above 0, not {size!r}."
             )
     for field, least in (("input_size", "min_size"), ("resize_size", "input_size")):
         if getattr(info, field) < getattr(info, least):
             raise ModelError(
-                f"{field} of model {info.name!r} is {getattr(info, field)} pixels, below its {least} of"
+                f"{field} of model {quoted(info.name)} is {getattr(info, field)} pixels, below its {least} of"
                 f" {getattr(info, least)}."
             )
 
@@ -206,5 +214,5 @@ def _check_published_options(info: ModelInfo) -> None:
     for option in info.published_options:
         if option not in info.options:
             raise ModelError(
-                f"published_options of model {info.name!r} set {option!r}, which is no option of it."
+                f"published_options of model {quoted(info.name)} set {quoted(option)}, which is no option of it."
             )

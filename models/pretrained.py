@@ -2,13 +2,12 @@
 
 Attributes have torchvision's names, so a tensor's name says where it belongs. Kernels change their layout, from
 PyTorch's [out, in, height, width] and [out, in] to [height, width, in, out] and [in, out]. Every tensor must be used,
-and every parameter filled.
+and every parameter filled. Of a training script's checkpoint the weights are found (`models.checkpoints`).
 
     python -m models.pretrained --model=resnet50 --weights=resnet50-0676ba61.pth --out=DIR
 """
 
-import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from isobudget import command, plugins
-from models import torch_files
+from models import checkpoints, file_kinds, torch_files
 from models.classifier import Classifier
-from models.errors import ModelError
+from models.errors import LONGEST, ModelError, enumerate_names, fitting, quoted, shorten
 from models.registry import create_abstract, info, parse
 from models.timm_names import to_torchvision
 
@@ -34,12 +33,23 @@ _LEAVES = {
     "mean": "running_mean",
     "var": "running_var",
 }
-_COUNTER = "num_batches_tracked"
 _TORCH_SUFFIXES = (".pth", ".pt")
+# What others name the same files.
+_READ_SUFFIXES = (".safetensors", *_TORCH_SUFFIXES, ".bin", ".ckpt", ".tar")
+# The types of safetensors that are read, by their names there. Of others, such as 8-bit ones, NumPy knows nothing.
+_SAFETENSORS_TYPES = (
+    *("F64", "F32", "F16", "BF16"),
+    *("I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"),
+)
 
 
 def load(
-    spec: str, path: str | Path, *, dtype: DTypeLike | None = None, **options: Any
+    spec: str,
+    path: str | Path,
+    *,
+    dtype: DTypeLike | None = None,
+    entry: str | None = None,
+    **options: Any,
 ) -> Classifier:
     """Returns a model with the weights, and the number of classes, of a file.
 
@@ -47,27 +57,32 @@ def load(
       spec: `name` or `name:option=value,...`.
       path: a `.pth` or `.safetensors` file with torchvision's or timm's names.
       dtype: the compute dtype.
+      entry: where in the file the weights are, such as "model_ema"; needed if it holds several.
       **options: the model's options, over those in `spec`. Any others are those the file says it was saved with. A file
         that does not say comes from torchvision or timm, and any others are those of its weights there.
 
     Raises:
-      ModelError: an unknown model or option, a file that cannot be read, or one that does not fit; the message lists
-        the tensors and parameters that are left over.
+      ModelError: an unknown model or option, a file that cannot be read, or one that does not fit; the message names
+        the first of the tensors and parameters that are left over.
     """
     name, listed = parse(spec)
-    tensors, saved = read(path)
-    tensors, wanted = to_torchvision(name, tensors)
+    state_dicts, saved = read_all(path)
     if saved is None:
-        assumed = info(name).published_options | wanted
+        assumed = info(name).published_options
     else:
-        saved_name, assumed = parse(saved)
+        saved_name, assumed = _parse_saved(saved, path)
         if saved_name != name:
-            raise ModelError(f"{path} holds the weights of {saved}, not of {name}.")
-    chosen = assumed | listed | options
+            raise ModelError(
+                f"{_shown(path)} holds the weights of {shorten(saved, 80)}, not of {name}."
+            )
+    names = shapes(create_abstract(name, **(assumed | listed | options))).keys()
+    tensors = checkpoints.choose(state_dicts, name, names, entry=entry, source=_shown(path))
+    tensors, wanted = to_torchvision(name, tensors)
+    chosen = assumed | (wanted if saved is None else {}) | listed | options
     head = f"{create_abstract(name).head}.weight"
-    num_classes = tensors[head].shape[0] if head in tensors else 1000
+    num_classes = tensors[head].shape[0] if head in tensors and tensors[head].shape else 1000
     model = create_abstract(name, num_classes, dtype=dtype, **chosen)
-    assign(model, tensors, source=str(path))
+    assign(model, tensors, source=_shown(path))
     return model
 
 
@@ -86,28 +101,97 @@ def save(model: Classifier, path: str | Path) -> None:
     elif path.suffix == ".safetensors":
         save_file(tensors, path, metadata={"model": model.spec, "format": "pt"})
     else:
-        raise ModelError(f"weights are .pth or .safetensors files, not {path.name!r}.")
+        raise _wrong_suffix(path)
 
 
 def read(path: str | Path) -> tuple[dict[str, np.ndarray], str | None]:
-    """Returns (tensors by name, the model they were saved from or None if the file does not say).
+    """Returns (tensors by name, the model they were saved from or None) of a file that holds one state dict.
+
+    Raises:
+      ModelError: a file that holds several, or that `read_all` refuses.
+    """
+    state_dicts, saved = read_all(path)
+    tensors, *others = state_dicts.values()
+    if others:
+        raise _unreadable(Path(path), f"it holds {len(others) + 1} sets of tensors")
+    return tensors, saved
+
+
+def read_all(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], str | None]:
+    """Returns (state dicts by where they lie, the model they were saved from or None if the file does not say).
+
+    A state dict has tensors by name. That of a file which holds nothing else lies at "".
 
     Raises:
       ModelError: the file is missing, damaged, of another kind, or would run code.
     """
     path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in _READ_SUFFIXES:
+        raise _wrong_suffix(path)
     try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="np") as file:
-                saved = (file.metadata() or {}).get("model")
-                return {name: file.get_tensor(name) for name in file.keys()}, saved  # noqa: SIM118
-        if path.suffix in _TORCH_SUFFIXES:
-            return torch_files.read(path), None
+        if path.is_dir():
+            raise _unreadable(path, "it is a folder; give one of its files")
+        if reason := file_kinds.why_no_weights(path):
+            raise _unreadable(path, reason)
+        if suffix == ".safetensors":
+            if file_kinds.is_pytorch(path):
+                raise _unreadable(path, "it is a file of PyTorch's; name it .pth")
+            tensors, saved = _read_safetensors(path)
+            return {"": tensors}, saved
+        if file_kinds.is_safetensors(path):
+            raise _unreadable(path, "it is a safetensors file; name it .safetensors")
+        return torch_files.read_all(path), None
     except FileNotFoundError:
-        raise ModelError(f"there is no file {path}.") from None
-    except (OSError, SafetensorError, pickle.UnpicklingError) as error:
-        raise ModelError(f"{path} cannot be read as weights: {error}.") from error
-    raise ModelError(f"weights are .pth or .safetensors files, not {path.name!r}.")
+        raise ModelError(f"there is no file {_shown(path)}.") from None
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    except torch_files.TensorFileError as error:
+        raise _unreadable(path, str(error)) from error
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
+    try:
+        with safe_open(path, framework="np") as file:
+            saved = (file.metadata() or {}).get("model")
+            tensors = {}
+            for name in file.keys():  # noqa: SIM118 (it is no dict)
+                kind = file.get_slice(name).get_dtype()
+                if kind not in _SAFETENSORS_TYPES:
+                    reason = f"tensor {shorten(name, 60)} is of type {kind}, which is not read; convert it to F32"
+                    raise _unreadable(path, reason)
+                tensors[name] = file.get_tensor(name)
+    except (SafetensorError, MemoryError) as error:
+        # Its header says what is where; its errors are of "deserializing" that.
+        reason = str(error).rpartition("deserializing header: ")[2] or "out of memory"
+        raise _unreadable(path, f"it is cut short or damaged ({shorten(reason, 80)})") from error
+    if not tensors:
+        raise _unreadable(path, "it holds no tensors")
+    return tensors, saved
+
+
+def _parse_saved(saved: str, path: str | Path) -> tuple[str, dict[str, Any]]:
+    try:
+        return parse(saved)
+    except ModelError as error:
+        raise ModelError(
+            shorten(
+                f"{_shown(path)} was saved from a model that is not known here: {error}", LONGEST
+            )
+        ) from None
+
+
+def _shown(path: str | Path) -> str:
+    return shorten(str(path), 130)
+
+
+def _unreadable(path: Path, reason: str) -> ModelError:
+    text = f"{_shown(path)} cannot be read as weights: {reason.rstrip('.')}"
+    return ModelError(f"{shorten(text, LONGEST - 1)}.")
+
+
+def _wrong_suffix(path: Path) -> ModelError:
+    return ModelError(f"weights are .pth or .safetensors files, not {quoted(path.name)}.")
 
 
 def state_dict(model: Classifier) -> dict[str, np.ndarray]:
@@ -116,7 +200,7 @@ def state_dict(model: Classifier) -> dict[str, np.ndarray]:
     for path, variable in _variables(model):
         tensors[_name(path)] = _to_torch(path, np.asarray(variable.get_value()))
         if path[-1] == "var":
-            tensors[".".join((*path[:-1], _COUNTER))] = np.zeros((), np.int64)
+            tensors[".".join((*path[:-1], checkpoints.COUNTER))] = np.zeros((), np.int64)
     return tensors
 
 
@@ -134,29 +218,57 @@ def assign(model: Classifier, tensors: Mapping[str, np.ndarray], source: str = "
       source: what the message of an error calls the tensors.
 
     Raises:
-      ModelError: tensors without a parameter, parameters without a tensor, or shapes that differ; all are listed.
+      ModelError: tensors without a parameter, parameters without a tensor, or shapes that differ, the first of which
+        are listed; or values that no weights have, such as NaN.
     """
     variables = {_name(path): (path, variable) for path, variable in _variables(model)}
-    offered = {name: tensor for name, tensor in tensors.items() if not name.endswith(_COUNTER)}
+    offered = {
+        name: tensor for name, tensor in tensors.items() if not name.endswith(checkpoints.COUNTER)
+    }
     differing = [
         f"{name} ({list(offered[name].shape)} in the file, {list(shape)} in the model)"
         for name, shape in shapes(model).items()
         if name in offered and offered[name].shape != shape
     ]
     faults = {
-        "the model lacks": sorted(set(offered) - set(variables)),
+        "the model lacks": [shorten(name, 60) for name in sorted(set(offered) - set(variables))],
         "the file lacks": sorted(set(variables) - set(offered)),
         "shapes differ for": differing,
     }
     if any(faults.values()):
-        listed = "; ".join(
-            f"{fault} {', '.join(names)}" for fault, names in faults.items() if names
-        )
-        raise ModelError(f"{source} does not fit {model.spec}: {listed}.")
+        raise ModelError(fitting(lambda most: _misfit(source, model.spec, faults, most)))
     for name, (path, variable) in variables.items():
-        value = np.asarray(offered[name]).astype(np.float32, copy=False)
+        value = _checked(offered[name], name, source)
         # Copied, as JAX may go on using NumPy's memory; by NumPy, as JAX would compile a copy for each shape.
         variable.set_value(jnp.asarray(np.array(_from_torch(path, value), order="C")))
+
+
+def _misfit(source: str, spec: str, faults: Mapping[str, Sequence[str]], most: int) -> str:
+    listed = "; ".join(
+        f"{fault} {enumerate_names(names, most)}" for fault, names in faults.items() if names
+    )
+    return f"{source} does not fit {spec}: {listed}."
+
+
+def _checked(tensor: np.ndarray, name: str, source: str) -> np.ndarray:
+    """Returns a tensor as float32.
+
+    Raises:
+      ModelError: it holds what no weights are: whole numbers, NaN, infinity or negative variances.
+    """
+    tensor = np.asarray(tensor)
+    if not jnp.issubdtype(tensor.dtype, jnp.floating):
+        raise ModelError(
+            f"{source} holds no usable weights: {name} is of {tensor.dtype}, as if it were quantized."
+        )
+    with np.errstate(over="ignore"):
+        value = tensor.astype(np.float32, copy=False)
+    if not np.isfinite(value).all():
+        kind = "NaN" if np.isnan(value).any() else "infinite values"
+        raise ModelError(f"{source} holds no usable weights: {name} has {kind}.")
+    if name.endswith("running_var") and value.size and value.min() < 0:
+        raise ModelError(f"{source} holds no usable weights: {name} has negative variances.")
+    return value
 
 
 def _variables(model: nnx.Module) -> list[tuple[tuple[str, ...], nnx.Variable[Any]]]:
@@ -196,6 +308,11 @@ def define_flags() -> None:
         "model", None, "The model whose weights these are: NAME[:option=value,...]."
     )
     flags.DEFINE_string("weights", None, "A .pth or .safetensors file of torchvision or timm.")
+    flags.DEFINE_string(
+        "entry",
+        None,
+        "Where in the file the weights are, such as model_ema, if it holds several.",
+    )
     flags.DEFINE_string("out", None, "The folder to write weights.safetensors into.")
     flags.mark_flags_as_required(("model", "weights", "out"))
     plugins.define_flag()
@@ -207,13 +324,14 @@ def main() -> None:
     Raises:
       ModelError: an unknown model, weights that cannot be read or do not fit it, or a folder that cannot be written.
     """
-    model = load(flags.FLAGS.model, flags.FLAGS.weights)
+    model = load(flags.FLAGS.model, flags.FLAGS.weights, entry=flags.FLAGS.entry)
     path = Path(flags.FLAGS.out) / "weights.safetensors"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save(model, path)
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} cannot be written: {error}.") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ModelError(f"{_shown(path)} cannot be written: {shorten(reason, 100)}.") from error
     print(f"wrote {path}: {model.spec}")
 
 

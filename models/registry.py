@@ -5,6 +5,8 @@ is defined: in the file of its family here, or in a module of your own, which `-
 """
 
 import difflib
+import math
+import numbers
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,13 +14,15 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from models.classifier import Classifier, check_num_classes, too_small
-from models.errors import ModelError
+from models.errors import ModelError, digits, enumerate_names, fitting, quoted
 from models.initializers import shapes_only
 from models.model_info import ModelInfo, Paper, describe
 
 _Build = TypeVar("_Build", bound=Callable[..., Classifier])
 
 _MODELS: dict[str, ModelInfo] = {}
+
+_LARGEST_SIDE = 100_000  # pixels; beyond it, numbers of elements fit no integer of a device
 
 
 def register(
@@ -44,7 +48,7 @@ def register(
         described = describe(name, build, required | facts)
         if name in _MODELS:
             raise ModelError(
-                f"there is a model {name!r} already, which {_MODELS[name].build.__module__} registers:"
+                f"there is a model {quoted(name)} already, which {_MODELS[name].build.__module__} registers:"
                 f" {build.__module__} must give its own another name."
             )
         _MODELS[name] = described
@@ -73,23 +77,21 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
     Raises:
       ModelError: no model of this name, no such option, or a value of another type.
     """
+    if not isinstance(spec, str):
+        raise ModelError(f"a model is given by its name, not by {quoted(spec)}.")
     name, _, listed = spec.strip().partition(":")
     if name not in _MODELS:
-        close = difflib.get_close_matches(name, names(), n=3)
-        hint = (
-            f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names())}."
-        )
-        raise ModelError(f"there is no model {name!r}: {hint}")
+        raise ModelError(_unknown(name))
     known = _MODELS[name].options
-    options = {}
+    options: dict[str, Any] = {}
     for item in filter(None, listed.split(",")):
         option, equals, text = item.strip().partition("=")
         if not equals or option not in known:
-            offered = ", ".join(f"{key}={value}" for key, value in known.items()) or "none"
-            raise ModelError(
-                f"model {name!r} has no option {item.strip()!r}: its options are {offered}."
-            )
-        options[option] = _typed(name, option, text, known[option])
+            raise ModelError(_no_option(name, item.strip()))
+        if option in options:
+            raise ModelError(f"option {quoted(option)} of {quoted(name)} is given twice.")
+        options[option] = _checked(name, option, _read(text, known[option]), known[option])
+    _check_finite(name, options)
     return name, options
 
 
@@ -122,17 +124,22 @@ def create(
       ModelError: an unknown model or option, or a value that the model cannot take.
     """
     name, listed = parse(spec)
-    chosen = listed | options
+    known = _MODELS[name].options
     for option in options:
-        if option not in _MODELS[name].options:
-            parse(f"{name}:{option}=")
+        if option not in known:
+            raise ModelError(_no_option(name, option))
+    chosen = listed | {
+        option: _checked(name, option, value, known[option]) for option, value in options.items()
+    }
     check_num_classes(num_classes)
     model = _MODELS[name].build(
         num_classes=num_classes, dtype=dtype, rngs=rngs or nnx.Rngs(params=0), **chosen
     )
+    # Only now, as a model knows best which numbers it takes.
+    _check_finite(name, chosen)
     if not isinstance(model, Classifier):
         raise ModelError(
-            f"model {name!r} is a {type(model).__name__}, which is not a models.Classifier."
+            f"model {quoted(name)} is a {type(model).__name__}, which is not a models.Classifier."
         )
     model.dtype = dtype
     model.num_classes = num_classes
@@ -150,23 +157,102 @@ def create_abstract(
 
 
 def check_image_size(spec: str, image_size: int) -> None:
-    """Raises `ModelError` if images of this side, in pixels, are too small for the model."""
-    smallest = info(spec).min_size
-    if image_size < smallest:
-        raise ModelError(too_small(spec, smallest, image_size, image_size))
+    """Raises `ModelError` if images of this side, in pixels, are too small for the model, or no images."""
+    name, options = parse(spec)
+    smallest = _MODELS[name].min_size
+    if not isinstance(image_size, numbers.Integral) or isinstance(image_size, bool):
+        raise ModelError(
+            f"the side of an image is a whole number of pixels, not {quoted(image_size)}."
+        )
+    side = int(image_size)
+    if abs(side) > _LARGEST_SIDE:
+        raise ModelError(
+            f"the side of an image is at most {_LARGEST_SIDE:,} pixels, not {digits(side)}."
+        )
+    if side < smallest:
+        raise ModelError(too_small(label(name, options), smallest, side, side))
 
 
-def _typed(name: str, option: str, text: str, default: Any) -> Any:
+def _unknown(name: str) -> str:
+    close = difflib.get_close_matches(name[:200], names(), n=3)
+    if close:
+        return f"there is no model {quoted(name)}: did you mean {' or '.join(close)}?"
+    return fitting(
+        lambda most: (
+            f"there is no model {quoted(name)}: known are {enumerate_names(names(), most)}."
+        )
+    )
+
+
+def _no_option(name: str, given: str) -> str:
+    known = [f"{option}={_text(value)}" for option, value in _MODELS[name].options.items()]
+    return fitting(
+        lambda most: (
+            f"model {quoted(name)} has no option {quoted(given)}: its options are"
+            f" {enumerate_names(known, most) or 'none'}."
+        )
+    )
+
+
+def _read(text: str, default: Any) -> Any:
+    """Returns the value of an option's text, of its default's type; the text itself if it is none."""
     try:
         if isinstance(default, bool):
             return {"true": True, "false": False}[text.lower()]
         return type(default)(text)
     except (KeyError, ValueError):
-        kind = {bool: "true or false", float: "a number", int: "a whole number"}[type(default)]
-        raise ModelError(f"option {option!r} of {name!r} is {kind}, not {text!r}.") from None
+        return text
+
+
+def _checked(name: str, option: str, value: Any, default: Any) -> Any:
+    """Returns an option's value as the type of its default.
+
+    Raises:
+      ModelError: a value of another type, or one that cannot be written in a spec.
+    """
+    if isinstance(default, bool):
+        kind, fits = "true or false", isinstance(value, bool)
+    elif isinstance(value, bool):
+        kind, fits = ("a text" if isinstance(default, str) else "a number"), False
+    elif isinstance(default, int):
+        kind, fits = "a whole number", isinstance(value, numbers.Integral)
+    elif isinstance(default, float):
+        kind, fits = (
+            "a number",
+            isinstance(value, numbers.Real) and _is_float(value),
+        )
+    else:
+        kind = "a text without commas, or spaces around it"
+        fits = isinstance(value, str) and "," not in value and value == value.strip()
+    if not fits:
+        raise ModelError(
+            f"option {quoted(option)} of {quoted(name)} is {kind}, not {quoted(value)}."
+        )
+    # Of the two zeros of floats only one has a label.
+    return float(value) + 0.0 if isinstance(default, float) else type(default)(value)
+
+
+def _is_float(value: Any) -> bool:
+    try:
+        float(value)
+    except OverflowError:  # a whole number above all floats
+        return False
+    return True
+
+
+def _check_finite(name: str, options: dict[str, Any]) -> None:
+    for option, value in options.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ModelError(
+                f"option {quoted(option)} of {quoted(name)} is a number, not {quoted(value)}."
+            )
 
 
 def _text(value: Any) -> str:
+    """Returns the shortest text that reads back as the value."""
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value)

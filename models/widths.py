@@ -1,8 +1,8 @@
 """Width multipliers, which thin MobileNets."""
 
-import math
-
 from models.errors import ModelError
+
+_WIDEST = 100  # times the authors' channels; no machine holds more
 
 
 def make_divisible(channels: float, divisor: int = 8) -> int:
@@ -17,5 +17,7 @@ def make_divisible(channels: float, divisor: int = 8) -> int:
 
 def check_width(width: float) -> None:
     """Raises `ModelError` if `width` cannot be a width multiplier."""
-    if not 0 < width < math.inf:
-        raise ModelError(f"a width multiplier is a number above 0, not {width}.")
+    if not 0 < width <= _WIDEST:
+        raise ModelError(
+            f"a width multiplier is a number above 0 and up to {_WIDEST}, not {width}."
+        )
