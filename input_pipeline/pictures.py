@@ -52,25 +52,25 @@ def _is_picture(path: Path, root: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
 
 
-def read(picture: Picture) -> np.ndarray:
+def read(picture: Picture, max_pixels: int = decoding.MAX_PIXELS) -> np.ndarray:
     """Returns a picture as RGB uint8 [height, width, 3].
 
     Args:
       picture: the path of a file, a Pillow image, or an array: uint8 [height, width, 3], or gray [height, width].
+      max_pixels: a file or Pillow image with more is not decoded.
 
     Raises:
-      DataError: it is not a picture, or an array of another shape or dtype.
+      DataError: it is not a picture, has too many pixels, or is an array of another shape or dtype.
     """
     if isinstance(picture, np.ndarray):
         return _checked(picture)
     if isinstance(picture, Image.Image):
-        try:
-            return decoding.to_rgb(picture)
-        except OSError as error:  # Pillow reads a file only when its pixels are needed
-            raise DataError(f"the picture cannot be decoded ({error})") from error
+        # Pillow reads a file only when its pixels are needed.
+        with decoding.naming(lambda: getattr(picture, "filename", "") or "the picture"):
+            return decoding.to_rgb(picture, max_pixels)
     path = Path(picture)
     try:
-        return decoding.decode(path.read_bytes(), lambda: str(path))
+        return decoding.decode(path.read_bytes(), lambda: str(path), max_pixels)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error})") from error
 
@@ -96,6 +96,7 @@ def batches(
     crop_fraction: float = 1.0,
     interpolation: str = "bilinear",
     crops: int = 1,
+    max_pixels: int = decoding.MAX_PIXELS,
 ) -> Iterator[PictureBatch]:
     """Yields the pictures in order, as `loader.eval_batches` would, read ahead by threads.
 
@@ -106,14 +107,18 @@ def batches(
       crop_fraction: the share of the shorter side that is seen, see `resizing.evaluation_boxes`.
       interpolation: how pictures are resized, a name in `resizing.INTERPOLATIONS`.
       crops: 1, or 10, see `resizing.ten_crops`.
+      max_pixels: as for `read`.
     """
-    see = functools.partial(
+    resize = functools.partial(
         resizing.evaluate_picture if crops == 1 else resizing.ten_crops,
         image_size=image_size,
         crop_fraction=crop_fraction,
         interpolation=interpolation,
     )
     shape = (*((crops,) if crops > 1 else ()), image_size, image_size, 3)
+
+    def see(picture: Picture) -> np.ndarray:
+        return resize(read(picture, max_pixels))
 
     def make(first: int) -> PictureBatch:
         return _batch(pictures[first : first + batch_size], batch_size, shape, see)
@@ -125,13 +130,13 @@ def _batch(
     pictures: Sequence[Picture],
     batch_size: int,
     shape: tuple[int, ...],
-    see: Callable[[np.ndarray], np.ndarray],
+    see: Callable[[Picture], np.ndarray],
 ) -> PictureBatch:
     images = np.zeros((batch_size, *shape), np.uint8)
     errors: list[str | None] = []
     for row, picture in enumerate(pictures):
         try:
-            images[row] = see(read(picture))
+            images[row] = see(picture)
             errors.append(None)
         except DataError as error:
             errors.append(str(error))

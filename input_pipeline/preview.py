@@ -14,7 +14,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 from PIL import Image, ImageDraw, ImageFont
 
-from input_pipeline import augmentation, datasets, loader, seeds
+from input_pipeline import augmentation, datasets, decoding, loader, seeds
 from input_pipeline.errors import DataError
 from isobudget import command, imagenet, plugins
 
@@ -49,6 +49,7 @@ def training_batch(
             seed=seeds.derive(config["seed"], "data"),
             augmentation=augmentation.create(config["augmentation"]),
             max_unreadable_fraction=config["max_unreadable_fraction"],
+            max_pixels=config.get("max_pixels", decoding.MAX_PIXELS),
         )
     )
     return _on_device(config, batch, dataset.num_classes, step)

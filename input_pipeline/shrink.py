@@ -13,7 +13,7 @@ import simplejpeg
 from PIL import Image
 
 from input_pipeline import passes, prepared
-from input_pipeline.decoding import decode
+from input_pipeline.decoding import MAX_PIXELS, decode
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -25,7 +25,9 @@ _SUBSAMPLING = "444"
 _UNFINISHED = ".unfinished"
 
 
-def shrink(original: Path, copy: Path, name: str, shorter_side: int) -> None:
+def shrink(
+    original: Path, copy: Path, name: str, shorter_side: int, max_pixels: int = MAX_PIXELS
+) -> None:
     """Writes a copy of a prepared dataset with smaller pictures.
 
     A picture whose shorter side has more than `shorter_side` pixels is reduced to that by Lanczos
@@ -38,6 +40,7 @@ def shrink(original: Path, copy: Path, name: str, shorter_side: int) -> None:
       copy: the directory to write, `.../NAME[/CONFIG]/VERSION`.
       name: the name of the copy in its metadata.
       shorter_side: the limit, in pixels.
+      max_pixels: a picture with more cannot be read, see `decoding.decode`.
 
     Raises:
       DataError: a file or a picture of the original cannot be read, or the dataset does not hold
@@ -45,7 +48,10 @@ def shrink(original: Path, copy: Path, name: str, shorter_side: int) -> None:
     """
     builder = prepared.read_builder(original)
     smaller = functools.partial(
-        _smaller_record, key=prepared.picture_key(builder), shorter_side=shorter_side
+        _smaller_record,
+        key=prepared.picture_key(builder),
+        shorter_side=shorter_side,
+        max_pixels=max_pixels,
     )
     staging = copy.parent / f"incomplete.{copy.name}"
     shards = {
@@ -68,14 +74,17 @@ def shrink(original: Path, copy: Path, name: str, shorter_side: int) -> None:
 
 
 def smaller_picture(
-    data: bytes, shorter_side: int, describe: Callable[[], str] = lambda: "picture"
+    data: bytes,
+    shorter_side: int,
+    describe: Callable[[], str] = lambda: "picture",
+    max_pixels: int = MAX_PIXELS,
 ) -> bytes:
     """Returns the encoded picture with a shorter side of at most `shorter_side` pixels.
 
     Raises:
       DataError: the bytes are not a complete picture; the message begins with what `describe` returns.
     """
-    picture = decode(data, describe)
+    picture = decode(data, describe, max_pixels)
     height, width = picture.shape[:2]
     scale = shorter_side / min(height, width)
     if scale >= 1:
@@ -92,14 +101,23 @@ def _is_newer(target: Path, source: Path) -> bool:
 
 
 def _smaller_record(
-    index: int, records: Sequence[bytes], shard: passes.Shard, *, key: str, shorter_side: int
+    index: int,
+    records: Sequence[bytes],
+    shard: passes.Shard,
+    *,
+    key: str,
+    shorter_side: int,
+    max_pixels: int,
 ) -> bytes:
     record = records[index]
     example = prepared.parse_example(record)
     values = example.features.feature[key].bytes_list.value
     data = values[0]
     values[0] = smaller_picture(
-        data, shorter_side, lambda: f"record {shard.first + index} of split {shard.split!r}"
+        data,
+        shorter_side,
+        lambda: f"record {shard.first + index} of split {shard.split!r}",
+        max_pixels,
     )
     return record if values[0] == data else example.SerializeToString(deterministic=True)
 

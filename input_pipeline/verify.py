@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from input_pipeline import datasets, passes, prepared
-from input_pipeline.decoding import decode
+from input_pipeline.decoding import MAX_PIXELS, decode
 from input_pipeline.errors import DataError
 from input_pipeline.splits import Source
 
@@ -53,12 +53,13 @@ class _Record(NamedTuple):
     describe: Callable[[], str]
 
 
-def verify(dataset: str, data_dir: str | None = None) -> Report:
+def verify(dataset: str, data_dir: str | None = None, max_pixels: int = MAX_PIXELS) -> Report:
     """Reads and decodes every record of a dataset and returns how many can be, and which cannot.
 
     Args:
       dataset: a prepared or registered dataset, or `folder:PATH`.
       data_dir: the directory of prepared datasets; the default is TFDS's own.
+      max_pixels: a picture with more is bad, see `decoding.decode`.
 
     Raises:
       DataError: the dataset is unknown or not prepared.
@@ -77,8 +78,9 @@ def verify(dataset: str, data_dir: str | None = None) -> Report:
         expected = {split: info.num_examples for split, info in builder.info.splits.items()}
         records = _records_of_builder(builder, bad)
     decoded = dict.fromkeys(expected, 0)
+    check = functools.partial(_check, max_pixels=max_pixels)
     with passes.progress(f"verifying {dataset}", sum(expected.values())) as advance:
-        for record, reason in passes.in_threads(_check, records):
+        for record, reason in passes.in_threads(check, records):
             advance(1)
             if reason is None:
                 decoded[record.split] += 1
@@ -129,9 +131,9 @@ def _read(records: Sequence[bytes], position: int, key: str) -> bytes:
     return prepared.parse_example(records[position]).features.feature[key].bytes_list.value[0]
 
 
-def _check(record: _Record) -> tuple[_Record, str | None]:
+def _check(record: _Record, max_pixels: int) -> tuple[_Record, str | None]:
     try:
-        decode(record.read(), record.describe)
+        decode(record.read(), record.describe, max_pixels)
     except DataError as error:
         return record, str(error)
     except Exception as error:  # the reader is C++ and may raise anything
