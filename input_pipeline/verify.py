@@ -1,4 +1,4 @@
-"""Reads and decodes every record of a dataset and lists the bad ones."""
+"""Reads and decodes every record of a dataset, checks its labels, and lists the bad ones."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -112,6 +112,10 @@ def _records_of_builder(
 ) -> Iterator[_Record]:
     """Yields the records of every file that opens; adds each other file to `bad`."""
     key = prepared.picture_key(builder)
+    try:
+        supervision = prepared.supervision(builder)
+    except DataError:
+        supervision = None  # pictures without classes
     for shard in passes.shards(builder):
         try:
             records = passes.open_shard(shard)
@@ -119,16 +123,27 @@ def _records_of_builder(
             bad.append(BadRecord(shard.split, shard.first, str(error)))
             continue
         for position in range(shard.num_records):
+            describe = functools.partial("record {} of {}".format, position, shard.path)
             yield _Record(
                 shard.split,
                 shard.first + position,
-                functools.partial(_read, records, position, key),
-                functools.partial("record {} of {}".format, position, shard.path),
+                functools.partial(_read, records, position, key, supervision, describe),
+                describe,
             )
 
 
-def _read(records: Sequence[bytes], position: int, key: str) -> bytes:
-    return prepared.parse_example(records[position]).features.feature[key].bytes_list.value[0]
+def _read(
+    records: Sequence[bytes],
+    position: int,
+    key: str,
+    supervision: prepared.Supervision | None,
+    describe: Callable[[], str],
+) -> bytes:
+    features = prepared.parse_example(records[position]).features.feature
+    if supervision is not None:
+        labels = features[supervision.label_key].int64_list.value
+        prepared.check_labels(labels, supervision, describe)
+    return features[key].bytes_list.value[0]
 
 
 def _check(record: _Record, max_pixels: int) -> tuple[_Record, str | None]:
