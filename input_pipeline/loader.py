@@ -19,6 +19,7 @@ from input_pipeline.augmentation import Augmentation
 from input_pipeline.batches import UNREADABLE, Batch, BatchSource, EvalBatches, TrainBatches
 from input_pipeline.datasets import Dataset
 from input_pipeline.errors import DataError, unknown_name
+from input_pipeline.names import printable
 from input_pipeline.splits import Source
 
 _MAX_THREADS = 16
@@ -217,7 +218,7 @@ def _faults(
             return str(error)
         return f"{source.describe(index)} could not be read a moment ago"
 
-    return faults.Faults(f"{dataset.name} {split}", len(source), reason, max_fraction)
+    return faults.Faults(f"{printable(dataset.name)} {split}", len(source), reason, max_fraction)
 
 
 def _read(batches: BatchSource, start_step: int, num_workers: int) -> Iterator[Batch]:

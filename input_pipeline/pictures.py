@@ -2,6 +2,7 @@
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from input_pipeline import decoding, passes, resizing
+from input_pipeline import decoding, folder, passes, resizing
 from input_pipeline.errors import DataError
-from input_pipeline.folder import SUFFIXES
+from input_pipeline.names import printable
 
 Picture = str | os.PathLike[str] | Image.Image | np.ndarray
 
@@ -30,26 +31,27 @@ class PictureBatch(NamedTuple):
 def find(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     """Returns the given files, and for each folder all pictures below it, sorted, without hidden ones.
 
+    How many other files a folder has is said on standard error.
+
     Raises:
-      DataError: there are no pictures in a folder.
+      DataError: there are no pictures in a folder, or it cannot be read.
     """
     files = []
     for path in map(Path, paths):
         if not path.is_dir():
             files.append(path)
             continue
-        below = [child for child in sorted(path.rglob("*")) if _is_picture(child, path)]
-        if not below:
+        listing = folder.files_below(path)
+        passed_over = folder.passed_over(listing.others)
+        if not listing.pictures:
             raise DataError(
-                f"folder {str(path)!r} holds no pictures ({' '.join(sorted(SUFFIXES))})"
+                f"folder {printable(path)!r} holds no pictures ({' '.join(sorted(folder.SUFFIXES))})"
+                f"{passed_over and '; '}{passed_over}"
             )
-        files += below
+        if passed_over:
+            print(f"{printable(path)}: {passed_over}", file=sys.stderr, flush=True)
+        files += sorted(path / name for name in listing.pictures)
     return files
-
-
-def _is_picture(path: Path, root: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
 
 
 def read(picture: Picture, max_pixels: int = decoding.MAX_PIXELS) -> np.ndarray:
@@ -66,13 +68,13 @@ def read(picture: Picture, max_pixels: int = decoding.MAX_PIXELS) -> np.ndarray:
         return _checked(picture)
     if isinstance(picture, Image.Image):
         # Pillow reads a file only when its pixels are needed.
-        with decoding.naming(lambda: getattr(picture, "filename", "") or "the picture"):
+        with decoding.naming(lambda: printable(getattr(picture, "filename", "")) or "the picture"):
             return decoding.to_rgb(picture, max_pixels)
     path = Path(picture)
     try:
-        return decoding.decode(path.read_bytes(), lambda: str(path), max_pixels)
+        return decoding.decode(path.read_bytes(), lambda: printable(path), max_pixels)
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error})") from error
+        raise DataError(f"{printable(path)} cannot be read ({error.strerror or error})") from error
 
 
 def _checked(array: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from input_pipeline import augmentation, datasets, decoding, loader, seeds
 from input_pipeline.errors import DataError
+from input_pipeline.names import printable
 from isobudget import command, imagenet, plugins
 
 _ON_DEVICE = ("random_erasing", "mixup", "cutmix")
@@ -104,7 +105,7 @@ def grid(pictures: np.ndarray, labels: Sequence[str], title: str) -> Image.Image
     )
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(13)
-    draw.text((_GAP, _GAP), title, _TEXT, font=ImageFont.load_default(15))
+    draw.text((_GAP, _GAP), printable(title), _TEXT, font=ImageFont.load_default(15))
     for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
         left = _GAP + number % columns * cell[0]
         top = _TITLE + _GAP + number // columns * cell[1]

@@ -30,19 +30,23 @@ class Report:
       expected: the number of records in each split, by the metadata.
       decoded: the number of records in each split that were read and decoded.
       bad: the records that could not be, in reading order.
+      passed_over: a sentence on files of a folder that are not used, or "".
     """
 
     expected: Mapping[str, int]
     decoded: Mapping[str, int]
     bad: tuple[BadRecord, ...]
+    passed_over: str = ""
 
     def __str__(self) -> str:
-        """Returns a line for each bad record or file, and one with the counts."""
+        """Returns a line for each bad record or file, one on files that are not used, and one with the counts."""
         lines = [f"bad: {split} {position}: {reason}" for split, position, reason in self.bad]
         counts = ", ".join(
             f"{split} {self.decoded[split]} of {expected}"
             for split, expected in self.expected.items()
         )
+        if self.passed_over:
+            lines.append(self.passed_over)
         return "\n".join([*lines, f"records that decode: {counts}"])
 
 
@@ -67,8 +71,10 @@ def verify(dataset: str, data_dir: str | None = None, max_pixels: int = MAX_PIXE
     if dataset == "synthetic":
         raise DataError("dataset 'synthetic' is made as it is read; there is nothing to verify")
     bad: list[BadRecord] = []
+    passed_over = ""
     if datasets.needs_no_preparation(dataset):
-        loaded = datasets.load(dataset, data_dir)
+        loaded = datasets.load_silently(dataset, data_dir)
+        passed_over = loaded.passed_over
         expected = dict(loaded.split_sizes)
         records = _records_of_folder(loaded)
     else:
@@ -88,7 +94,7 @@ def verify(dataset: str, data_dir: str | None = None, max_pixels: int = MAX_PIXE
                 bad.append(BadRecord(record.split, record.position, reason))
     order = list(expected)
     bad.sort(key=lambda record: (order.index(record.split), record.position))
-    return Report(expected, decoded, tuple(bad))
+    return Report(expected, decoded, tuple(bad), passed_over)
 
 
 def _records_of_folder(loaded: datasets.Dataset) -> Iterator[_Record]:

@@ -130,11 +130,11 @@ def test_a_config_and_the_default_one_stay(data_dir, digits, tmp_path):
 def test_a_stopped_copy_is_taken_up_again(pictures, monkeypatch):
     seen = []
 
-    def stop_at_the_seventh(data, describe):
+    def stop_at_the_seventh(data, describe, max_pixels):
         seen.append(data)
         if len(seen) == 7:
             raise KeyboardInterrupt
-        return decode(data, describe)
+        return decode(data, describe, max_pixels)
 
     monkeypatch.setattr(shrink, "decode", stop_at_the_seventh)
     with pytest.raises(KeyboardInterrupt):

@@ -111,6 +111,16 @@ def test_missing_and_cut_files_are_listed(copy):
     assert "cannot be read" in bad[1].reason
 
 
+def test_pictures_with_too_many_pixels_are_listed(copy, command_here):
+    options = ("--verify", "--dataset=cifar10", f"--data_dir={copy.parents[1]}")
+    done = command_here("input_pipeline.prepare", *options, "--max_pixels=63")
+    assert done.returncode == 1
+    assert "it has 8 x 8 pixels, max_pixels allows 63" in done.stdout
+    assert command_here("input_pipeline.prepare", *options, "--max_pixels=64").returncode == 0
+    refused = command_here("input_pipeline.prepare", *options, "--max_pixels=0")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+
+
 def test_labels_that_are_lists_do_not_matter(copy):
     """As in `imagenet2012_real`, which has several labels a picture."""
     path = copy / "features.json"
