@@ -17,8 +17,9 @@ MAX_PIXELS = 178_956_970
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
-# Chunks of animated PNGs. OpenCV shows another frame than Pillow, or memory that nobody has written.
-_ANIMATION = (b"acTL", b"fcTL", b"fdAT")
+# Chunks of PNGs with transparency, orientation or animation. Of an animation OpenCV shows another frame than Pillow, or
+# memory that nobody has written.
+_NOT_PLAIN = frozenset({b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT"})
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -155,19 +156,22 @@ def _decode_fast(data: bytes, max_pixels: int) -> np.ndarray | None:
 def _is_plain_png(data: bytes) -> bool:
     """Returns whether a PNG is complete, and 8-bit gray or RGB without transparency, orientation or animation.
 
-    OpenCV decodes such a file as Pillow does; of a truncated file it would return the rows there are.
+    OpenCV decodes such a file as Pillow does; of a truncated file it would return the rows there are, and it takes
+    as much memory as a chunk claims to be long.
     """
     if len(data) < 45 or _PNG_END not in data[-64:]:
         return False
     bit_depth, color_type = data[24], data[25]
-    head = data[: data.find(b"IDAT")]
-    return (
-        bit_depth == 8
-        and color_type in (0, 2)
-        and b"tRNS" not in head
-        and b"eXIf" not in data
-        and not any(chunk in data for chunk in _ANIMATION)
-    )
+    if bit_depth != 8 or color_type not in (0, 2):
+        return False
+    chunk, position = b"", len(_PNG)
+    while chunk != b"IEND" and position + 12 <= len(data):
+        chunk = data[position + 4 : position + 8]
+        if chunk in _NOT_PLAIN:
+            return False
+        # A chunk is its length, its name, so many bytes and a checksum.
+        position += int.from_bytes(data[position : position + 4]) + 12
+    return chunk == b"IEND" and position <= len(data)
 
 
 def _decode_with_pillow(data: bytes, max_pixels: int) -> np.ndarray:

@@ -1,8 +1,10 @@
 """Files that no decoder has foreseen: each is a picture or one sentence that names it, whatever its bytes."""
 
 import collections
+import contextlib
 import io
 import itertools
+import resource
 import struct
 import zlib
 
@@ -142,9 +144,15 @@ def with_right_checksums(png):
     return b"".join(parts) + png[position:]
 
 
+def peak_memory():
+    """Returns the most memory that this process has had, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def fuzz(count, seed):
     """Decodes mutated files, each twice with other bytes in the memory that pictures are decoded into."""
     outcomes = collections.Counter()
+    before = peak_memory()
     for data in mutations(count, seed):
         seen = []
         for dirt in (0x00, 0xAA):
@@ -153,6 +161,7 @@ def fuzz(count, seed):
         for first, second in zip(*seen, strict=True):
             np.testing.assert_array_equal(first, second, repr(data))
         outcomes[seen[0][0] is not None] += 1
+    assert peak_memory() - before < 500e6  # whatever their headers claim
     assert (
         min(outcomes[True], outcomes[False]) > count // 10
     )  # else the mutations are too weak, or too strong
@@ -264,6 +273,10 @@ def says_30000(kind):
             return b"P6 30000 30000 255\n"
         case "TGA":
             data[12:16] = struct.pack("<HH", 30_000, 30_000)
+        case "WEBP":  # which cannot say more than 16,384
+            data = bytearray(animated("WEBP"))
+            place = data.index(b"VP8X") + 12
+            data[place : place + 6] = (16_383).to_bytes(3, "little") * 2
         case "JPEG2000":
             place = data.index(b"ihdr")
             data[place + 4 : place + 12] = struct.pack(">II", 30_000, 30_000)
@@ -273,7 +286,9 @@ def says_30000(kind):
     return bytes(data)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "PPM", "TGA", "JPEG2000"])
+@pytest.mark.parametrize(
+    "kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "TGA", "JPEG2000"]
+)
 def test_a_file_that_claims_too_many_pixels_is_refused_before_memory_is_taken(kind, monkeypatch):
     def no_memory(*arguments, **options):
         raise AssertionError("pixels were decoded")
@@ -314,6 +329,19 @@ def test_the_limit_reaches_training_evaluation_and_recognition(tmp_path, digits)
     _SMOOTH.save(tmp_path / "picture.png")
     (batch,) = pictures.batches([tmp_path / "picture.png"], **options)
     assert "40 x 30 pixels, max_pixels allows 63" in batch.errors[0]
+
+
+def test_a_png_chunk_that_claims_to_be_long_takes_no_memory(monkeypatch):
+    def no_memory(*arguments):
+        raise AssertionError("OpenCV would take as much memory as it claims")
+
+    monkeypatch.setattr("cv2.imdecode", no_memory)
+    data = encoded(_SMOOTH, "PNG")
+    for name in (b"IDAT", b"IEND"):
+        place = data.index(name)
+        with contextlib.suppress(DataError):
+            picture = decode(data[: place - 4] + b"\xff\xff\xff\xf0" + data[place:])
+            np.testing.assert_array_equal(picture, np.asarray(_SMOOTH))
 
 
 def test_a_user_may_allow_more_than_pillow(monkeypatch):
