@@ -18,6 +18,7 @@ SUFFIXES = frozenset({
     ".jpc", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".psd", ".qoi",
     ".tga", ".tif", ".tiff", ".webp",
 })  # fmt: skip
+PICTURES = ".jpg, .png, .webp, .tif or another suffix of a format that Pillow reads"
 # What systems put beside pictures, and no one means as data.
 _SYSTEM_FILES = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
 _MAX_NAMED = 5
@@ -217,7 +218,7 @@ def _pictures_of(
             because = passed_over(listing.others)
             raise DataError(
                 f"class folder {printable(folder)!r} has no pictures; remove it or add some"
-                f" ({' '.join(sorted(SUFFIXES))}){because and '; '}{because}"
+                f" ({PICTURES}){because and '; '}{because}"
             )
         others.update(listing.others)
         files += [(f"{folder.name}/{name}", labels[folder.name]) for name in listing.pictures]

@@ -179,7 +179,7 @@ class Batches(Iterator[Batch]):
             batch = next(self._batches)
         except DataError as error:
             # Grain adds lines on its own traceback.
-            raise type(error)(str(error).splitlines()[0]) from error
+            raise type(error)(str(error).split("\n")[0]) from error
         except RuntimeError as error:
             if "worker" not in str(error).lower():
                 raise

@@ -158,7 +158,20 @@ def latin1(root):
 
 def test_a_name_that_is_not_utf8_can_be_printed():
     assert printable(_LATIN1) == r"caf\xe9.png"
-    assert printable("café.png") == "café.png"
+    assert printable("café 猫\N{NO-BREAK SPACE}.png") == "café 猫\N{NO-BREAK SPACE}.png"
+    assert printable("two\nlines\x1b[2J.png") == r"two\u000alines\u001b[2J.png"
+
+
+def test_a_broken_picture_with_two_lines_in_its_name_is_one_line(root, capsys):
+    (root / "val" / "cat" / "two\nlines.png").write_bytes(b"")
+    (bad,) = verify(f"folder:{root}").bad
+    assert bad.reason.endswith(r"two\u000alines.png is empty; replace or remove it")
+    dataset = datasets.load(f"folder:{root}")
+    options = {"image_size": 6, "batch_size": 3}
+    with pytest.raises(DataError, match=r"two\\u000alines\.png is empty; replace or remove it$"):
+        list(loader.eval_batches(dataset, "val", **options))
+    list(loader.eval_batches(dataset, "val", **options, max_unreadable_fraction=0.5))
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_names_that_are_not_utf8_are_read_and_can_be_printed(latin1, capsys):
