@@ -25,7 +25,7 @@ TABLE = "labels.csv"
 
 def is_one(root: Path) -> bool:
     """Returns whether any split of this folder has a table."""
-    return any(root.glob(f"*/{TABLE}"))
+    return root.is_dir() and any((split / TABLE).exists() for split in folder.subfolders(root))
 
 
 def scan(root: Path) -> Contents:

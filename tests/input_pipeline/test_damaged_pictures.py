@@ -2,11 +2,16 @@
 
 import collections
 import contextlib
+import hashlib
 import io
 import itertools
+import os
 import resource
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -177,6 +182,34 @@ def test_2000_mutated_files_are_pictures_or_sentences():
 @pytest.mark.parametrize("seed", range(1, 11))
 def test_100000_mutated_files_are_pictures_or_sentences(seed):
     fuzz(10_000, seed)
+
+
+def print_digests(count, seed):
+    """Prints a line for each mutated file: what of it training and evaluation see."""
+    for data in mutations(count, seed):
+        seen = as_training_and_evaluation_see_it(data)
+        print([None if each is None else hashlib.sha256(each).hexdigest() for each in seen])
+
+
+def test_no_pixel_comes_from_memory_that_nobody_has_written():
+    """The C library fills all memory that it hands out or takes back with one value or another."""
+    module = Path(__file__)
+    program = (
+        f"import sys; sys.path.insert(0, {str(module.parent)!r});"
+        f"import {module.stem} as tests; tests.print_digests(1_000, seed=0)"
+    )
+    lines = [
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "MALLOC_PERTURB_": value},
+        ).stdout.splitlines()
+        for value in ("1", "170")
+    ]
+    assert len(lines[0]) == 1_000
+    assert lines[0] == lines[1]
 
 
 # Decoders and what they raise.

@@ -97,6 +97,14 @@ def test_tables_that_a_spreadsheet_writes_are_read(pictures, encoding):
     assert dataset.split_sizes["train"] == 3
 
 
+def test_a_table_in_a_hidden_folder_is_none(tmp_path):
+    (tmp_path / "train" / "cat").mkdir(parents=True)
+    Image.new("RGB", (6, 6)).save(tmp_path / "train" / "cat" / "a.png")
+    (tmp_path / ".old").mkdir()
+    (tmp_path / ".old" / "labels.csv").write_text(_ROWS["train"])
+    assert not datasets.load(f"folder:{tmp_path}").multi_label
+
+
 def test_a_picture_that_is_not_there_is_named(pictures):
     (pictures / "val" / "c.png").unlink()
     dataset = datasets.load(f"folder:{pictures}")
