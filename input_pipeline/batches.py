@@ -46,6 +46,7 @@ class TrainBatches:
     image_size: int
     shard_index: int
     shard_count: int
+    max_pixels: int = decoding.MAX_PIXELS
 
     def __len__(self) -> int:
         return self.num_steps
@@ -63,7 +64,9 @@ class TrainBatches:
             def see(data: bytes, position: int = position) -> np.ndarray:
                 # Each position has its own generator, so that no other example's draws shift it.
                 rng = np.random.Generator(np.random.Philox(key=[augmentation_seed, position]))
-                return training_picture(data, self.augmentation, self.image_size, rng)
+                return training_picture(
+                    data, self.augmentation, self.image_size, rng, max_pixels=self.max_pixels
+                )
 
             batch["image"][row], batch["label"][row] = self._readable(index, see, unreadable)
         return batch | {UNREADABLE: np.array(unreadable, np.int64)}
@@ -79,10 +82,12 @@ class TrainBatches:
                 return see(example["image"]), example["label"]
             except AugmentationError:
                 raise
-            except DataError:
+            except DataError as error:
                 unreadable.append(candidate)
+                reason = error
         raise DataError(
             f"{len(unreadable)} examples in a row cannot be read: {self.source.describe(index)} and on"
+            f" (the last: {reason})"
         )
 
 
@@ -98,6 +103,7 @@ class EvalBatches:
     crops: int
     shard_index: int
     shard_count: int
+    max_pixels: int = decoding.MAX_PIXELS
 
     def __len__(self) -> int:
         return -(-len(self.source) // (self.shard_batch_size * self.shard_count))
@@ -113,7 +119,9 @@ class EvalBatches:
             if index < len(self.source):
                 try:
                     example = self.source[index]
-                    picture = self.see(decoding.decode(example["image"]))
+                    picture = self.see(
+                        decoding.decode(example["image"], max_pixels=self.max_pixels)
+                    )
                 except DataError:
                     unreadable.append(index)
             if picture is None:
@@ -129,18 +137,20 @@ def training_picture(
     image_size: int,
     rng: np.random.Generator,
     describe: Callable[[], str] = lambda: "picture",
+    max_pixels: int = decoding.MAX_PIXELS,
 ) -> np.ndarray:
     """Returns an encoded picture as training sees it, uint8 [image_size, image_size, 3].
 
     Raises:
-      DataError: it cannot be decoded; the message begins with what `describe` returns.
+      DataError: it cannot be decoded, or has more than `max_pixels` pixels; the message begins with what `describe`
+        returns.
       AugmentationError: a crop or change returns what it may not.
     """
 
     def choose(rows: int, columns: int) -> resizing.Box:
         return augmentation.choose(rows, columns, image_size, rng)
 
-    picture, box = decoding.decode_part(data, choose, image_size, describe)
+    picture, box = decoding.decode_part(data, choose, image_size, describe, max_pixels)
     return augmentation.apply_changes(resizing.resize_fast(picture, box, image_size), rng)
 
 

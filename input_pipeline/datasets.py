@@ -2,12 +2,14 @@
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from input_pipeline import builders, one_against_rest, prepared, splits
 from input_pipeline.errors import unknown_name
+from input_pipeline.names import printable
 from input_pipeline.splits import Source
 
 _FOLDER = "folder:"
@@ -24,6 +26,7 @@ class Dataset:
       split_sizes: the number of examples in each whole split.
       open_split: returns the source of a whole split.
       multi_label: whether a picture can have any number of classes, or has exactly one.
+      passed_over: a sentence on files of a folder that are not used, or "".
     """
 
     name: str
@@ -32,6 +35,7 @@ class Dataset:
     split_sizes: Mapping[str, int]
     open_split: Callable[[str], Source] = field(repr=False, compare=False)
     multi_label: bool = False
+    passed_over: str = field(default="", compare=False, repr=False)
 
     @property
     def num_classes(self) -> int:
@@ -49,7 +53,7 @@ class Dataset:
         Raises:
           DataError: the split is unknown or empty.
         """
-        ranges = splits.resolve(split, self.split_sizes, self.name)
+        ranges = splits.resolve(split, self.split_sizes, printable(self.name))
         return sum(part.stop - part.start for part in ranges)
 
     def source(self, split: str) -> Source:
@@ -58,7 +62,7 @@ class Dataset:
         Raises:
           DataError: the split is unknown or empty, or its files are missing.
         """
-        ranges = splits.resolve(split, self.split_sizes, self.name)
+        ranges = splits.resolve(split, self.split_sizes, printable(self.name))
         whole = {part.split: self.open_split(part.split) for part in ranges}
         return splits.RangesSource([(whole[part.split], part.start, part.stop) for part in ranges])
 
@@ -84,7 +88,7 @@ def own_names() -> tuple[str, ...]:
 
 
 def load(name: str, data_dir: str | None = None, positive_class: str = "") -> Dataset:
-    """Returns the dataset called `name`.
+    """Returns the dataset called `name`; files of a folder that are passed over are said once, on standard error.
 
     Args:
       name: `digits`, or its classes 0 to 4 (`digits_low`) or 5 to 9 (`digits_high`);
@@ -98,7 +102,9 @@ def load(name: str, data_dir: str | None = None, positive_class: str = "") -> Da
     Raises:
       DataError: the dataset or class is unknown, not prepared, or unreadable.
     """
-    dataset = _load(name, data_dir)
+    dataset = load_silently(name, data_dir)
+    if dataset.passed_over:
+        _say_once(f"{printable(name)}: {dataset.passed_over}")
     return _against_rest(dataset, positive_class) if positive_class else dataset
 
 
@@ -119,12 +125,18 @@ def find_prepared(name: str, data_dir: Path) -> Path:
     return directory
 
 
-def _load(name: str, data_dir: str | None) -> Dataset:
+def load_silently(name: str, data_dir: str | None = None) -> Dataset:
+    """Returns the dataset called `name`, as `load`; its `passed_over` is left to the caller to say."""
     if name == "synthetic":
         return _load_synthetic()
     if name.startswith(_FOLDER):
         return _load_folder(name)
     return _load_prepared(name, directory(data_dir))
+
+
+@functools.cache
+def _say_once(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _load_synthetic() -> Dataset:
@@ -151,6 +163,7 @@ def _load_folder(name: str) -> Dataset:
         split_sizes={split: len(files) for split, files in contents.files.items()},
         open_split=lambda split: folder.FolderSource(root / split, contents.files[split]),
         multi_label=contents.multi_label,
+        passed_over=contents.passed_over,
     )
 
 
@@ -170,7 +183,7 @@ def _load_prepared(name: str, data_dir: Path) -> Dataset:
 def _against_rest(dataset: Dataset, positive_class: str) -> Dataset:
     names = dataset.class_names
     if positive_class not in names:
-        raise unknown_name(f"class of {dataset.name}", positive_class, names)
+        raise unknown_name(f"class of {printable(dataset.name)}", positive_class, names)
     positive = names.index(positive_class)
     rest = [name for name in names if name != positive_class]
     return replace(

@@ -39,7 +39,8 @@ def header(data: bytes) -> Header | None:
     if not data.startswith(_BEGIN):
         return None
     position, frame = 2, None
-    while data[position : position + 1] == b"\xff":
+    # A marker and its length take 4 bytes.
+    while data[position : position + 1] == b"\xff" and position + 4 <= len(data):
         marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4])
         if marker == _START_OF_SCAN:
             break
@@ -54,7 +55,7 @@ def header(data: bytes) -> Header | None:
         return None  # padded or unusual
     try:
         rows, columns, colors, _ = simplejpeg.decode_jpeg_header(data)
-    except ValueError:
+    except Exception:  # damaged in whichever way
         return None
     return Header(rows, columns, frame) if colors in ("Gray", "YCbCr", "RGB") else None
 

@@ -19,6 +19,7 @@ from input_pipeline.augmentation import Augmentation
 from input_pipeline.batches import UNREADABLE, Batch, BatchSource, EvalBatches, TrainBatches
 from input_pipeline.datasets import Dataset
 from input_pipeline.errors import DataError, unknown_name
+from input_pipeline.names import printable
 from input_pipeline.splits import Source
 
 _MAX_THREADS = 16
@@ -39,6 +40,7 @@ def train_batches(
     shard_index: int = 0,
     shard_count: int = 1,
     max_unreadable_fraction: float = faults.DEFAULT_MAX_FRACTION,
+    max_pixels: int = decoding.MAX_PIXELS,
 ) -> "Batches":
     """Returns the batches of steps `start_step` to `num_steps` (exclusive).
 
@@ -60,6 +62,7 @@ def train_batches(
       shard_index: which part of each batch this host reads; the parts in order make up the batch.
       shard_count: the number of hosts that share each batch.
       max_unreadable_fraction: the share of the split's examples that may be unreadable.
+      max_pixels: a picture with more pixels is unreadable, see `decoding.decode`.
 
     Raises:
       DataError: the split is unknown, or the numbers do not fit together; while iterating, too
@@ -84,8 +87,9 @@ def train_batches(
         image_size=image_size,
         shard_index=shard_index,
         shard_count=shard_count,
+        max_pixels=max_pixels,
     )
-    unreadable = _faults(dataset, split, source, max_unreadable_fraction)
+    unreadable = _faults(dataset, split, source, max_unreadable_fraction, max_pixels)
     return Batches(batches, start_step, num_workers, unreadable)
 
 
@@ -102,6 +106,7 @@ def eval_batches(
     shard_index: int = 0,
     shard_count: int = 1,
     max_unreadable_fraction: float = faults.DEFAULT_MAX_FRACTION,
+    max_pixels: int = decoding.MAX_PIXELS,
 ) -> "Batches":
     """Returns batches that hold every example of `split` exactly once over all shards.
 
@@ -121,6 +126,7 @@ def eval_batches(
       shard_index: which part of each batch this host reads.
       shard_count: the number of hosts that share each batch.
       max_unreadable_fraction: the share of the split's examples that may be unreadable.
+      max_pixels: a picture with more pixels is unreadable, see `decoding.decode`.
 
     Raises:
       DataError: the split is unknown or empty, or the numbers do not fit together; while
@@ -148,8 +154,9 @@ def eval_batches(
         crops=crops,
         shard_index=shard_index,
         shard_count=shard_count,
+        max_pixels=max_pixels,
     )
-    unreadable = _faults(dataset, split, source, max_unreadable_fraction)
+    unreadable = _faults(dataset, split, source, max_unreadable_fraction, max_pixels)
     return Batches(batches, 0, num_workers, unreadable)
 
 
@@ -170,6 +177,9 @@ class Batches(Iterator[Batch]):
     def __next__(self) -> Batch:
         try:
             batch = next(self._batches)
+        except DataError as error:
+            # Grain adds lines on its own traceback.
+            raise type(error)(str(error).split("\n")[0]) from error
         except RuntimeError as error:
             if "worker" not in str(error).lower():
                 raise
@@ -198,15 +208,17 @@ def _check_shard(batch_size: int, shard_index: int, shard_count: int) -> None:
         raise DataError(f"shard_index {shard_index} is not from 0 to below {shard_count}")
 
 
-def _faults(dataset: Dataset, split: str, source: Source, max_fraction: float) -> faults.Faults:
+def _faults(
+    dataset: Dataset, split: str, source: Source, max_fraction: float, max_pixels: int
+) -> faults.Faults:
     def reason(index: int) -> str:
         try:
-            decoding.decode(source[index]["image"], lambda: source.describe(index))
+            decoding.decode(source[index]["image"], lambda: source.describe(index), max_pixels)
         except DataError as error:
             return str(error)
         return f"{source.describe(index)} could not be read a moment ago"
 
-    return faults.Faults(f"{dataset.name} {split}", len(source), reason, max_fraction)
+    return faults.Faults(f"{printable(dataset.name)} {split}", len(source), reason, max_fraction)
 
 
 def _read(batches: BatchSource, start_step: int, num_workers: int) -> Iterator[Batch]:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from input_pipeline import decoding, passes, resizing
+from input_pipeline import decoding, folder, passes, resizing
 from input_pipeline.errors import DataError
-from input_pipeline.folder import SUFFIXES
+from input_pipeline.names import printable
 
 Picture = str | os.PathLike[str] | Image.Image | np.ndarray
 
@@ -30,49 +31,50 @@ class PictureBatch(NamedTuple):
 def find(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     """Returns the given files, and for each folder all pictures below it, sorted, without hidden ones.
 
+    How many other files a folder has is said on standard error.
+
     Raises:
-      DataError: there are no pictures in a folder.
+      DataError: there are no pictures in a folder, or it cannot be read.
     """
     files = []
     for path in map(Path, paths):
         if not path.is_dir():
             files.append(path)
             continue
-        below = [child for child in sorted(path.rglob("*")) if _is_picture(child, path)]
-        if not below:
+        listing = folder.files_below(path)
+        passed_over = folder.passed_over(listing.others)
+        if not listing.pictures:
             raise DataError(
-                f"folder {str(path)!r} holds no pictures ({' '.join(sorted(SUFFIXES))})"
+                f"folder {printable(path)!r} holds no pictures ({folder.PICTURES})"
+                f"{passed_over and '; '}{passed_over}"
             )
-        files += below
+        if passed_over:
+            print(f"{printable(path)}: {passed_over}", file=sys.stderr, flush=True)
+        files += sorted(path / name for name in listing.pictures)
     return files
 
 
-def _is_picture(path: Path, root: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
-
-
-def read(picture: Picture) -> np.ndarray:
+def read(picture: Picture, max_pixels: int = decoding.MAX_PIXELS) -> np.ndarray:
     """Returns a picture as RGB uint8 [height, width, 3].
 
     Args:
       picture: the path of a file, a Pillow image, or an array: uint8 [height, width, 3], or gray [height, width].
+      max_pixels: a file or Pillow image with more is not decoded.
 
     Raises:
-      DataError: it is not a picture, or an array of another shape or dtype.
+      DataError: it is not a picture, has too many pixels, or is an array of another shape or dtype.
     """
     if isinstance(picture, np.ndarray):
         return _checked(picture)
     if isinstance(picture, Image.Image):
-        try:
-            return decoding.to_rgb(picture)
-        except OSError as error:  # Pillow reads a file only when its pixels are needed
-            raise DataError(f"the picture cannot be decoded ({error})") from error
+        # Pillow reads a file only when its pixels are needed.
+        with decoding.naming(lambda: printable(getattr(picture, "filename", "")) or "the picture"):
+            return decoding.to_rgb(picture, max_pixels)
     path = Path(picture)
     try:
-        return decoding.decode(path.read_bytes(), lambda: str(path))
+        return decoding.decode(path.read_bytes(), lambda: printable(path), max_pixels)
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error})") from error
+        raise DataError(f"{printable(path)} cannot be read ({error.strerror or error})") from error
 
 
 def _checked(array: np.ndarray) -> np.ndarray:
@@ -96,6 +98,7 @@ def batches(
     crop_fraction: float = 1.0,
     interpolation: str = "bilinear",
     crops: int = 1,
+    max_pixels: int = decoding.MAX_PIXELS,
 ) -> Iterator[PictureBatch]:
     """Yields the pictures in order, as `loader.eval_batches` would, read ahead by threads.
 
@@ -106,14 +109,18 @@ def batches(
       crop_fraction: the share of the shorter side that is seen, see `resizing.evaluation_boxes`.
       interpolation: how pictures are resized, a name in `resizing.INTERPOLATIONS`.
       crops: 1, or 10, see `resizing.ten_crops`.
+      max_pixels: as for `read`.
     """
-    see = functools.partial(
+    resize = functools.partial(
         resizing.evaluate_picture if crops == 1 else resizing.ten_crops,
         image_size=image_size,
         crop_fraction=crop_fraction,
         interpolation=interpolation,
     )
     shape = (*((crops,) if crops > 1 else ()), image_size, image_size, 3)
+
+    def see(picture: Picture) -> np.ndarray:
+        return resize(read(picture, max_pixels))
 
     def make(first: int) -> PictureBatch:
         return _batch(pictures[first : first + batch_size], batch_size, shape, see)
@@ -125,13 +132,13 @@ def _batch(
     pictures: Sequence[Picture],
     batch_size: int,
     shape: tuple[int, ...],
-    see: Callable[[np.ndarray], np.ndarray],
+    see: Callable[[Picture], np.ndarray],
 ) -> PictureBatch:
     images = np.zeros((batch_size, *shape), np.uint8)
     errors: list[str | None] = []
     for row, picture in enumerate(pictures):
         try:
-            images[row] = see(read(picture))
+            images[row] = see(picture)
             errors.append(None)
         except DataError as error:
             errors.append(str(error))

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from input_pipeline import builders, datasets, prepared
+from input_pipeline import builders, datasets, decoding, prepared
 from input_pipeline.errors import DataError, unknown_name
 from isobudget import command, plugins
 
@@ -36,6 +36,7 @@ def prepare(
     data_dir: str | None = None,
     manual_dir: str | None = None,
     shorter_side: int | None = None,
+    max_pixels: int = decoding.MAX_PIXELS,
 ) -> Path:
     """Returns the directory of the prepared dataset, and prepares it first if it has to be.
 
@@ -46,6 +47,7 @@ def prepare(
         default is `downloads/manual` in the data directory.
       shorter_side: if given, makes a copy called `NAME_shorterN` whose pictures have at most this
         many pixels on their shorter side, and returns its directory.
+      max_pixels: a picture with more cannot be copied.
 
     Raises:
       DataError: the dataset is unknown, TensorFlow is missing, or TFDS cannot prepare it.
@@ -59,7 +61,7 @@ def prepare(
     original = _prepare_original(prepared.parse(dataset), directory, manual_dir)
     if shorter_side is None:
         return original
-    return _prepare_copy(original, directory, shorter_side)
+    return _prepare_copy(original, directory, shorter_side, max_pixels)
 
 
 def _prepare_original(request: prepared.Request, data_dir: Path, manual_dir: str | None) -> Path:
@@ -73,7 +75,7 @@ def _prepare_original(request: prepared.Request, data_dir: Path, manual_dir: str
     return run_builder(_builder(request, data_dir), data_dir, manual_dir)
 
 
-def _prepare_copy(original: Path, data_dir: Path, shorter_side: int) -> Path:
+def _prepare_copy(original: Path, data_dir: Path, shorter_side: int, max_pixels: int) -> Path:
     from input_pipeline import shrink
 
     name, *place = original.relative_to(data_dir).parts
@@ -82,7 +84,7 @@ def _prepare_copy(original: Path, data_dir: Path, shorter_side: int) -> Path:
     with _alone(data_dir, copy_name):
         if not copy.exists():
             try:
-                shrink.shrink(original, copy, copy_name, shorter_side)
+                shrink.shrink(original, copy, copy_name, shorter_side, max_pixels)
             except (OSError, RuntimeError) as error:  # the writers are C++
                 raise DataError(
                     f"cannot write {str(copy)!r} ({prepared.first_line(error)})"
@@ -230,15 +232,21 @@ def _define_flags() -> None:
         "Decodes every record of a prepared dataset, or of folder:PATH, and lists the bad ones."
         " The exit status is 1 if there are any.",
     )
+    flags.DEFINE_integer(
+        "max_pixels",
+        decoding.MAX_PIXELS,
+        "A picture with more pixels is not decoded: a small file may claim to fill all memory.",
+        lower_bound=1,
+    )
 
 
-def _verify(dataset: str, data_dir: str | None, shorter_side: int | None) -> int:
+def _verify(dataset: str, data_dir: str | None, shorter_side: int | None, max_pixels: int) -> int:
     from input_pipeline import verify
 
     if shorter_side is not None:
         name = prepared.name_of_copy(dataset, shorter_side)
         raise DataError(f"--verify takes a copy by its own name, such as --dataset={name}")
-    report = verify.verify(dataset, data_dir)
+    report = verify.verify(dataset, data_dir, max_pixels)
     print(report)
     return 1 if report.bad else 0
 
@@ -252,8 +260,14 @@ def main() -> int:
     if not options.dataset:
         raise DataError("say which dataset to prepare: --dataset=NAME, such as cifar10")
     if options.verify:
-        return _verify(options.dataset, options.data_dir, options.shorter_side)
-    directory = prepare(options.dataset, options.data_dir, options.manual_dir, options.shorter_side)
+        return _verify(options.dataset, options.data_dir, options.shorter_side, options.max_pixels)
+    directory = prepare(
+        options.dataset,
+        options.data_dir,
+        options.manual_dir,
+        options.shorter_side,
+        options.max_pixels,
+    )
     info = prepared.read_builder(directory).info
     sizes = ", ".join(f"{name} {split.num_examples}" for name, split in info.splits.items())
     print(f"{info.full_name} is prepared in {directory} ({sizes})")

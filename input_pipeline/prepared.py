@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +12,9 @@ from input_pipeline.errors import DataError, unknown_name
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
+
+# How many records are looked at, spread over a split, when it is opened.
+_LABELS_LOOKED_AT = 16
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
@@ -192,6 +195,30 @@ def parse_example(record: bytes) -> Any:
     return tf_example_pb2.Example.FromString(record)
 
 
+class LabelError(DataError):
+    """A record has a label that is none of its dataset's classes."""
+
+
+def check_labels(labels: Iterable[int], names: Supervision, describe: Callable[[], str]) -> None:
+    """Checks that labels are numbers of classes; a loss would make NaN, or nothing, of any other.
+
+    Args:
+      labels: those of one record.
+      names: the supervision of its dataset.
+      describe: returns where the record is; called only for an error.
+
+    Raises:
+      LabelError: a label is none of the classes.
+    """
+    num_classes = len(names.class_names)
+    for label in labels:
+        if not 0 <= label < num_classes:
+            raise LabelError(
+                f"{describe()} has label {label}, but the metadata name {num_classes} classes, 0 to"
+                f" {num_classes - 1}; use a split that has labels, or prepare the dataset again"
+            )
+
+
 class ArrayRecordSource:
     """One split of a prepared dataset: `{"image": encoded bytes, "label": int}` by position.
 
@@ -212,6 +239,7 @@ class ArrayRecordSource:
         self._supervision = supervision(builder)
         self._place = f"of split {split!r} in {str(builder.data_path)!r}"
         self._records = array_record_data_source.ArrayRecordDataSource(info.file_instructions)
+        self._check_some_labels()
 
     def __len__(self) -> int:
         return len(self._records)
@@ -220,15 +248,35 @@ class ArrayRecordSource:
         try:
             features = parse_example(self._records[index]).features.feature
             labels = features[self._supervision.label_key].int64_list.value
+            check_labels(labels, self._supervision, lambda: self.describe(index))
             return {
                 "image": features[self._supervision.picture_key].bytes_list.value[0],
                 "label": self._multi_hot(labels) if self._supervision.multi_label else labels[0],
             }
+        except DataError:
+            raise
         except Exception as error:  # the reader is C++ and may raise anything
             raise DataError(
                 f"{self.describe(index)} cannot be read ({first_line(error)}); remove that"
                 " directory and prepare the dataset again"
             ) from error
+
+    def _check_some_labels(self) -> None:
+        """Looks at a few records: names of classes that are not the records' own show before any training.
+
+        Raises:
+          DataError: a label is none of the classes.
+        """
+        size = len(self)
+        for index in sorted(
+            {size * part // _LABELS_LOOKED_AT for part in range(_LABELS_LOOKED_AT)}
+        ):
+            try:
+                self[index]
+            except LabelError:
+                raise
+            except DataError:
+                continue  # damaged: counted where it is used
 
     def _multi_hot(self, labels: Sequence[int]) -> np.ndarray:
         hot = np.zeros(len(self._supervision.class_names), np.float32)

@@ -14,8 +14,9 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 from PIL import Image, ImageDraw, ImageFont
 
-from input_pipeline import augmentation, datasets, loader, seeds
+from input_pipeline import augmentation, datasets, decoding, loader, seeds
 from input_pipeline.errors import DataError
+from input_pipeline.names import printable
 from isobudget import command, imagenet, plugins
 
 _ON_DEVICE = ("random_erasing", "mixup", "cutmix")
@@ -49,6 +50,7 @@ def training_batch(
             seed=seeds.derive(config["seed"], "data"),
             augmentation=augmentation.create(config["augmentation"]),
             max_unreadable_fraction=config["max_unreadable_fraction"],
+            max_pixels=config.get("max_pixels", decoding.MAX_PIXELS),
         )
     )
     return _on_device(config, batch, dataset.num_classes, step)
@@ -103,7 +105,7 @@ def grid(pictures: np.ndarray, labels: Sequence[str], title: str) -> Image.Image
     )
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(13)
-    draw.text((_GAP, _GAP), title, _TEXT, font=ImageFont.load_default(15))
+    draw.text((_GAP, _GAP), printable(title), _TEXT, font=ImageFont.load_default(15))
     for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
         left = _GAP + number % columns * cell[0]
         top = _TITLE + _GAP + number // columns * cell[1]

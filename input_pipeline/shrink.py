@@ -1,6 +1,7 @@
 """Copies prepared datasets with smaller pictures, which read faster; without TensorFlow."""
 
 import functools
+import io
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ import simplejpeg
 from PIL import Image
 
 from input_pipeline import passes, prepared
-from input_pipeline.decoding import decode
+from input_pipeline.decoding import MAX_PIXELS, decode
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -22,22 +23,27 @@ if TYPE_CHECKING:
 # three quarters of the originals have) takes 29% more bytes than 4:2:0 and is 4 dB closer to them.
 JPEG_QUALITY = 95
 _SUBSAMPLING = "444"
+_MAX_JPEG_SIDE = 65_500  # pixels, libjpeg's limit
 _UNFINISHED = ".unfinished"
 
 
-def shrink(original: Path, copy: Path, name: str, shorter_side: int) -> None:
+def shrink(
+    original: Path, copy: Path, name: str, shorter_side: int, max_pixels: int = MAX_PIXELS
+) -> None:
     """Writes a copy of a prepared dataset with smaller pictures.
 
     A picture whose shorter side has more than `shorter_side` pixels is reduced to that by Lanczos
-    resampling and written as JPEG; every other record is copied byte for byte. Splits, files, the
-    order of the records, labels and all other features stay. `copy` appears only when it is
-    complete; a call that was killed is continued by the next one, file by file.
+    resampling and written as JPEG (PNG if the other side is too long for JPEG); every other record is
+    copied byte for byte. Splits, files, the order of the records, labels and all other features stay.
+    `copy` appears only when it is complete; a call that was killed is continued by the next one, file
+    by file.
 
     Args:
       original: the directory of a prepared dataset.
       copy: the directory to write, `.../NAME[/CONFIG]/VERSION`.
       name: the name of the copy in its metadata.
       shorter_side: the limit, in pixels.
+      max_pixels: a picture with more cannot be read, see `decoding.decode`.
 
     Raises:
       DataError: a file or a picture of the original cannot be read, or the dataset does not hold
@@ -45,7 +51,10 @@ def shrink(original: Path, copy: Path, name: str, shorter_side: int) -> None:
     """
     builder = prepared.read_builder(original)
     smaller = functools.partial(
-        _smaller_record, key=prepared.picture_key(builder), shorter_side=shorter_side
+        _smaller_record,
+        key=prepared.picture_key(builder),
+        shorter_side=shorter_side,
+        max_pixels=max_pixels,
     )
     staging = copy.parent / f"incomplete.{copy.name}"
     shards = {
@@ -68,20 +77,27 @@ def shrink(original: Path, copy: Path, name: str, shorter_side: int) -> None:
 
 
 def smaller_picture(
-    data: bytes, shorter_side: int, describe: Callable[[], str] = lambda: "picture"
+    data: bytes,
+    shorter_side: int,
+    describe: Callable[[], str] = lambda: "picture",
+    max_pixels: int = MAX_PIXELS,
 ) -> bytes:
     """Returns the encoded picture with a shorter side of at most `shorter_side` pixels.
 
     Raises:
       DataError: the bytes are not a complete picture; the message begins with what `describe` returns.
     """
-    picture = decode(data, describe)
+    picture = decode(data, describe, max_pixels)
     height, width = picture.shape[:2]
     scale = shorter_side / min(height, width)
     if scale >= 1:
         return data
     size = (round(width * scale), round(height * scale))
     smaller = Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)
+    if max(size) > _MAX_JPEG_SIDE:
+        file = io.BytesIO()
+        smaller.save(file, "PNG")
+        return file.getvalue()
     return simplejpeg.encode_jpeg(
         np.asarray(smaller), quality=JPEG_QUALITY, colorsubsampling=_SUBSAMPLING
     )
@@ -92,14 +108,23 @@ def _is_newer(target: Path, source: Path) -> bool:
 
 
 def _smaller_record(
-    index: int, records: Sequence[bytes], shard: passes.Shard, *, key: str, shorter_side: int
+    index: int,
+    records: Sequence[bytes],
+    shard: passes.Shard,
+    *,
+    key: str,
+    shorter_side: int,
+    max_pixels: int,
 ) -> bytes:
     record = records[index]
     example = prepared.parse_example(record)
     values = example.features.feature[key].bytes_list.value
     data = values[0]
     values[0] = smaller_picture(
-        data, shorter_side, lambda: f"record {shard.first + index} of split {shard.split!r}"
+        data,
+        shorter_side,
+        lambda: f"record {shard.first + index} of split {shard.split!r}",
+        max_pixels,
     )
     return record if values[0] == data else example.SerializeToString(deterministic=True)
 

@@ -65,7 +65,16 @@ def test_workers_read_them_too(pictures):
         ("file,cat,dog,hen\na.png,1,0\n", "row 2 of .* has to be a file and 3 times 0 or 1"),
         ("file,cat,dog,hen\na.png,1,0,0\nb.png,1,0,2\n", "row 3 of"),
         ("file,cat,hen,dog\na.png,1,0,0\n", "not those of train, in the same order"),
-        (b"file,cat,dog,hen\n\xff.png,1,0,0\n", "cannot be read"),
+        (b"file,cat,dog,hen\n\xff.png,1,0,0\n", "cannot be read .*; save it as UTF-8"),
+        ("file,cat,dog,hen\na.png,1,0,0\n".encode("utf-16-le"), "save it as CSV in UTF-8"),
+        ("file;cat;dog;hen\na.png;1;0;0\n", "separated by commas"),
+        ('file,cat,dog,hen\na.png,1,0,0\n"c.png,1,0,0\n', "from line 3 on .*quotation mark"),
+        ('file,cat,dog,hen\n"a.png,1,0,0\n"c.png",1,0,0\n', "from line 2 on .*quotation mark"),
+        ("file,cat,dog,hen\na.png,1,0,0\n\n./a.png,1,1,0\n", "rows 2 and 4 .*different labels"),
+        ("file,cat,dog,hen\n../val/a.png,1,0,0\n", "row 2 .*names '../val/a.png', .*not in this"),
+        ("file,cat,dog,hen\nsub/../../val/a.png,1,0,0\n", "row 2 .*not in this split"),
+        ("file,cat,dog,hen\n/a.png,1,0,0\n", "row 2 .*not in this split"),
+        ("file,cat,dog,hen\na.png,1,0," + "0" * 200_000 + "\n", "from line 2 on .*field limit"),
         (None, "cannot be read .*give every split one"),
     ],
 )
@@ -77,6 +86,23 @@ def test_a_table_that_is_none_is_one_sentence(pictures, table, sentence):
         path.write_bytes(table.encode() if isinstance(table, str) else table)
     with pytest.raises(DataError, match=sentence):
         datasets.load(f"folder:{pictures}")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_tables_that_a_spreadsheet_writes_are_read(pictures, encoding):
+    table = 'file,cat,dog,hen\r\n"a.png",1,0,1\r\nsub/b.png,0,0,0\r\na.png,1,0,1\r\n'
+    (pictures / "train" / "labels.csv").write_bytes(table.encode(encoding))
+    dataset = datasets.load(f"folder:{pictures}")
+    assert dataset.class_names == ("cat", "dog", "hen")
+    assert dataset.split_sizes["train"] == 3
+
+
+def test_a_table_in_a_hidden_folder_is_none(tmp_path):
+    (tmp_path / "train" / "cat").mkdir(parents=True)
+    Image.new("RGB", (6, 6)).save(tmp_path / "train" / "cat" / "a.png")
+    (tmp_path / ".old").mkdir()
+    (tmp_path / ".old" / "labels.csv").write_text(_ROWS["train"])
+    assert not datasets.load(f"folder:{tmp_path}").multi_label
 
 
 def test_a_picture_that_is_not_there_is_named(pictures):

@@ -127,14 +127,22 @@ def test_a_config_and_the_default_one_stay(data_dir, digits, tmp_path):
     assert decode(copy[0]["image"]).shape == (4, 4, 3)
 
 
+def test_a_strip_that_is_too_long_for_jpeg_is_reduced_too():
+    strip = np.zeros((8, 140_000, 3), np.uint8)
+    strip[:, ::2] = 100
+    file = io.BytesIO()
+    Image.fromarray(strip).save(file, "PNG")
+    assert decode(shrink.smaller_picture(file.getvalue(), 4)).shape == (4, 70_000, 3)
+
+
 def test_a_stopped_copy_is_taken_up_again(pictures, monkeypatch):
     seen = []
 
-    def stop_at_the_seventh(data, describe):
+    def stop_at_the_seventh(data, describe, max_pixels):
         seen.append(data)
         if len(seen) == 7:
             raise KeyboardInterrupt
-        return decode(data, describe)
+        return decode(data, describe, max_pixels)
 
     monkeypatch.setattr(shrink, "decode", stop_at_the_seventh)
     with pytest.raises(KeyboardInterrupt):

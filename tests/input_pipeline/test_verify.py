@@ -11,7 +11,7 @@ import pytest
 from array_record.python.array_record_module import ArrayRecordWriter
 from PIL import Image
 
-from input_pipeline import DataError, passes, prepared
+from input_pipeline import DataError, datasets, loader, passes, prepared
 from input_pipeline.verify import verify
 
 
@@ -111,6 +111,16 @@ def test_missing_and_cut_files_are_listed(copy):
     assert "cannot be read" in bad[1].reason
 
 
+def test_pictures_with_too_many_pixels_are_listed(copy, command_here):
+    options = ("--verify", "--dataset=cifar10", f"--data_dir={copy.parents[1]}")
+    done = command_here("input_pipeline.prepare", *options, "--max_pixels=63")
+    assert done.returncode == 1
+    assert "it has 8 x 8 pixels, max_pixels allows 63" in done.stdout
+    assert command_here("input_pipeline.prepare", *options, "--max_pixels=64").returncode == 0
+    refused = command_here("input_pipeline.prepare", *options, "--max_pixels=0")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+
+
 def test_labels_that_are_lists_do_not_matter(copy):
     """As in `imagenet2012_real`, which has several labels a picture."""
     path = copy / "features.json"
@@ -123,6 +133,69 @@ def test_labels_that_are_lists_do_not_matter(copy):
     }
     path.write_text(json.dumps(features))
     assert verify("cifar10", str(copy.parents[1])).decoded["test"] == 360
+
+
+def lose_names(directory, kept):
+    path = directory / "label.labels.txt"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:kept]))
+
+
+def give_label(number, index):
+    def change(records):
+        example = prepared.parse_example(records[index])
+        example.features.feature["label"].int64_list.value[:] = [number]
+        records[index] = example.SerializeToString()
+        return records
+
+    return change
+
+
+def test_labels_that_no_class_has_are_listed(copy):
+    lose_names(copy, 9)
+    report = verify("cifar10", str(copy.parents[1]))
+    assert len(report.bad) > 100
+    assert "has label 9, but the metadata name 9 classes, 0 to 8" in (report.bad[0].reason)
+
+
+@pytest.mark.parametrize("number", [-1, 10])
+def test_one_label_that_no_class_has_is_listed(copy, number):
+    rewrite(copy, "test", give_label(number, 7))
+    (bad,) = verify("cifar10", str(copy.parents[1])).bad
+    assert (bad.split, bad.position) == ("test", 7)
+    assert f"has label {number}, " in bad.reason
+
+
+@pytest.mark.parametrize("positive_class", ["", "3"])
+def test_labels_that_no_class_has_are_refused_when_a_split_is_opened(copy, positive_class):
+    lose_names(copy, 5)
+    dataset = datasets.load("cifar10", str(copy.parents[1]), positive_class)
+    with pytest.raises(
+        DataError, match=r"has label [5-9], but the metadata name 5 classes, 0 to 4"
+    ):
+        dataset.source("train")
+
+
+def test_a_split_without_labels_is_refused_when_it_is_opened(copy):
+    rewrite(copy, "test", give_label(-1, 0))
+    dataset = datasets.load("cifar10", str(copy.parents[1]))
+    with pytest.raises(DataError, match=r"record 0 of split .test. .* has label -1, .*has labels"):
+        loader.eval_batches(dataset, "test[:10]", image_size=8, batch_size=4)
+    assert len(dataset.source("train")) == 1257
+
+
+def test_a_single_label_that_no_class_has_is_an_example_that_cannot_be_read(copy, capsys):
+    rewrite(copy, "test", give_label(10, 7))
+    dataset = datasets.load("cifar10", str(copy.parents[1]))
+    batches = loader.eval_batches(
+        dataset, "test", image_size=8, batch_size=360, max_unreadable_fraction=0.1
+    )
+    assert sum(batch["mask"].sum() for batch in batches) == 359
+    assert "has label 10, but the metadata name 10 classes" in capsys.readouterr().err
+
+
+def test_opening_a_split_leaves_damaged_records_to_those_who_use_them(copy):
+    rewrite(copy, "test", lambda records: [b"\xff" * 20, *records[1:]])
+    assert len(datasets.load("cifar10", str(copy.parents[1])).source("test")) == 360
 
 
 def test_the_broken_pictures_of_a_folder_are_named(tmp_path):
