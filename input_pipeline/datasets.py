@@ -11,6 +11,7 @@ from input_pipeline import builders, one_against_rest, prepared, splits
 from input_pipeline.errors import unknown_name
 from input_pipeline.names import printable
 from input_pipeline.splits import Source
+from isobudget import paths
 
 _FOLDER = "folder:"
 
@@ -69,12 +70,14 @@ class Dataset:
 
 def default_data_dir() -> Path:
     """Returns TFDS's own data directory: $TFDS_DATA_DIR, or ~/tensorflow_datasets."""
-    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    return paths.expanded(
+        os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets", "--data_dir or TFDS_DATA_DIR"
+    )
 
 
 def directory(data_dir: str | None) -> Path:
     """Returns `data_dir` as a path; without one, TFDS's own directory."""
-    return Path(data_dir).expanduser() if data_dir else default_data_dir()
+    return paths.expanded(data_dir, "it") if data_dir else default_data_dir()
 
 
 def needs_no_preparation(name: str) -> bool:
@@ -154,7 +157,7 @@ def _load_synthetic() -> Dataset:
 def _load_folder(name: str) -> Dataset:
     from input_pipeline import folder, labeled_folder
 
-    root = Path(name.removeprefix(_FOLDER)).expanduser().absolute()
+    root = paths.expanded(name.removeprefix(_FOLDER), "the folder").absolute()
     contents = (labeled_folder if labeled_folder.is_one(root) else folder).scan(root)
     return Dataset(
         name=name,

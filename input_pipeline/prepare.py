@@ -25,7 +25,7 @@ from absl import flags
 
 from input_pipeline import builders, datasets, decoding, prepared
 from input_pipeline.errors import DataError, unknown_name
-from isobudget import command, plugins
+from isobudget import command, paths, plugins
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -153,7 +153,11 @@ def _manual_dir(
     instructions = builder.MANUAL_DOWNLOAD_INSTRUCTIONS
     if not instructions:
         return manual_dir
-    given = Path(manual_dir).expanduser() if manual_dir else data_dir / "downloads" / "manual"
+    given = (
+        paths.expanded(manual_dir, "--manual_dir")
+        if manual_dir
+        else data_dir / "downloads" / "manual"
+    )
     if not given.is_dir() or not any(given.iterdir()):
         raise DataError(
             f"{builder.name!r} is made of files that you have to download, and {str(given)!r} has"

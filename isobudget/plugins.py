@@ -109,9 +109,9 @@ def _named(arguments: Sequence[str]) -> list[str]:
 
 
 def _import(name: str, where: str) -> None:
-    # As `python -m` has it, and the console script has not.
+    # As `python -m` has it, and the console script has not; last, so that nothing there hides an installed package.
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+        sys.path.append(str(Path.cwd()))
     try:
         importlib.import_module(name)
     except UserError:

@@ -35,7 +35,7 @@ _LEAVES = {
 }
 _TORCH_SUFFIXES = (".pth", ".pt")
 # What others name the same files.
-_READ_SUFFIXES = (".safetensors", *_TORCH_SUFFIXES, ".bin", ".ckpt", ".tar")
+READ_SUFFIXES = (".safetensors", *_TORCH_SUFFIXES, ".bin", ".ckpt", ".tar")
 # The types of safetensors that are read, by their names there. Of others, such as 8-bit ones, NumPy knows nothing.
 _SAFETENSORS_TYPES = (
     *("F64", "F32", "F16", "BF16"),
@@ -127,7 +127,7 @@ def read_all(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], str | 
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in _READ_SUFFIXES:
+    if suffix not in READ_SUFFIXES:
         raise _wrong_suffix(path)
     try:
         if path.is_dir():

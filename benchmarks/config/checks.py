@@ -64,6 +64,7 @@ CHECKS = (
     _one_of("eval_crops", 1, 10),
     _whole("num_workers", 0),
     _between("max_unreadable_fraction", "from 0 to 1", lambda value: 0 <= value <= 1),
+    _whole("max_pixels", 1),
     _between("augmentation.random_erasing", "from 0 to 1", lambda value: 0 <= value <= 1),
     _between("augmentation.mixup", "a number from 0", lambda value: value >= 0),
     _between("augmentation.cutmix", "a number from 0", lambda value: value >= 0),

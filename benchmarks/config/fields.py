@@ -3,7 +3,7 @@
 from ml_collections import ConfigDict
 
 from benchmarks import registry
-from input_pipeline import augmentation
+from input_pipeline import augmentation, decoding
 
 RECIPES = ("common", "paper")
 DTYPES = ("float32", "bfloat16")
@@ -49,6 +49,9 @@ def default_config() -> ConfigDict:
         0.001  # of a split's examples; more that cannot be read stop the run
     )
 
+    # A picture that claims more pixels is not decoded, and counts as one that cannot be read.
+    config.max_pixels = decoding.MAX_PIXELS
+
     # Random augmentation, in training only. On the host: `crop` and `changes` are names in
     # `input_pipeline/augmentation.py`, each with its options; `repeats` shows each example that many times in a row. On
     # the device: `random_erasing` is a probability, `mixup` and `cutmix` are the alphas of their Beta distributions; 0
@@ -59,7 +62,7 @@ def default_config() -> ConfigDict:
 
     # Where all weights but the head's come from (docs/transfer.md): drawn at random if empty; otherwise from a finished
     # run's folder, a suite's folder (its run of the same model and seed), a path with {model} and {seed} in it, or a
-    # .pth or .safetensors file.
+    # file of weights, such as .pth or .safetensors.
     config.init_from = ""
     config.transfer = ConfigDict(
         {

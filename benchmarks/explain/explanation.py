@@ -13,6 +13,7 @@ from benchmarks.inference.predict import split_batches
 from benchmarks.inference.trained_model import TrainedModel
 from input_pipeline import decoding, loader, resizing
 from input_pipeline.errors import DataError
+from input_pipeline.names import printable
 
 _TOP_LABELS = 5
 # Smaller maps are too coarse for Grad-CAM to show a place.
@@ -204,14 +205,16 @@ def _picture(trained: TrainedModel, path: str | Path | None) -> tuple[np.ndarray
         try:
             data = Path(path).read_bytes()
         except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from None
+            raise ConfigError(
+                f"{printable(path)} cannot be read: {error.strerror or error}."
+            ) from None
         seen = resizing.evaluate_picture(
-            decoding.decode(data, lambda: str(path)),
+            decoding.decode(data, lambda: printable(path), trained.config.max_pixels),
             trained.image_size,
             trained.config.crop_fraction,
             trained.config.interpolation,
         )
-        return seen, Path(path).name
+        return seen, printable(Path(path).name)
     split = trained.config.test_split or trained.config.validation_split
     with contextlib.closing(_batches(trained, split)) as batches:
         for batch in batches:

@@ -27,6 +27,7 @@ def split_batches(setup: Setup, dataset: datasets.Dataset, split: str) -> loader
         shard_index=jax.process_index(),
         shard_count=jax.process_count(),
         max_unreadable_fraction=config.max_unreadable_fraction,
+        max_pixels=config.max_pixels,
     )
 
 

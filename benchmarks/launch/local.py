@@ -145,11 +145,14 @@ def _train(run: Run, lock: locks.Lock, update: Callable[[progress.Event], None])
     """Returns the exit status of `benchmarks.train` on the run and its last phase, after passing on its progress."""
     from_json = Path(configs.__file__).with_name("from_json.py")
     arguments = [
-        *(sys.executable, "-m", "benchmarks.train", "--progress=json"),
+        # -P: a folder here that is called as one of the packages must not be taken for it.
+        *(sys.executable, "-P", "-m", "benchmarks.train", "--progress=json"),
         f"--config={from_json}:{run.workdir / CONFIG_FILE}",
         f"--workdir={run.workdir}",
     ]
-    environment = startup.with_allocator(dict(os.environ))
+    root = str(Path(configs.__file__).parents[2])
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    environment = startup.with_allocator(os.environ | {"PYTHONPATH": path})
     with (
         (run.workdir / LOG_FILE).open("a") as log,
         subprocess.Popen(

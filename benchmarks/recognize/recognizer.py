@@ -124,6 +124,7 @@ class Recognizer:
             crop_fraction=self.trained.config.crop_fraction,
             interpolation=self.trained.config.interpolation,
             crops=self.trained.config.eval_crops,
+            max_pixels=self.trained.config.max_pixels,
         )
 
     def answer(self, images: np.ndarray) -> dict[str, jax.Array]:

@@ -164,4 +164,5 @@ def train_batches(run: Run, first: int, end: int, image_size: int) -> loader.Bat
         shard_index=jax.process_index(),
         shard_count=jax.process_count(),
         max_unreadable_fraction=config.max_unreadable_fraction,
+        max_pixels=config.max_pixels,
     )

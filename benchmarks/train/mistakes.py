@@ -77,7 +77,9 @@ def _seen(
     source, config = dataset.source(split), setup.config
 
     def seen(index: int) -> np.ndarray:
-        decoded = decoding.decode(source[index]["image"], lambda: source.describe(index))
+        decoded = decoding.decode(
+            source[index]["image"], lambda: source.describe(index), config.max_pixels
+        )
         return resizing.evaluate_picture(
             decoded, setup.eval_image_size, config.crop_fraction, config.interpolation
         )

@@ -18,8 +18,6 @@ from isobudget import paths
 from models import pretrained
 from results import records
 
-_FILES = (".pth", ".pt", ".safetensors")
-
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -48,7 +46,7 @@ def source(config: ConfigDict) -> Source | None:
     name, seed = derived.folder_name(config.model), str(config.seed)
     text = config.init_from.replace("{model}", name).replace("{seed}", seed)
     path = paths.expanded(text, "config.init_from")
-    if path.suffix in _FILES:
+    if path.suffix.lower() in pretrained.READ_SUFFIXES:
         return Source(path, _sha256(path))
     if (path / "runs").is_dir():
         path = path / "runs" / derived.run_id(config)

@@ -8,11 +8,10 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-import os
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
+from isobudget.paths import cache_folder
 from results.records.files import write_atomically
 
 _MAKERS = ("charts.py", "figures.py", "library.py")
@@ -20,7 +19,10 @@ _MAKERS = ("charts.py", "figures.py", "library.py")
 
 def load() -> tuple[str, dict[str, Any]]:
     """Returns (a script that defines `vegaEmbed`, every figure's Vega specification by name)."""
-    path = _cache_folder() / f"page-{_key()}.json"
+    folder = cache_folder()
+    if folder is None:
+        return _make()
+    path = folder / "isobudget" / f"page-{_key()}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # not there, or damaged
         kept = json.loads(path.read_text(encoding="utf-8"))
         return kept["script"], kept["specifications"]
@@ -53,8 +55,3 @@ def _key() -> str:
     for name in _MAKERS:
         digest.update(resources.files("results.page").joinpath(name).read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _cache_folder() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "isobudget"

@@ -30,6 +30,9 @@ def project(tmp_path_factory) -> Path:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     (folder / "mypackage" / "__init__.py").touch()
+    # What the page does not say: its reader has a package of their own with one of our names.
+    (folder / "models").mkdir()
+    (folder / "models" / "__init__.py").write_text("raise AssertionError('not ours')")
     return folder
 
 
@@ -54,10 +57,11 @@ def isobudget(project, tmp_path_factory):
     """Runs a command in the project's folder, as its reader does, with more to find modules in."""
     data_dir = str(tmp_path_factory.mktemp("data"))
 
-    def run(*arguments, search_path=()) -> subprocess.CompletedProcess:
+    def run(*arguments, search_path=(), python=("-P",)) -> subprocess.CompletedProcess:
         path = os.pathsep.join(map(str, (*search_path, _PAGE.parents[1])))
         return subprocess.run(
-            [sys.executable, "-m", "isobudget", *map(str, arguments)],
+            # -P leaves the folder itself out of the search, as the script `isobudget` does.
+            [sys.executable, *python, "-m", "isobudget", *map(str, arguments)],
             cwd=project,
             env=os.environ | {"PYTHONPATH": path, "TFDS_DATA_DIR": data_dir},
             capture_output=True,
@@ -74,6 +78,13 @@ def suite(isobudget, project) -> Path:
     done = isobudget("suite", "--config=my_config.py", "--workdir=runs/shapes")
     assert done.returncode == 0, done.stderr
     return project / "runs" / "shapes"
+
+
+def test_a_package_that_hides_one_of_ours_is_told_in_one_sentence(isobudget, project):
+    done = isobudget("suite", "--config=my_config.py", python=())
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: Python finds {project / 'models'} where isobudget's own")
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_suite_ranks_models_of_a_package_elsewhere(suite):
