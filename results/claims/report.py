@@ -24,7 +24,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
     """Returns the findings as Markdown, a section a ranking."""
     lines = ["# The literature's statements on these records", "", _NOTE]
     for table in tables:
-        lines += ["", f"## {markdown.plain(headings.title(table.group))}", ""]
+        lines += ["", f"## {markdown.plain(headings.title(table.group, table.apart))}", ""]
         rows = [
             [
                 f"{markdown.plain(each.statement.text)} ({markdown.plain(each.statement.source)})",
@@ -41,8 +41,8 @@ def to_json(tables: Sequence[Table]) -> str:
     """Returns the findings as JSON text."""
     rankings = [
         {
-            "title": headings.title(table.group),
-            "group": asdict(table.group),
+            "title": headings.title(table.group, table.apart),
+            "group": table.group.to_plain(),
             "findings": [
                 {
                     "statement": each.statement.text,
@@ -61,7 +61,7 @@ def to_json(tables: Sequence[Table]) -> str:
 def print_findings(tables: Sequence[Table], console: Console) -> None:
     """Prints the findings on a console, ranking by ranking."""
     for table in tables:
-        console.print(Text(headings.title(table.group), style="bold"), end="\n\n")
+        console.print(Text(headings.title(table.group, table.apart), style="bold"), end="\n\n")
         for each in check(table):
             verdict = (each.verdict, f"bold {_STYLES[each.verdict]}")
             console.print(Text.assemble(verdict, ": ", each.statement.text))

@@ -1,10 +1,12 @@
 """What changed between two leaderboards, each a document as `results.tables.document` makes it."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from results.rankings.statistics import Estimate, estimate, paired_difference, welch_difference
+from results.records import settings
 
 Key = tuple[str, int]
 
@@ -80,14 +82,19 @@ def compare(
     Rankings of two tasks are never compared; others are, with a warning for each thing that differs.
     """
     pairs = sorted(
-        (len(_differing(a["group"], b["group"])), i, j)
+        (
+            len(_differing(a["group"], b["group"])),
+            len(_settings_that_differ(a["group"], b["group"])),
+            i,
+            j,
+        )
         for i, a in enumerate(first["rankings"])
         for j, b in enumerate(second["rankings"])
         if a["group"]["task"] == b["group"]["task"]
     )
     used: tuple[set[int], set[int]] = (set(), set())
     matched = []
-    for _, i, j in pairs:
+    for *_, i, j in pairs:
         if i not in used[0] and j not in used[1]:
             used[0].add(i)
             used[1].add(j)
@@ -110,12 +117,21 @@ def _beside(first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
         f"The {name.replace('_', ' ')} differs: {_shown(a)} in A, {_shown(b)} in B."
         for name, a, b in _differing(first["group"], second["group"])
     ]
+    warnings += [
+        f"{name} is a leaderboard of an earlier version, which does not say what else its runs were set to."
+        for name, each in (("A", first), ("B", second))
+        if "settings" not in each["group"]
+    ]
+    warnings += _settings_that_differ(first["group"], second["group"])
+    both = [key for key in rows[1] if key in rows[0]]
+    for key in both:
+        differing = _settings_that_differ(rows[0][key], rows[1][key])
+        warnings += [f"{_label(key)}: {sentence}" for sentence in differing]
     if devices[0] != devices[1]:
         warnings.append(
             f"The devices differ: {devices[0] or 'unknown'} in A, {devices[1] or 'unknown'} in B; "
             "speeds and memory are not compared."
         )
-    both = [key for key in rows[1] if key in rows[0]]
     ratios = COUNTS if devices[0] != devices[1] else COUNTS + SPEEDS
     return Comparison(
         titles=(first["title"], second["title"]),
@@ -166,7 +182,25 @@ def _difference(
 
 
 def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    return [(name, first[name], second[name]) for name in first if first[name] != second.get(name)]
+    return [
+        (name, first[name], second[name])
+        for name in first
+        if name != "settings" and first[name] != second.get(name)
+    ]
+
+
+def _settings_that_differ(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Returns a sentence for each field of the configuration that differs between two groups or two rows."""
+    if "settings" not in first or "settings" not in second:
+        return []
+    texts = [
+        {path: json.dumps(value) for path, value in each["settings"].items()}
+        for each in (first, second)
+    ]
+    return [
+        f"{path} differs: {settings.shown(texts[0], path)} in A, {settings.shown(texts[1], path)} in B."
+        for path in settings.differing(*texts)
+    ]
 
 
 def _devices(rows: Mapping[Key, Mapping[str, Any]]) -> str:

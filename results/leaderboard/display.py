@@ -24,7 +24,7 @@ def print_tables(tables: Iterable[Table], console: Console | None = None) -> Non
     """Prints the rankings on the terminal, or on `console`."""
     console = console or terminal.console()
     for table in tables:
-        console.print(Text(headings.title(table.group), style="bold"))
+        console.print(Text(headings.title(table.group, table.apart), style="bold"))
         for line in headings.description(table):
             console.print(Text(line, style="dim"))
         console.print()

@@ -82,7 +82,7 @@ def _ranking(table: Table, first_run: int) -> dict[str, Any]:
     ordered = (*shown, *(column for column in COLUMNS if column not in shown))
     scatters = {figure: figures.points(table, figure) for figure in figures.SCATTERS}
     return {
-        "title": headings.title(table.group),
+        "title": headings.title(table.group, table.apart),
         "description": [*headings.description(table), headings.intervals(table)],
         "failures": [list(failure) for failure in headings.failures(table)],
         "columns": [_column(column, table, alone, column in shown) for column in ordered],

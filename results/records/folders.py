@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from results import RecordError
-from results.records import groups
+from results.records import groups, settings
 from results.records.codec import decode, encode, says_non_finite
 from results.records.files import write_atomically
 from results.records.layout import RECORD, RUNS, path_in
@@ -133,13 +133,13 @@ def load_with_folders(
     """Returns the readable records, by run id, the folder of each, and those left out.
 
     Two files of the same run are one record if they agree. If they do not, the run that finished last is kept, whatever
-    order they come in, and the other is left out by name. Runs of one name that do not share a ranking (because of two
-    budgets, say) are all kept, with their suite's folder before their name: `flops/alexnet-seed0`.
+    order they come in, and the other is left out by name. Runs of one name that do not share a row (because of two
+    budgets or learning rates, say) are all kept, with their suite's folder before their name: `flops/alexnet-seed0`.
 
     Raises:
       RecordError: one of the directories is not there.
     """
-    kept: dict[tuple[str, groups.Group], tuple[RunRecord, Path]] = {}
+    kept: dict[tuple[str, groups.Group, settings.Settings], tuple[RunRecord, Path]] = {}
     problems = []
     for path in find(directories):
         try:
@@ -147,7 +147,7 @@ def load_with_folders(
         except RecordError as error:
             problems.append(Problem(path, str(error)))
             continue
-        key = record.run_id, groups.group_of(record)
+        key = record.run_id, groups.group_of(record), settings.of_model(record)
         earlier = kept.setdefault(key, (record, path))
         if earlier[1] == path or _order(earlier[0]) == _order(record):
             continue

@@ -46,7 +46,7 @@ def code(text: str) -> str:
 
 
 def _section(ranking: Table) -> str:
-    lines = [f"## {plain(headings.title(ranking.group))}", ""]
+    lines = [f"## {plain(headings.title(ranking.group, ranking.apart))}", ""]
     lines += [f"- {plain(line)}" for line in headings.description(ranking)]
     lines += [f"- {headings.intervals(ranking)}", ""]
     shown = [c for c in columns.shown(ranking.group.task) if any(map(c.cell, ranking.rows))]
