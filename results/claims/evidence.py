@@ -1,5 +1,6 @@
 """The figures of one ranking, asked for by statements: each check holds, does not hold, or was not measured."""
 
+import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
@@ -132,9 +133,9 @@ class Evidence:
             return self._needs((other,), "records")
         scores: dict[int, list[float]] = {}
         for run, evaluation in evaluated:
-            metric = tasks.find(run.dataset.task).primary
-            if metric in evaluation.metrics:
-                scores.setdefault(run.seed, []).append(evaluation.metrics[metric])
+            score = evaluation.metrics.get(tasks.find(run.dataset.task).primary, math.nan)
+            if math.isfinite(score):
+                scores.setdefault(run.seed, []).append(score)
         by_seed = {seed: estimate(values).mean for seed, values in scores.items()}
         return _judged(
             f"{self._metric}, {name} - {other}",

@@ -95,7 +95,11 @@ def _points(lines: list[bytes]) -> list[dict[str, Any]]:
         values = values if len(values) == len(lines) else [_value(line) for line in lines]
     except (ValueError, RecursionError):
         values = [_value(line) for line in lines]
-    return [v for v in values if isinstance(v, dict) and type(v.get("step")) is int]
+    return [v for v in values if isinstance(v, dict) and _is_step(v.get("step"))]
+
+
+def _is_step(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
 
 
 def _value(line: bytes) -> Any:
