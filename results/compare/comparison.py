@@ -30,7 +30,7 @@ class Change:
       scores: of the primary metric, likewise.
       difference: second less first; None where either has no score.
       method: `paired` where both have the same seeds, `Welch` where they have not, and `one seed`
-        where there is no interval.
+        where either has no more.
       ratios: of other columns, second over first, where both have them.
     """
 
@@ -44,11 +44,11 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """`better` or `worse`, where the interval excludes 0; else `no difference shown`, or why not."""
+        """`better` or `worse`, where the interval excludes 0; else `no difference shown`, or why there is none."""
         if self.difference is None:
             return "not in both"
         if self.difference.interval is None:
-            return "one seed"
+            return "one seed" if self.difference.count == 1 else "equal on all seeds, no interval"
         low, high = self.difference.interval
         if low <= 0 <= high:
             return "no difference shown"
@@ -125,7 +125,7 @@ def _beside(first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
     warnings += _settings_that_differ(first["group"], second["group"])
     both = [key for key in rows[1] if key in rows[0]]
     for key in both:
-        differing = _settings_that_differ(rows[0][key], rows[1][key])
+        differing = _settings_that_differ(rows[0][key], rows[1][key], "model_settings")
         warnings += [f"{_label(key)}: {sentence}" for sentence in differing]
     if devices[0] != devices[1]:
         warnings.append(
@@ -178,7 +178,7 @@ def _difference(
     if first.keys() == second.keys() and len(first) > 1:
         return paired_difference(second, first), "paired"
     difference = welch_difference(list(second.values()), list(first.values()))
-    return difference, "one seed" if difference.low is None else "Welch"
+    return difference, "one seed" if difference.count == 1 else "Welch"
 
 
 def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
@@ -189,13 +189,14 @@ def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tupl
     ]
 
 
-def _settings_that_differ(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+def _settings_that_differ(
+    first: Mapping[str, Any], second: Mapping[str, Any], name: str = "settings"
+) -> list[str]:
     """Returns a sentence for each field of the configuration that differs between two groups or two rows."""
-    if "settings" not in first or "settings" not in second:
+    if name not in first or name not in second:
         return []
     texts = [
-        {path: json.dumps(value) for path, value in each["settings"].items()}
-        for each in (first, second)
+        {path: json.dumps(value) for path, value in each[name].items()} for each in (first, second)
     ]
     return [
         f"{path} differs: {settings.shown(texts[0], path)} in A, {settings.shown(texts[1], path)} in B."

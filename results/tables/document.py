@@ -70,7 +70,7 @@ def _row(row: Row) -> dict[str, Any]:
         "score": _value(row.score),
         "scores": scores,
         "errors": list(row.errors),
-        "settings": own,
+        "model_settings": own,
     }
 
 

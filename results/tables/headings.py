@@ -94,6 +94,12 @@ def intervals(table: Table) -> str:
     )
     if any(row.seeds == 1 for row in ranked):
         text += " A mean without ±: one seed, no interval."
+    scores = [row.score for row in ranked] + [row.to_leader for row in ranked]
+    if any(each and each.count > 1 and each.interval is None for each in scores):
+        text += (
+            " Over several seeds, no ± means that all are equal, which is no interval and tells "
+            "no two models apart."
+        )
     return text
 
 

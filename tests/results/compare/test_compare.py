@@ -200,3 +200,11 @@ def test_there_are_two_to_compare(command_here, paths):
     assert ended.stderr == (
         f"error: say two leaderboards to compare, A and B; there are {len(paths)}.\n"
     )
+
+
+@pytest.mark.parametrize("seeds", [None, (7, 8, 9)])
+def test_equal_on_all_seeds_is_no_verdict(run, seeds):
+    before = {"a": [0.5, 0.5, 0.5]}
+    _, changes = compared(runs_of(run, before), runs_of(run, {"a": [0.6, 0.6, 0.6]}, seeds))
+    assert changes["a"].verdict == "equal on all seeds, no interval"
+    assert changes["a"].difference.interval is None
