@@ -96,11 +96,8 @@ def fitted(
     """Returns the rows as tables of `width` characters, one below the other; see `print_table`."""
     above = [[_text(cell) for cell in row] for row in rows]
     cells = above + [[_text(cell) for cell in row] for row in totals]
-    texts = [
-        [Text(one_line(column.heading)), *(row[i] for row in cells)]
-        for i, column in enumerate(columns)
-    ]
-    wanted = [max(cell_len(text.plain) for text in column) for column in texts]
+    texts = [[text(column.heading), *(row[i] for row in cells)] for i, column in enumerate(columns)]
+    wanted = [max(cell_len(each.plain) for each in column) for column in texts]
     least = [_least(column, texts[i], width) for i, column in enumerate(columns)]
     tables = []
     for places in _split(columns, least, width):
@@ -117,14 +114,22 @@ def fitted(
     return tables
 
 
+def text(content: str, style: str = "") -> Text:
+    """Returns what a console prints as it is, on one line: brackets are no markup, and nothing in it moves the cursor.
+
+    Whatever comes from users, such as the name of a class, a file or a model, is printed through this.
+    """
+    return Text(one_line(content), style)
+
+
 def one_line(text: str) -> str:
-    """Returns the text with a space for each character that does not print."""
+    """Returns the text with a space for each character that does not print, such as a line break or an escape."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _text(cell: Cell) -> Text:
     """Returns the cell as text that has no markup, on one line."""
-    return cell if isinstance(cell, Text) else Text(one_line(cell))
+    return cell if isinstance(cell, Text) else text(cell)
 
 
 def _least(column: Column, texts: Sequence[Text], width: int) -> int:
@@ -133,7 +138,7 @@ def _least(column: Column, texts: Sequence[Text], width: int) -> int:
     A heading may be broken between its words, a text anywhere, a number nowhere.
     """
     heading = max((cell_len(word) for word in texts[0].plain.split()), default=1)
-    longest = max((cell_len(text.plain) for text in texts[1:]), default=1)
+    longest = max((cell_len(each.plain) for each in texts[1:]), default=1)
     if column.left:
         longest = min(longest, max(int(_SHARE * width), _NARROWEST))
     return max(heading, longest)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.text import Text
 
+from isobudget import terminal
 from results.claims.evidence import MARGIN, Check
 from results.claims.verdicts import FAILS, HOLDS, UNKNOWN, check
 from results.rankings.rows import Table
@@ -61,14 +62,16 @@ def to_json(tables: Sequence[Table]) -> str:
 def print_findings(tables: Sequence[Table], console: Console) -> None:
     """Prints the findings on a console, ranking by ranking."""
     for table in tables:
-        console.print(Text(headings.title(table.group, table.apart), style="bold"), end="\n\n")
+        console.print(
+            terminal.text(headings.title(table.group, table.apart), style="bold"), end="\n\n"
+        )
         for each in check(table):
             verdict = (each.verdict, f"bold {_STYLES[each.verdict]}")
             console.print(Text.assemble(verdict, ": ", each.statement.text))
             for part in each.checks:
-                console.print(Text(f"  {_figure(part)}", style="dim"))
+                console.print(terminal.text(f"  {_figure(part)}", style="dim"))
         console.print()
-    console.print(Text(_NOTE, style="dim"))
+    console.print(terminal.text(_NOTE, style="dim"))
 
 
 def _figure(part: Check) -> str:

@@ -46,6 +46,7 @@ _ABOVE_0 = _Range(
     "be a number above 0, to 1e100", lambda value: _number(value) and _SMALLEST <= value <= _LARGEST
 )
 _FRACTION = _Range("be a fraction from 0 to 1", lambda value: _number(value) and 0 <= value <= 1)
+_MEASURED_FRACTION = _Range(_FRACTION.words, lambda value: -_ROUNDING <= value <= 1 + _ROUNDING)
 _BITS = _Range("be a whole number from 1 to 32", lambda value: _whole(value, 1) and value <= 32)
 _STRING = _Range("be a string", lambda value: isinstance(value, str))
 _MAPPING = _Range("be a mapping", lambda value: isinstance(value, Mapping))
@@ -176,8 +177,7 @@ def _check_metrics(path: str, metrics: Mapping[str, float]) -> None:
         if math.isnan(value):
             continue
         if name in tasks.FRACTIONS:
-            within = -_ROUNDING <= value <= 1 + _ROUNDING
-            _check_value(at, value, _Range(_FRACTION.words, lambda _, within=within: within))
+            _check_value(at, value, _MEASURED_FRACTION)
         elif not math.isinf(value) and abs(value) > _LARGEST:
             raise RecordError(f"the field '{at}' must be at most 1e100, not {value!r}.")
 

@@ -74,7 +74,7 @@ def group_of(record: RunRecord) -> Group:
 def start(record: RunRecord) -> str:
     """Returns what a run's weights began with and what was trained: `from runs/a, all but the head frozen`."""
     transfer = record.config.get("transfer") or {}
-    frozen, rate = transfer.get("frozen_stages"), transfer.get("backbone_learning_rate", 1.0)
+    frozen, rate = transfer.get("frozen_stages"), transfer.get("backbone_learning_rate")
     source = record.config.get("init_from")
     return ", ".join(
         filter(
@@ -82,7 +82,7 @@ def start(record: RunRecord) -> str:
             (
                 f"from {source}" if source else "",
                 ("all but the head" if frozen == "all" else frozen) + " frozen" if frozen else "",
-                f"backbone at {rate:g} of the learning rate" if rate != 1 else "",
+                f"backbone at {rate:g} of the learning rate" if rate not in (None, 1) else "",
             ),
         )
     )

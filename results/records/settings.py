@@ -46,6 +46,7 @@ ELSEWHERE = frozenset(
         "recipe",
         "tuning_trials",
         "init_from",
+        "transfer",  # null
         "transfer.frozen_stages",
         "transfer.backbone_learning_rate",
     )
@@ -175,7 +176,7 @@ def shown(settings: Mapping[str, str] | Settings, path: str) -> str:
 
 def _of_model(record: RunRecord) -> tuple[str, ...]:
     """Returns the paths of what each model has its own of."""
-    paths = OF_A_MODEL
+    paths: tuple[str, ...] = OF_A_MODEL
     if record.config.get("tuning_trials"):
         tuned = record.config.get("tuning")
         paths += tuple(path for path, _ in _flat(tuned)) if isinstance(tuned, Mapping) else ()

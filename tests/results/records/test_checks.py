@@ -13,6 +13,7 @@ from rich.console import Console
 
 from results import RecordError, leaderboard, page, records
 from results.rankings import load
+from results.rankings import rows as rankings
 from results.records import evaluations, layout
 from results.tables import document
 
@@ -89,6 +90,16 @@ def test_what_runs_do_measure_is_in_range(make):
     assert math.isnan(records.from_json(records.to_json(diverged)).metrics.test["top1"])
     rounded = make(metrics=records.Metrics({}, {"top1": 1 + 1e-7}))
     assert records.from_json(records.to_json(rounded)) == rounded
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"transfer": None}, {"transfer": {"frozen_stages": None, "backbone_learning_rate": None}}],
+    ids=str,
+)
+def test_what_is_null_was_not_set(make, config):
+    plain, null = make("a", config={}), make("b", config=config)
+    assert len(rankings.summarize([plain, records.from_json(records.to_json(null))])) == 1
 
 
 @pytest.mark.parametrize("text", ["[" * n + "]" * n for n in (60, 900, 100_000)])
