@@ -7,6 +7,7 @@ others follow in a table of their own, beside the columns that say which row it 
 file there is no width to keep to, and every row is one line.
 """
 
+import dataclasses
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from rich.cells import cell_len
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
+
+from isobudget import command
 
 # Columns that are text.
 TEXTS = ("model", "status", "source", "verdict", "")
@@ -46,10 +49,17 @@ class Column:
     drop: int = 0
 
 
+class _Console(Console):
+    """A console that leaves it to `isobudget.command` what to do when its reader is gone."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # the BrokenPipeError that it is called for
+
+
 def console() -> Console:
     """Returns a console on the standard output: as wide as the terminal, or without limit where it is not one."""
-    shown = Console()
-    return shown if shown.is_terminal or shown.is_jupyter else Console(width=_UNLIMITED)
+    shown = _Console()
+    return shown if shown.is_terminal or shown.is_jupyter else _Console(width=_UNLIMITED)
 
 
 def columns(
@@ -81,6 +91,12 @@ def print_table(
       styles: of the rows, such as "red"; none by default.
       totals: rows below a line.
     """
+    # Before widths are measured: what the terminal's encoding lacks may become several characters.
+    columns = [dataclasses.replace(each, heading=_encodable(each.heading, to)) for each in columns]
+    rows, totals = (
+        [[each if isinstance(each, Text) else _encodable(each, to) for each in row] for row in part]
+        for part in (rows, totals)
+    )
     for table in fitted(columns, rows, to.width, styles, totals):
         to.print(table)
         to.print()
@@ -125,6 +141,14 @@ def text(content: str, style: str = "") -> Text:
 def one_line(text: str) -> str:
     """Returns the text with a space for each character that does not print, such as a line break or an escape."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _encodable(content: str, to: Console) -> str:
+    """Returns the text as the console's encoding can write it; see `isobudget.command`."""
+    try:
+        return content.encode(to.encoding, command.PLAIN_LETTERS).decode(to.encoding)
+    except UnicodeDecodeError:  # an encoding that does not read what it wrote
+        return content
 
 
 def _text(cell: Cell) -> Text:

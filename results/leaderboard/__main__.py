@@ -45,8 +45,10 @@ def main(directories: Sequence[str]) -> None:
             files.write(runs.tables, given.out, runs.folders, plots=given.plots)
         except OSError as error:
             raise output.unwritable(given.out, error) from None
-    leaderboard.print_tables(runs.tables)
-    output.name_left_out(runs.problems)
+    try:
+        leaderboard.print_tables(runs.tables)
+    finally:  # whoever reads the tables has seen enough, perhaps
+        output.name_left_out(runs.problems)
 
 
 if __name__ == "__main__":
