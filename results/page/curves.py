@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from results.records import layout
+from results.records.folders import Problem
 from results.records.schema import RunRecord
 
 # A page of few runs shows every bend, one of ten thousand still loads.
@@ -60,6 +61,19 @@ def read(
         "examples_per_step": budget.batch_size,
         "flops_per_step": _flops_per_step(record),
     }
+
+
+def damaged(folders: Iterable[Path]) -> list[Problem]:
+    """Returns the files of curves that have lines which are no JSON objects, and so are left out of the curves."""
+    problems = []
+    for folder in folders:
+        lines = [line for line in _lines(folder) if line.strip()]
+        # To parse all of thousands of files would take minutes; half a line, or bytes of something else, shows at once.
+        odd = sum(not (line.startswith(b"{") and line.rstrip().endswith(b"}")) for line in lines)
+        if odd:
+            reason = f"{odd:,} of its {len(lines):,} lines cannot be read and are left out of the curves."
+            problems.append(Problem(layout.metrics_in(folder), reason))
+    return problems
 
 
 def _often(values: list[float | None]) -> bool:

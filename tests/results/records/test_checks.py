@@ -292,3 +292,16 @@ def test_whatever_is_in_learning_curves_the_page_is_made(make_record, tmp_path_f
     layout.metrics_in(path.parent).write_text("\n".join(map(json.dumps, [*lines, *good])))
     loaded = load.rankings([folder])
     page.write(loaded.tables, folder, loaded.folders)
+
+
+def test_damaged_lines_of_learning_curves_are_named(make, tmp_path, command_here):
+    path = records.record_path(tmp_path, "a-0")
+    records.write(make("a-0"), path)
+    metrics = layout.metrics_in(path.parent)
+    good = '{"step": 1, "train/loss": 2.0}\n{"step": 2, "train/loss": 1.0}\n'
+    metrics.write_text(good)
+    assert command_here("results.leaderboard", tmp_path, f"--out={tmp_path}").stderr == ""
+    metrics.write_text(good + '\n\0\0\0\n{"step": 3, "tra')
+    ended = command_here("results.leaderboard", tmp_path, f"--out={tmp_path}")
+    assert ended.returncode == 0
+    assert f"Left out: {metrics}: 2 of its 4 lines cannot be read" in ended.stderr
