@@ -1,9 +1,12 @@
 """What every command shares: flags, one sentence and exit status 2 for a mistake, and a traceback for a bug."""
 
+import codecs
 import inspect
 import io
 import logging
+import os
 import re
+import select
 import shutil
 import sys
 import textwrap
@@ -11,6 +14,7 @@ import traceback
 import types
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from absl import flags
 
@@ -19,6 +23,11 @@ from isobudget.errors import UserError
 
 MISTAKE_STATUS = 2
 INTERRUPTED_STATUS = 130
+PIPE_STATUS = (
+    141  # of a command whose reader, such as `head`, has seen enough: what a shell calls SIGPIPE
+)
+PLAIN_LETTERS = "isobudget.plain_letters"  # how a stream writes what its encoding lacks
+_PLAIN = {"±": "+-", "→": "->", "\u2212": "-", "·": ".", "…": "..."}
 _WIDEST = 100  # characters, of the text of --help
 
 
@@ -41,25 +50,75 @@ def run(
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without ± still gets its table
+            stream.reconfigure(errors=PLAIN_LETTERS)  # a terminal without ± still gets its table
+    try:
+        status = _status(main, define_flags, takes_arguments, interrupted)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _close_broken_streams():
+            raise  # another pipe, such as a process's that died
+        status = PIPE_STATUS
+    sys.exit(status)
+
+
+def _status(
+    main: Callable[..., int | None],
+    define_flags: Callable[[], None],
+    takes_arguments: bool,
+    interrupted: str,
+) -> int:
+    """Returns the exit status of a command, after running it; see `run`."""
     try:
         before = set(flags.FLAGS)
         define_flags()
         if _asks_for_help(sys.argv[1:]):
             print(usage(inspect.getmodule(main), set(flags.FLAGS) - before))
-            sys.exit(0)
+            return 0
         arguments = _parse_flags()
         if arguments and not takes_arguments:
             raise UserError(f"there is no argument {arguments[0]!r}; see --help.")
         logging.getLogger("absl").setLevel(logging.ERROR)
-        status = (main(arguments) if takes_arguments else main()) or 0
+        return (main(arguments) if takes_arguments else main()) or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        status = error.status
+        return error.status
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
-        status = INTERRUPTED_STATUS
-    sys.exit(status)
+        return INTERRUPTED_STATUS
+
+
+def _close_broken_streams() -> bool:
+    """Sends what is left for a reader that is gone to nowhere; returns whether there was one."""
+    gone = [stream for stream in (sys.stdout, sys.stderr) if _reader_is_gone(stream)]
+    for stream in gone:
+        # Python would flush it again at exit, and complain.
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
+    return bool(gone)
+
+
+def _reader_is_gone(stream: TextIO) -> bool:
+    poll = select.poll()
+    try:
+        poll.register(stream.fileno(), select.POLLOUT)
+    except (OSError, ValueError):  # it is no file, in a test or a notebook
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def _in_plain_letters(error: UnicodeError) -> tuple[str, int]:
+    """Returns what stands for characters that an encoding lacks, such as `+-` for ±, and where they end.
+
+    Other letters become their numbers, `\\u732b`, so that two names stay two.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    numbered = (each.encode("ascii", "backslashreplace").decode() for each in missing)
+    return "".join(_PLAIN.get(a, b) for a, b in zip(missing, numbered, strict=True)), error.end
+
+
+codecs.register_error(PLAIN_LETTERS, _in_plain_letters)
 
 
 def usage(module: types.ModuleType | None, names: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ others follow in a table of their own, beside the columns that say which row it 
 file there is no width to keep to, and every row is one line.
 """
 
+import dataclasses
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from rich.cells import cell_len
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
+
+from isobudget import command
 
 # Columns that are text.
 TEXTS = ("model", "status", "source", "verdict", "")
@@ -46,10 +49,17 @@ class Column:
     drop: int = 0
 
 
+class _Console(Console):
+    """A console that leaves it to `isobudget.command` what to do when its reader is gone."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # the BrokenPipeError that it is called for
+
+
 def console() -> Console:
     """Returns a console on the standard output: as wide as the terminal, or without limit where it is not one."""
-    shown = Console()
-    return shown if shown.is_terminal or shown.is_jupyter else Console(width=_UNLIMITED)
+    shown = _Console()
+    return shown if shown.is_terminal or shown.is_jupyter else _Console(width=_UNLIMITED)
 
 
 def columns(
@@ -81,6 +91,12 @@ def print_table(
       styles: of the rows, such as "red"; none by default.
       totals: rows below a line.
     """
+    # Before widths are measured: what the terminal's encoding lacks may become several characters.
+    columns = [dataclasses.replace(each, heading=_encodable(each.heading, to)) for each in columns]
+    rows, totals = (
+        [[each if isinstance(each, Text) else _encodable(each, to) for each in row] for row in part]
+        for part in (rows, totals)
+    )
     for table in fitted(columns, rows, to.width, styles, totals):
         to.print(table)
         to.print()
@@ -96,11 +112,8 @@ def fitted(
     """Returns the rows as tables of `width` characters, one below the other; see `print_table`."""
     above = [[_text(cell) for cell in row] for row in rows]
     cells = above + [[_text(cell) for cell in row] for row in totals]
-    texts = [
-        [Text(one_line(column.heading)), *(row[i] for row in cells)]
-        for i, column in enumerate(columns)
-    ]
-    wanted = [max(cell_len(text.plain) for text in column) for column in texts]
+    texts = [[text(column.heading), *(row[i] for row in cells)] for i, column in enumerate(columns)]
+    wanted = [max(cell_len(each.plain) for each in column) for column in texts]
     least = [_least(column, texts[i], width) for i, column in enumerate(columns)]
     tables = []
     for places in _split(columns, least, width):
@@ -117,14 +130,30 @@ def fitted(
     return tables
 
 
+def text(content: str, style: str = "") -> Text:
+    """Returns what a console prints as it is, on one line: brackets are no markup, and nothing in it moves the cursor.
+
+    Whatever comes from users, such as the name of a class, a file or a model, is printed through this.
+    """
+    return Text(one_line(content), style)
+
+
 def one_line(text: str) -> str:
-    """Returns the text with a space for each character that does not print."""
+    """Returns the text with a space for each character that does not print, such as a line break or an escape."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _encodable(content: str, to: Console) -> str:
+    """Returns the text as the console's encoding can write it; see `isobudget.command`."""
+    try:
+        return content.encode(to.encoding, command.PLAIN_LETTERS).decode(to.encoding)
+    except UnicodeDecodeError:  # an encoding that does not read what it wrote
+        return content
 
 
 def _text(cell: Cell) -> Text:
     """Returns the cell as text that has no markup, on one line."""
-    return cell if isinstance(cell, Text) else Text(one_line(cell))
+    return cell if isinstance(cell, Text) else text(cell)
 
 
 def _least(column: Column, texts: Sequence[Text], width: int) -> int:
@@ -133,7 +162,7 @@ def _least(column: Column, texts: Sequence[Text], width: int) -> int:
     A heading may be broken between its words, a text anywhere, a number nowhere.
     """
     heading = max((cell_len(word) for word in texts[0].plain.split()), default=1)
-    longest = max((cell_len(text.plain) for text in texts[1:]), default=1)
+    longest = max((cell_len(each.plain) for each in texts[1:]), default=1)
     if column.left:
         longest = min(longest, max(int(_SHARE * width), _NARROWEST))
     return max(heading, longest)

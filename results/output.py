@@ -7,6 +7,7 @@ from pathlib import Path
 
 from absl import flags
 
+from isobudget import terminal
 from results import RecordError
 from results.records.files import write_atomically
 from results.records.folders import Problem
@@ -53,6 +54,6 @@ def unwritable(path: str | os.PathLike[str], error: OSError) -> RecordError:
 def name_left_out(problems: Sequence[Problem]) -> None:
     """Prints which files were left out, and why, on the error stream."""
     for problem in problems[:_MOST_NAMED]:
-        print(f"Left out: {problem}", file=sys.stderr)
+        print(f"Left out: {terminal.one_line(str(problem))}", file=sys.stderr)
     if len(problems) > _MOST_NAMED:
         print(f"Left out: {len(problems) - _MOST_NAMED} more.", file=sys.stderr)

@@ -30,8 +30,10 @@ def main(directories: Sequence[str]) -> None:
         ".json": lambda: claims.to_json(runs.tables),
     }
     output.write(flags.FLAGS.out, texts)
-    report.print_findings(runs.tables, terminal.console())
-    output.name_left_out(runs.problems)
+    try:
+        report.print_findings(runs.tables, terminal.console())
+    finally:  # whoever reads the tables has seen enough, perhaps
+        output.name_left_out(runs.problems)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """The figures of one ranking, asked for by statements: each check holds, does not hold, or was not measured."""
 
+import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from results.rankings.rows import Row, Table
-from results.rankings.statistics import estimate, paired_difference, paired_ratio
+from results.rankings.statistics import Estimate, estimate, paired_difference, paired_ratio
 from results.records import tasks
 from results.records.evaluations import EvaluationRecord
 from results.records.schema import RunRecord
@@ -107,7 +108,7 @@ class Evidence:
             )
         text = f"inference images/s: {slow} / {fast} = {ratio.mean:.3g}"
         if ratio.interval is None:
-            return Check(f"{text}: needs several seeds", None)
+            return Check(f"{text}: {_without_interval(ratio)}", None)
         low, high = ratio.interval
         return Check(f"{text}, 95% interval {low:.3g} to {high:.3g} (below 1)", high < 1)
 
@@ -132,9 +133,9 @@ class Evidence:
             return self._needs((other,), "records")
         scores: dict[int, list[float]] = {}
         for run, evaluation in evaluated:
-            metric = tasks.find(run.dataset.task).primary
-            if metric in evaluation.metrics:
-                scores.setdefault(run.seed, []).append(evaluation.metrics[metric])
+            score = evaluation.metrics.get(tasks.find(run.dataset.task).primary, math.nan)
+            if math.isfinite(score):
+                scores.setdefault(run.seed, []).append(score)
         by_seed = {seed: estimate(values).mean for seed, values in scores.items()}
         return _judged(
             f"{self._metric}, {name} - {other}",
@@ -164,6 +165,12 @@ class Evidence:
         return Check(f"needs {_SPOKEN.get(what, what)} of {' and '.join(absent or names)}", None)
 
 
+def _without_interval(estimate: Estimate) -> str:
+    if estimate.count == 1:
+        return "needs several seeds"
+    return f"the same on all {estimate.count} seeds, which gives no interval"
+
+
 def _speeds(row: Row) -> dict[int, float]:
     """Returns the inference speed, images per second, by seed."""
     return row.by_seed(lambda run: run.throughput.infer_images_per_second)
@@ -177,5 +184,5 @@ def _judged(
         return Check(f"{names}: no seed in common", None)
     text = f"{names} = {points(difference)} points"
     if difference.low is None:
-        return Check(f"{text}: needs several seeds", None)
+        return Check(f"{text}: {_without_interval(difference)}", None)
     return Check(f"{text} over {difference.count} seeds ({wanted})", difference.low > bound)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.text import Text
 
+from isobudget import terminal
 from results.claims.evidence import MARGIN, Check
 from results.claims.verdicts import FAILS, HOLDS, UNKNOWN, check
 from results.rankings.rows import Table
@@ -24,7 +25,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
     """Returns the findings as Markdown, a section a ranking."""
     lines = ["# The literature's statements on these records", "", _NOTE]
     for table in tables:
-        lines += ["", f"## {markdown.plain(headings.title(table.group))}", ""]
+        lines += ["", f"## {markdown.plain(headings.title(table.group, table.apart))}", ""]
         rows = [
             [
                 f"{markdown.plain(each.statement.text)} ({markdown.plain(each.statement.source)})",
@@ -41,8 +42,8 @@ def to_json(tables: Sequence[Table]) -> str:
     """Returns the findings as JSON text."""
     rankings = [
         {
-            "title": headings.title(table.group),
-            "group": asdict(table.group),
+            "title": headings.title(table.group, table.apart),
+            "group": table.group.to_plain(),
             "findings": [
                 {
                     "statement": each.statement.text,
@@ -61,14 +62,16 @@ def to_json(tables: Sequence[Table]) -> str:
 def print_findings(tables: Sequence[Table], console: Console) -> None:
     """Prints the findings on a console, ranking by ranking."""
     for table in tables:
-        console.print(Text(headings.title(table.group), style="bold"), end="\n\n")
+        console.print(
+            terminal.text(headings.title(table.group, table.apart), style="bold"), end="\n\n"
+        )
         for each in check(table):
             verdict = (each.verdict, f"bold {_STYLES[each.verdict]}")
             console.print(Text.assemble(verdict, ": ", each.statement.text))
             for part in each.checks:
-                console.print(Text(f"  {_figure(part)}", style="dim"))
+                console.print(terminal.text(f"  {_figure(part)}", style="dim"))
         console.print()
-    console.print(Text(_NOTE, style="dim"))
+    console.print(terminal.text(_NOTE, style="dim"))
 
 
 def _figure(part: Check) -> str:

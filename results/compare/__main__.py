@@ -27,7 +27,7 @@ def main(paths: Sequence[str]) -> None:
     (a, left_out_of_a), (b, left_out_of_b) = map(compare.load, paths)
     try:
         comparisons, alone = compare.compare(a, b)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise RecordError(
             f"{paths[0]} or {paths[1]} is not a leaderboard.json as this version writes it ({error!r})."
         ) from None
@@ -38,8 +38,10 @@ def main(paths: Sequence[str]) -> None:
         ".json": lambda: compare.to_json(comparisons, alone),
     }
     output.write(flags.FLAGS.out, texts)
-    report.print_comparisons(comparisons, alone, terminal.console())
-    output.name_left_out([*left_out_of_a, *left_out_of_b])
+    try:
+        report.print_comparisons(comparisons, alone, terminal.console())
+    finally:  # whoever reads the tables has seen enough, perhaps
+        output.name_left_out([*left_out_of_a, *left_out_of_b])
 
 
 if __name__ == "__main__":

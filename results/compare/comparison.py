@@ -1,10 +1,12 @@
 """What changed between two leaderboards, each a document as `results.tables.document` makes it."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from results.rankings.statistics import Estimate, estimate, paired_difference, welch_difference
+from results.records import settings
 
 Key = tuple[str, int]
 
@@ -28,7 +30,7 @@ class Change:
       scores: of the primary metric, likewise.
       difference: second less first; None where either has no score.
       method: `paired` where both have the same seeds, `Welch` where they have not, and `one seed`
-        where there is no interval.
+        where either has no more.
       ratios: of other columns, second over first, where both have them.
     """
 
@@ -42,11 +44,11 @@ class Change:
 
     @property
     def verdict(self) -> str:
-        """`better` or `worse`, where the interval excludes 0; else `no difference shown`, or why not."""
+        """`better` or `worse`, where the interval excludes 0; else `no difference shown`, or why there is none."""
         if self.difference is None:
             return "not in both"
         if self.difference.interval is None:
-            return "one seed"
+            return "one seed" if self.difference.count == 1 else "equal on all seeds, no interval"
         low, high = self.difference.interval
         if low <= 0 <= high:
             return "no difference shown"
@@ -80,14 +82,19 @@ def compare(
     Rankings of two tasks are never compared; others are, with a warning for each thing that differs.
     """
     pairs = sorted(
-        (len(_differing(a["group"], b["group"])), i, j)
+        (
+            len(_differing(a["group"], b["group"])),
+            len(_settings_that_differ(a["group"], b["group"])),
+            i,
+            j,
+        )
         for i, a in enumerate(first["rankings"])
         for j, b in enumerate(second["rankings"])
         if a["group"]["task"] == b["group"]["task"]
     )
     used: tuple[set[int], set[int]] = (set(), set())
     matched = []
-    for _, i, j in pairs:
+    for *_, i, j in pairs:
         if i not in used[0] and j not in used[1]:
             used[0].add(i)
             used[1].add(j)
@@ -110,12 +117,21 @@ def _beside(first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
         f"The {name.replace('_', ' ')} differs: {_shown(a)} in A, {_shown(b)} in B."
         for name, a, b in _differing(first["group"], second["group"])
     ]
+    warnings += [
+        f"{name} is a leaderboard of an earlier version, which does not say what else its runs were set to."
+        for name, each in (("A", first), ("B", second))
+        if "settings" not in each["group"]
+    ]
+    warnings += _settings_that_differ(first["group"], second["group"])
+    both = [key for key in rows[1] if key in rows[0]]
+    for key in both:
+        differing = _settings_that_differ(rows[0][key], rows[1][key], "model_settings")
+        warnings += [f"{_label(key)}: {sentence}" for sentence in differing]
     if devices[0] != devices[1]:
         warnings.append(
             f"The devices differ: {devices[0] or 'unknown'} in A, {devices[1] or 'unknown'} in B; "
             "speeds and memory are not compared."
         )
-    both = [key for key in rows[1] if key in rows[0]]
     ratios = COUNTS if devices[0] != devices[1] else COUNTS + SPEEDS
     return Comparison(
         titles=(first["title"], second["title"]),
@@ -162,11 +178,30 @@ def _difference(
     if first.keys() == second.keys() and len(first) > 1:
         return paired_difference(second, first), "paired"
     difference = welch_difference(list(second.values()), list(first.values()))
-    return difference, "one seed" if difference.low is None else "Welch"
+    return difference, "one seed" if difference.count == 1 else "Welch"
 
 
 def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    return [(name, first[name], second[name]) for name in first if first[name] != second.get(name)]
+    return [
+        (name, first[name], second[name])
+        for name in first
+        if name != "settings" and first[name] != second.get(name)
+    ]
+
+
+def _settings_that_differ(
+    first: Mapping[str, Any], second: Mapping[str, Any], name: str = "settings"
+) -> list[str]:
+    """Returns a sentence for each field of the configuration that differs between two groups or two rows."""
+    if name not in first or name not in second:
+        return []
+    texts = [
+        {path: json.dumps(value) for path, value in each[name].items()} for each in (first, second)
+    ]
+    return [
+        f"{path} differs: {settings.shown(texts[0], path)} in A, {settings.shown(texts[1], path)} in B."
+        for path in settings.differing(*texts)
+    ]
 
 
 def _devices(rows: Mapping[Key, Mapping[str, Any]]) -> str:

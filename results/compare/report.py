@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.text import Text
 
 from isobudget import terminal
 from results.compare.comparison import Change, Comparison
@@ -52,16 +51,16 @@ def print_comparisons(
 ) -> None:
     """Prints the comparisons on a console, one pair of rankings after another."""
     for each in comparisons:
-        console.print(Text(each.titles[1], style="bold"))
+        console.print(terminal.text(each.titles[1], style="bold"))
         for line in _remarks(each):
-            console.print(Text(line, style="yellow" if line in each.warnings else "dim"))
+            console.print(terminal.text(line, style="yellow" if line in each.warnings else "dim"))
         header, rows = _table(each)
         if rows:
             console.print()
             terminal.print_table(console, terminal.columns(header), rows)
     for line in alone:
-        console.print(Text(line, style="yellow"))
-    console.print(Text(_NOTE, style="dim"))
+        console.print(terminal.text(line, style="yellow"))
+    console.print(terminal.text(_NOTE, style="dim"))
 
 
 def _remarks(comparison: Comparison) -> list[str]:

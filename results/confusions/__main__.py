@@ -6,6 +6,7 @@ RUN is the folder of a finished run; it holds record.json, and the predictions t
 where they cannot be read or --out cannot be written.
 """
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,6 +44,10 @@ def main(folders: Sequence[str]) -> None:
         raise RecordError(f"{folder}: {error}") from None
     output.write(flags.FLAGS.out, {".json": lambda: confusions.to_json(of_run, run)})
     report.print_confusions(of_run, run, terminal.console())
+    try:
+        predictions.read_class_names(folder)
+    except RecordError as error:
+        print(f"warning: {folder}: {error} Classes are called by their numbers.", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,10 @@ def to_json(confusions: Confusions, run: RunRecord) -> str:
 
 def print_confusions(confusions: Confusions, run: RunRecord, console: Console) -> None:
     """Prints the confusions on a console: a table for each question."""
-    console.print(Text(f"{run.label}, seed {run.seed}: {confusions.split} split", style="bold"))
-    console.print(Text(_summary(confusions), style="dim"), end="\n\n")
+    console.print(
+        terminal.text(f"{run.label}, seed {run.seed}: {confusions.split} split", style="bold")
+    )
+    console.print(terminal.text(_summary(confusions), style="dim"), end="\n\n")
     labels = any(each.threshold is not None for each in confusions.classes)
     _print(console, "Labels, %" if labels else "Classes, %", *_classes(confusions.classes, labels))
     if confusions.matrix:
@@ -47,7 +49,7 @@ def _summary(confusions: Confusions) -> str:
 def _print(
     console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> None:
-    console.print(Text(title, style="bold"))
+    console.print(terminal.text(title, style="bold"))
     terminal.print_table(console, terminal.columns(header, _TEXTS, _KEYS), rows)
 
 
@@ -68,7 +70,9 @@ def _classes(classes: Sequence[Counts], labels: bool) -> tuple[list[str], list[l
 
 
 def _print_matrix(console: Console, matrix: Matrix) -> None:
-    console.print(Text("Confusion matrix: true classes down, predicted across", style="bold"))
+    console.print(
+        terminal.text("Confusion matrix: true classes down, predicted across", style="bold")
+    )
     columns = [terminal.Column("", left=True, key=True), *map(terminal.Column, matrix.names)]
     rows = [
         [name] + [_count(count, is_right=row == column) for column, count in enumerate(counts)]

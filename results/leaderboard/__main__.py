@@ -14,6 +14,7 @@ from absl import flags
 from isobudget import command
 from results import RecordError, leaderboard, output
 from results.leaderboard import files
+from results.page import curves
 from results.rankings import load
 
 
@@ -40,13 +41,17 @@ def main(directories: Sequence[str]) -> None:
     if given.plots and given.out is None:
         raise RecordError("--plots needs --out=DIR, the folder that plots/ goes to.")
     runs = load.rankings(directories, given.reference)
+    problems = [*runs.problems]
     if given.out is not None:
         try:
             files.write(runs.tables, given.out, runs.folders, plots=given.plots)
         except OSError as error:
             raise output.unwritable(given.out, error) from None
-    leaderboard.print_tables(runs.tables)
-    output.name_left_out(runs.problems)
+        problems += curves.damaged(runs.folders.values())
+    try:
+        leaderboard.print_tables(runs.tables)
+    finally:  # whoever reads the tables has seen enough, perhaps
+        output.name_left_out(problems)
 
 
 if __name__ == "__main__":

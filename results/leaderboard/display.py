@@ -24,14 +24,15 @@ def print_tables(tables: Iterable[Table], console: Console | None = None) -> Non
     """Prints the rankings on the terminal, or on `console`."""
     console = console or terminal.console()
     for table in tables:
-        console.print(Text(headings.title(table.group), style="bold"))
+        console.print(terminal.text(headings.title(table.group, table.apart), style="bold"))
         for line in headings.description(table):
-            console.print(Text(line, style="dim"))
+            console.print(terminal.text(line, style="dim"))
         console.print()
         _print_rows(table, console)
         for model, text in headings.failures(table):
-            console.print(Text.assemble((model, "bold"), ": ", (text, "red")))
-        console.print(Text(headings.intervals(table), style="dim"), end="\n\n")
+            name, why = terminal.text(model, "bold"), terminal.text(text, "red")
+            console.print(Text.assemble(name, ": ", why))
+        console.print(terminal.text(headings.intervals(table), style="dim"), end="\n\n")
         _print_beside(table, console)
 
 
@@ -52,21 +53,22 @@ def _print_rows(table: Table, console: Console) -> None:
     )
     if len(table.rows) > _MOST_ROWS:
         more = len(table.rows) - _MOST_ROWS
-        console.print(Text(f"and {more:,} more rows, which are in the files that --out writes\n"))
+        note = f"and {more:,} more rows, which are in the files that --out writes"
+        console.print(terminal.text(note), end="\n\n")
 
 
 def _print_beside(table: Table, console: Console) -> None:
     """Prints what the models reach on other test sets, and what others reported."""
     if sets := test_sets.of(table):
         for line in test_sets.describe(sets):
-            console.print(Text(line, style="dim"))
+            console.print(terminal.text(line, style="dim"))
         names = terminal.columns(test_sets.header(table, sets))
         # The second heading `rank`, and those after it, are of the other test sets.
         names = [terminal.Column(c.heading, c.left, c.key and i < 2) for i, c in enumerate(names)]
         terminal.print_table(console, names, test_sets.cells(table, sets))
     header, rows = reported_cells.table(table)
     if rows:
-        console.print(Text(reported_cells.NOTE, style="dim"))
+        console.print(terminal.text(reported_cells.NOTE, style="dim"))
         terminal.print_table(console, terminal.columns(header), rows)
 
 

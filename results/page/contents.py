@@ -1,5 +1,6 @@
 """What the page holds, as one value for its JSON block: rankings, their rows, and every run."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,7 @@ def _ranking(table: Table, first_run: int) -> dict[str, Any]:
     ordered = (*shown, *(column for column in COLUMNS if column not in shown))
     scatters = {figure: figures.points(table, figure) for figure in figures.SCATTERS}
     return {
-        "title": headings.title(table.group),
+        "title": headings.title(table.group, table.apart),
         "description": [*headings.description(table), headings.intervals(table)],
         "failures": [list(failure) for failure in headings.failures(table)],
         "columns": [_column(column, table, alone, column in shown) for column in ordered],
@@ -223,7 +224,7 @@ def _link(folder: Path | None, page: Path) -> str | None:
     if folder is None or not folder.absolute().is_relative_to(page.absolute()):
         return None
     relative = folder.absolute().relative_to(page.absolute())
-    return quote(path_in(relative).as_posix())
+    return quote(os.fsencode(path_in(relative).as_posix()))
 
 
 def _curve(

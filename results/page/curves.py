@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from results.records import layout
+from results.records.folders import Problem
 from results.records.schema import RunRecord
 
 # A page of few runs shows every bend, one of ten thousand still loads.
@@ -62,6 +63,19 @@ def read(
     }
 
 
+def damaged(folders: Iterable[Path]) -> list[Problem]:
+    """Returns the files of curves that have lines which are no JSON objects, and so are left out of the curves."""
+    problems = []
+    for folder in folders:
+        lines = [line for line in _lines(folder) if line.strip()]
+        # To parse all of thousands of files would take minutes; half a line, or bytes of something else, shows at once.
+        odd = sum(not (line.startswith(b"{") and line.rstrip().endswith(b"}")) for line in lines)
+        if odd:
+            reason = f"{odd:,} of its {len(lines):,} lines cannot be read and are left out of the curves."
+            problems.append(Problem(layout.metrics_in(folder), reason))
+    return problems
+
+
 def _often(values: list[float | None]) -> bool:
     return sum(value is not None for value in values) > 1
 
@@ -95,7 +109,11 @@ def _points(lines: list[bytes]) -> list[dict[str, Any]]:
         values = values if len(values) == len(lines) else [_value(line) for line in lines]
     except (ValueError, RecursionError):
         values = [_value(line) for line in lines]
-    return [v for v in values if isinstance(v, dict) and type(v.get("step")) is int]
+    return [v for v in values if isinstance(v, dict) and _is_step(v.get("step"))]
+
+
+def _is_step(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
 
 
 def _value(line: bytes) -> Any:

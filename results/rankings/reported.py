@@ -52,21 +52,35 @@ def read(path: str | os.PathLike[str]) -> list[Reported]:
         raise RecordError(f"{path}: it is not text.") from None
     except OSError as error:
         raise RecordError(f"{path}: it cannot be read ({error.strerror}).") from None
-    lines = csv.reader(io.StringIO(text))
-    header = next(lines, [])
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(lines, [])
+        rows = [(lines.line_num, fields) for fields in lines]
+    except csv.Error as error:
+        raise RecordError(
+            f"{path}, line {lines.line_num}: it is not CSV as it should be ({error})."
+        ) from None
+    return _rows(header, rows, path)
+
+
+def _rows(
+    header: list[str], rows: Iterable[tuple[int, list[str]]], path: str | os.PathLike[str]
+) -> list[Reported]:
     known = ("model", "source", "dataset", *_WHOLE, *tasks.FRACTIONS)
     for name in header:
         if name not in known or header.count(name) > 1:
             wrong = "unknown" if name not in known else "there twice"
             raise RecordError(
-                f"{path}: the column {name!r} is {wrong}; known are {', '.join(known)}."
+                f"{path}: the column {_short(name)} is {wrong}; known are {', '.join(known)}."
             )
     for name in ("model", "source"):
         if name not in header:
             raise RecordError(f"{path}: the column {name!r} is missing.")
     figures = []
-    for fields in filter(None, lines):
-        where = f"{path}, line {lines.line_num}"
+    for number, fields in rows:
+        if not fields:
+            continue
+        where = f"{path}, line {number}"
         if len(fields) != len(header):
             raise RecordError(f"{where}: it has {len(fields)} fields, not {len(header)}.")
         figures.append(_row(dict(zip(header, fields, strict=True)), where))
@@ -115,6 +129,11 @@ def _row(fields: dict[str, str], where: str) -> Reported:
     )
 
 
+def _short(text: str) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
 def _number(fields: Mapping[str, str], name: str, where: str) -> Any:
     text = fields.get(name, "").strip()
     if not text:
@@ -125,7 +144,7 @@ def _number(fields: Mapping[str, str], name: str, where: str) -> Any:
     except ValueError:
         value = None
     if value is None or not good(value):
-        raise RecordError(f"{where}: the field {name!r} must be {wanted}, not {text!r}.")
+        raise RecordError(f"{where}: the field {name!r} must be {wanted}, not {_short(text)}.")
     return value
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from results.rankings.reported import Reported, beside
 from results.rankings.statistics import Estimate, estimate, paired_difference, rank
-from results.records import spending, tasks
+from results.records import settings, spending, tasks
 from results.records.evaluations import EvaluationRecord
 from results.records.groups import Group, device, group_of
 from results.records.schema import RunRecord
@@ -21,6 +21,8 @@ class Row:
     """The runs of one model at one image size in one group, sorted by seed.
 
     Attributes:
+      model: its label; where a model was run with two learning rates, say, each has a row of its own, and this says
+        which: `resnet18 (optimizer.learning_rate=0.01)`.
       rank: None for a model none of whose runs completed.
       to_leader: the paired difference of its score from that of the first row, 0 or less; None in
         the first row, without a rank, and where the two have no seed in common.
@@ -123,11 +125,13 @@ class Table:
     Attributes:
       rows: from the best down, those without a rank last.
       reported: published figures that stand beside it.
+      apart: the settings in which rankings of this dataset differ, by path, and what they are in this one.
     """
 
     group: Group
     rows: tuple[Row, ...]
     reported: tuple[Reported, ...] = ()
+    apart: tuple[tuple[str, str], ...] = ()
 
 
 def summarize(
@@ -151,10 +155,44 @@ def summarize(
     by_run = defaultdict(list)
     for evaluation in evaluations:
         by_run[evaluation.run_id].append(evaluation)
+    apart = _set_apart(runs)
     return [
-        _table(group, runs[group], reported, by_run)
+        dataclasses.replace(
+            _table(group, _by_setting(runs[group]), reported, by_run), apart=apart[group]
+        )
         for group in sorted(runs, key=lambda each: each.order)
     ]
+
+
+def _set_apart(groups: Iterable[Group]) -> dict[Group, tuple[tuple[str, str], ...]]:
+    """Returns the settings of each group in which it differs from another of its dataset, as people read them."""
+    apart: dict[Group, tuple[tuple[str, str], ...]] = {}
+    of_dataset = defaultdict(list)
+    for group in groups:
+        of_dataset[group.dataset].append(group)
+    for alike in of_dataset.values():
+        first = alike[0].settings
+        paths = {path for each in alike for path in settings.differing(first, each.settings)}
+        for each in alike:
+            apart[each] = tuple((p, settings.shown(each.settings, p)) for p in sorted(paths))
+    return apart
+
+
+def _by_setting(
+    runs: Mapping[tuple[str, int], Sequence[RunRecord]],
+) -> dict[tuple[str, int], list[RunRecord]]:
+    """Returns the runs of each row; a model whose runs differ in settings of its own has a row for each."""
+    split = {}
+    for (label, size), same in runs.items():
+        variants = defaultdict(list)
+        for run in same:
+            variants[settings.of_model(run)].append(run)
+        first = next(iter(variants))
+        paths = sorted({path for each in variants for path in settings.differing(first, each)})
+        for variant, own in variants.items():
+            said = ", ".join(f"{path}={settings.shown(variant, path)}" for path in paths)
+            split[f"{label} ({said})" if said else label, size] = own
+    return split
 
 
 def _table(

@@ -1,4 +1,9 @@
-"""Means, intervals and ranks over seeds."""
+"""Means, intervals and ranks over seeds.
+
+Equal values give no interval: they show that the spread is too small for the measurement to resolve (an accuracy is a
+count of the test split's examples), not that there is none, and Student's t would be a division by zero. Identical
+indications have an uncertainty all the same: JCGM 100:2008 (GUM), F.2.2.1.
+"""
 
 import functools
 import math
@@ -10,6 +15,9 @@ from scipy.special import stdtrit  # scipy.stats would take a second to import
 
 Key = TypeVar("Key", bound=Hashable)
 
+# A spread below this part of the values is rounding (float32 has 24 bits, 6e-8): they are equal.
+_RESOLUTION = 1e-7
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -19,7 +27,7 @@ class Estimate:
       count: the number of values.
       mean: their mean.
       std: sample standard deviation (n - 1); None for one value.
-      low, high: the two-sided Student's t interval of the mean; None for one value.
+      low, high: the two-sided Student's t interval of the mean; None for one value and where all are equal.
     """
 
     count: int
@@ -30,12 +38,19 @@ class Estimate:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The interval's ends; None for one value."""
+        """The interval's ends; None for one value and where all are equal."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
 
-def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
+def estimate(
+    values: Sequence[float], confidence: float = 0.95, scale: float | None = None
+) -> Estimate:
     """Returns the mean of `values` with its t interval: mean ± t(n - 1) · std / √n.
+
+    Args:
+      values: one a seed.
+      confidence: of the interval.
+      scale: the size of what was measured, against which values count as equal; that of `values` by default.
 
     Raises:
       ValueError: there are no values.
@@ -47,6 +62,8 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
         return Estimate(1, float(values[0]))
     mean = math.fsum(values) / count  # exact sums: no result depends on the order of the values
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
+    if _equal(std, max(map(abs, values)) if scale is None else scale):
+        return Estimate(count, mean, std)
     half_width = _t_quantile(count - 1, (1 + confidence) / 2) * std / math.sqrt(count)
     return Estimate(count, mean, std, mean - half_width, mean + half_width)
 
@@ -56,7 +73,7 @@ def prediction_interval(
 ) -> tuple[float, float] | None:
     """Returns where one more value of the same normal distribution is expected: mean ± t(n - 1) · std · √(1 + 1/n).
 
-    None for fewer than two values.
+    None for fewer than two values, and where all are equal.
     """
     sample = estimate(values, confidence) if values else None
     if sample is None or sample.high is None:
@@ -74,8 +91,12 @@ def paired_difference(
     A seed fixes the order of the data for every model, so what that order adds to a score cancels
     in the difference, whose interval is then narrower than those of the two means would suggest.
     """
-    differences = [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
-    return estimate(differences, confidence) if differences else None
+    common = sorted(first.keys() & second.keys())
+    if not common:
+        return None
+    # A difference of two scores is as coarse as they are, however small it is.
+    scale = max(max(abs(first[seed]), abs(second[seed])) for seed in common)
+    return estimate([first[seed] - second[seed] for seed in common], confidence, scale)
 
 
 def paired_ratio(
@@ -88,7 +109,7 @@ def paired_ratio(
     logs = [math.log(first[seed] / second[seed]) for seed in sorted(first.keys() & second.keys())]
     if not logs:
         return None
-    log = estimate(logs, confidence)
+    log = estimate(logs, confidence, scale=1.0)
     ends = (None if end is None else math.exp(end) for end in (log.low, log.high))
     return Estimate(log.count, math.exp(log.mean), None, *ends)
 
@@ -99,7 +120,8 @@ def welch_difference(
     """Returns the mean of `first` less that of `second`, of independent samples, with Welch's interval.
 
     Welch 1947, Biometrika 34: the two need neither the same count nor the same variance. `count` is
-    that of the smaller sample, and `std` None; there is no interval where either has one value.
+    that of the smaller sample, and `std` None; there is no interval where either has one value, or the values of both
+    are equal.
     """
     one, other = estimate(first, confidence), estimate(second, confidence)
     mean, count = one.mean - other.mean, min(one.count, other.count)
@@ -107,8 +129,8 @@ def welch_difference(
         return Estimate(count, mean)
     errors = [one.std**2 / one.count, other.std**2 / other.count]
     error = math.fsum(errors)
-    if error == 0:
-        return Estimate(count, mean, None, mean, mean)
+    if _equal(math.sqrt(error), max(map(abs, (*first, *second)))):
+        return Estimate(count, mean)
     shares = (e / error for e in errors)  # not squared errors: those of close values underflow
     degrees = 1 / math.fsum(
         share**2 / (part.count - 1) for share, part in zip(shares, (one, other), strict=True)
@@ -122,7 +144,8 @@ def rank(scores: Mapping[Key, Mapping[int, float]]) -> dict[Key, int]:
 
     Walking down the means, a key that cannot be told
     from the leader of the current group shares the leader's rank; the next starts a group at its
-    own place: 1, 1, 3. Keys of equal mean keep the order they came in.
+    own place: 1, 1, 3. Keys of equal mean keep the order they came in. Over several seeds in common,
+    equal differences do not tell two apart; over one or none, the means do.
 
     Args:
       scores: by key, the score of each seed.
@@ -140,12 +163,18 @@ def rank(scores: Mapping[Key, Mapping[int, float]]) -> dict[Key, int]:
 
 
 def _tied(leader: Mapping[int, float], other: Mapping[int, float], equal_means: bool) -> bool:
-    """Whether the interval of the paired difference spans 0; without one, whether means agree."""
+    """Whether nothing tells two apart; see `rank`."""
     difference = paired_difference(leader, other)
-    if difference is None or difference.interval is None:
+    if difference is None or difference.count == 1:
         return equal_means
+    if difference.interval is None:
+        return True
     low, high = difference.interval
     return low <= 0 <= high
+
+
+def _equal(spread: float, scale: float) -> bool:
+    return spread <= _RESOLUTION * scale
 
 
 @functools.lru_cache(1024)

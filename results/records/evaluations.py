@@ -13,6 +13,7 @@ from pathlib import Path
 
 from results import RecordError
 from results.records import folders, layout
+from results.records.checks import check_evaluation
 from results.records.codec import decode, encode
 from results.records.files import write_atomically
 from results.records.schema import RunRecord
@@ -115,7 +116,12 @@ def read(path: str | os.PathLike[str]) -> EvaluationRecord:
             f"it was written with evaluation schema {version} and this version of the suite reads "
             f"up to {SCHEMA_VERSION}; update the suite."
         )
-    return decode(EvaluationRecord, value)
+    try:
+        evaluation = decode(EvaluationRecord, value)
+    except RecursionError:
+        raise RecordError("its values are nested too deeply.") from None
+    check_evaluation(evaluation)
+    return evaluation
 
 
 def load_all(
@@ -124,7 +130,7 @@ def load_all(
     """Returns the evaluations of `run_records` that lie beside records under the directories.
 
     One that cannot be read, or whose weights are not those of its run's record, is left out by name. Copies in two
-    folders count as one.
+    folders count as one; of two that do not agree the later is kept, and the other left out by name.
 
     Raises:
       RecordError: one of the directories is not there.
@@ -132,7 +138,7 @@ def load_all(
     runs = defaultdict(list)
     for record in run_records:
         runs[folders.original_id(record.run_id)].append(record)
-    latest: dict[tuple[str, str], EvaluationRecord] = {}
+    latest: dict[tuple[str, str], tuple[EvaluationRecord, Path]] = {}
     problems = []
     for record_path in folders.find(directories):
         for path in sorted(layout.evaluations_in(record_path.parent).glob("*.json")):
@@ -142,9 +148,14 @@ def load_all(
                 problems.append(folders.Problem(path, str(error)))
                 continue
             key = evaluation.run_id, evaluation.name
-            earlier = latest.setdefault(key, evaluation)
-            latest[key] = max(earlier, evaluation, key=lambda each: each.finished_at)
-    return [latest[key] for key in sorted(latest)], problems
+            kept = latest.setdefault(key, (evaluation, path))
+            if kept[0] == evaluation:
+                continue
+            first, last = sorted([kept, (evaluation, path)], key=lambda each: each[0].finished_at)
+            latest[key] = last
+            reason = f"it is another evaluation of run '{evaluation.run_id}'; {last[1]} is later."
+            problems.append(folders.Problem(first[1], reason))
+    return [latest[key][0] for key in sorted(latest)], problems
 
 
 def _of_a_run(

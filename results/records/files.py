@@ -25,6 +25,8 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray])
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:
     """Writes text (UTF-8) or bytes to `path`, making its folder; the file is there whole or not at all.
 
+    What UTF-8 has no bytes for, of a file's name that is not UTF-8, is written as its number: `\\udce9`.
+
     It goes to a new file in the same folder (a rename is atomic only within one file system),
     reaches the disk, and only then takes the name.
 
@@ -66,7 +68,9 @@ def _written_beside(path: Path, content: str | bytes) -> Iterator[Path]:
     try:
         # Not tempfile: its files are private to the user, and machines share these folders.
         with open(temporary, "xb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(
+                content.encode(errors="backslashreplace") if isinstance(content, str) else content
+            )
             file.flush()
             os.fsync(file.fileno())
         yield temporary

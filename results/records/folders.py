@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from results import RecordError
-from results.records import groups
+from results.records import groups, settings
+from results.records.checks import check_run
 from results.records.codec import decode, encode, says_non_finite
 from results.records.files import write_atomically
 from results.records.layout import RECORD, RUNS, path_in
@@ -50,8 +51,8 @@ def from_json(text: str) -> RunRecord:
     """Returns the record in `text`; one of an older schema comes back as one of this schema.
 
     Raises:
-      RecordError: the text is not JSON, a field is missing, unknown or ill-typed, or the record
-        was written with a newer schema; one sentence says which.
+      RecordError: the text is not JSON, a field is missing, unknown, ill-typed or out of range, or the record was
+        written with a newer schema; one sentence says which.
     """
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
@@ -67,9 +68,12 @@ def from_json(text: str) -> RunRecord:
         )
     if isinstance(value, dict) and (type(version) is not int or version < 1):
         raise RecordError(f"the field 'schema_version' must be an integer from 1, not {version!r}.")
-    record = decode(RunRecord, value, finite=not says_non_finite(text))
+    try:
+        record = decode(RunRecord, value, finite=not says_non_finite(text))
+    except RecursionError:
+        raise RecordError("its values are nested too deeply.") from None
     record = dataclasses.replace(record, schema_version=SCHEMA_VERSION)
-    _check(record)
+    check_run(record)
     return record
 
 
@@ -133,13 +137,13 @@ def load_with_folders(
     """Returns the readable records, by run id, the folder of each, and those left out.
 
     Two files of the same run are one record if they agree. If they do not, the run that finished last is kept, whatever
-    order they come in, and the other is left out by name. Runs of one name that do not share a ranking (because of two
-    budgets, say) are all kept, with their suite's folder before their name: `flops/alexnet-seed0`.
+    order they come in, and the other is left out by name. Runs of one name that do not share a row (because of two
+    budgets or learning rates, say) are all kept, with their suite's folder before their name: `flops/alexnet-seed0`.
 
     Raises:
       RecordError: one of the directories is not there.
     """
-    kept: dict[tuple[str, groups.Group], tuple[RunRecord, Path]] = {}
+    kept: dict[tuple[str, groups.Group, settings.Settings], tuple[RunRecord, Path]] = {}
     problems = []
     for path in find(directories):
         try:
@@ -147,7 +151,7 @@ def load_with_folders(
         except RecordError as error:
             problems.append(Problem(path, str(error)))
             continue
-        key = record.run_id, groups.group_of(record)
+        key = record.run_id, groups.group_of(record), settings.of_model(record)
         earlier = kept.setdefault(key, (record, path))
         if earlier[1] == path or _order(earlier[0]) == _order(record):
             continue
@@ -203,24 +207,6 @@ def _parse(path: str | os.PathLike[str]) -> RunRecord:
         raise RecordError("it is not text.") from None
     except OSError as error:
         raise RecordError(f"it cannot be read ({error.strerror}).") from None
-
-
-def _check(record: RunRecord) -> None:
-    """Refuses values of the right type that make no sense.
-
-    Raises:
-      RecordError: naming the field.
-    """
-    if record.run_id in ("", ".", "..") or "/" in record.run_id:
-        raise RecordError(f"the field 'run_id' must name a folder, not {record.run_id!r}.")
-    for name in ("started_at", "finished_at"):
-        text = getattr(record, name)
-        try:
-            offset = datetime.datetime.fromisoformat(text).utcoffset()
-        except ValueError:
-            offset = None
-        if offset != datetime.timedelta(0):
-            raise RecordError(f"the field '{name}' must be an ISO 8601 time in UTC, not {text!r}.")
 
 
 def _refuse_constant(name: str) -> None:

@@ -1,11 +1,13 @@
 """What runs must have in common to share a ranking, and where they ran."""
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from typing import Any
 
 from results.records import spending
 from results.records.schema import RunRecord
+from results.records.settings import Settings, of_group
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,8 @@ class Group:
       device: named only where the budget is seconds, which mean something on one device alone; empty elsewhere, where
         runs on different machines compare.
       start: what the weights began with and what of them was trained; empty where all were drawn and trained.
+      settings: every other field of the configuration but those that may differ (`results.records.settings`), by its
+        path, as JSON text, sorted; without those that have their default.
     """
 
     dataset: str
@@ -32,11 +36,18 @@ class Group:
     batch_size: int | None
     device: str
     start: str = ""
+    settings: Settings = ()
 
     @property
     def order(self) -> tuple[Any, ...]:
         """What groups are sorted by."""
-        return tuple(-1 if value is None else value for value in dataclasses.astuple(self))
+        plain = dataclasses.asdict(self) | {"settings": (len(self.settings), self.settings)}
+        return tuple(-1 if value is None else value for value in plain.values())
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns the group as JSON values, the settings by path."""
+        plain = dataclasses.asdict(self)
+        return plain | {"settings": {path: json.loads(text) for path, text in self.settings}}
 
 
 def group_of(record: RunRecord) -> Group:
@@ -56,13 +67,14 @@ def group_of(record: RunRecord) -> Group:
         batch_size=None if record.recipe == "paper" else budget.batch_size,
         device=device(record) if "seconds" in budget.kind else "",
         start=start(record),
+        settings=of_group(record),
     )
 
 
 def start(record: RunRecord) -> str:
     """Returns what a run's weights began with and what was trained: `from runs/a, all but the head frozen`."""
     transfer = record.config.get("transfer") or {}
-    frozen, rate = transfer.get("frozen_stages"), transfer.get("backbone_learning_rate", 1.0)
+    frozen, rate = transfer.get("frozen_stages"), transfer.get("backbone_learning_rate")
     source = record.config.get("init_from")
     return ", ".join(
         filter(
@@ -70,7 +82,7 @@ def start(record: RunRecord) -> str:
             (
                 f"from {source}" if source else "",
                 ("all but the head" if frozen == "all" else frozen) + " frozen" if frozen else "",
-                f"backbone at {rate:g} of the learning rate" if rate != 1 else "",
+                f"backbone at {rate:g} of the learning rate" if rate not in (None, 1) else "",
             ),
         )
     )

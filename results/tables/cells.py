@@ -23,8 +23,8 @@ def points(difference: Estimate) -> str:
 
 
 def points_if_known(difference: Estimate) -> str:
-    """Like `points`; empty where one seed in common gives no interval."""
-    return "" if difference.low is None else points(difference)
+    """Like `points`; empty for one seed in common, which the means tell already."""
+    return "" if difference.count == 1 else points(difference)
 
 
 def count(number: int) -> str:

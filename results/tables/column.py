@@ -79,7 +79,8 @@ def _end(name: str, end: str) -> Column:
     return Column(
         f"{name}_{end}",
         "fraction",
-        f"{'upper' if end == 'high' else 'lower'} end of the 95% t-interval of {name}; empty for one seed",
+        f"{'upper' if end == 'high' else 'lower'} end of the 95% t-interval of {name}; "
+        "empty for one seed or equal values",
         lambda row: part(row.metric("test", name), end),
     )
 

@@ -4,7 +4,7 @@ New columns go to the end, so that a program that reads the CSV by position keep
 is made from this list by `python -m results.column_docs`.
 """
 
-from results.records import spending, tasks
+from results.records import settings, spending, tasks
 from results.tables.cells import amount, count, mebibytes, points_if_known
 from results.tables.column import Column, interval, metric, part, primary
 
@@ -278,13 +278,13 @@ COLUMNS = (
     Column(
         "difference_to_leader_low",
         "fraction",
-        "lower end of the 95% t-interval of difference_to_leader; empty for one seed in common",
+        "lower end of the 95% t-interval of difference_to_leader; empty for one seed in common or equal differences",
         lambda r: part(r.to_leader, "low"),
     ),
     Column(
         "difference_to_leader_high",
         "fraction",
-        "upper end of the 95% t-interval of difference_to_leader; empty for one seed in common",
+        "upper end of the 95% t-interval of difference_to_leader; empty for one seed in common or equal differences",
         lambda r: part(r.to_leader, "high"),
     ),
     primary("roc_auc", "binary: area under the ROC curve", "ROC AUC %"),
@@ -308,5 +308,13 @@ COLUMNS = (
         "fraction",
         "primary_metric on the validation split",
         lambda r: r.metric("validation", tasks.find(r.group.task).primary),
+    ),
+    Column(
+        "settings",
+        "",
+        "every other field of the configuration that must agree in a ranking, where it is not at its default",
+        lambda r: "; ".join(
+            f"{path}={settings.shown(r.group.settings, path)}" for path, _ in r.group.settings
+        ),
     ),
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 from results.rankings.rows import Row, Table
 from results.rankings.statistics import Estimate, paired_difference
-from results.records import codec, tasks
+from results.records import codec, settings, tasks
 from results.tables import headings, test_sets
 from results.tables.columns import COLUMNS
 
@@ -36,9 +36,9 @@ def document(tables: Iterable[Table]) -> dict[str, Any]:
 
 def _ranking(table: Table) -> dict[str, Any]:
     return {
-        "title": headings.title(table.group),
+        "title": headings.title(table.group, table.apart),
         "description": headings.description(table),
-        "group": dataclasses.asdict(table.group),
+        "group": table.group.to_plain(),
         "primary_metric": tasks.find(table.group.task).primary,
         "rows": [_row(row) for row in table.rows],
         "differences": [_difference(*pair) for pair in _pairs(table)],
@@ -62,10 +62,16 @@ def _test_set(test_set: test_sets.TestSet) -> dict[str, Any]:
 
 
 def _row(row: Row) -> dict[str, Any]:
-    """Returns a row: its columns, and its score (the primary metric) with that of each seed."""
+    """Returns a row: its columns, its score (the primary metric) with that of each seed, and its model's settings."""
     columns = {column.name: _value(column.of(row)) for column in COLUMNS}
     scores = {str(seed): _rounded(score) for seed, score in row.scores.items()}
-    return columns | {"score": _value(row.score), "scores": scores, "errors": list(row.errors)}
+    own = {path: json.loads(text) for path, text in settings.of_model(row.runs[0])}
+    return columns | {
+        "score": _value(row.score),
+        "scores": scores,
+        "errors": list(row.errors),
+        "model_settings": own,
+    }
 
 
 def _pairs(table: Table) -> Iterable[tuple[Row, Row]]:

@@ -1,6 +1,6 @@
 """The words around a table: its title, the data, the budget, the machine, the failures."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from results.rankings.rows import Row, Table
 from results.records import tasks
@@ -11,14 +11,22 @@ _UNITS = {"flops": "training FLOPs", "seconds": "seconds of training"}
 _MOST_NAMED = 4
 
 
-def title(group: Group) -> str:
-    """Returns the heading of a ranking: `digits 1.0.0 (test): 12,000 examples, batch size 64, ...`."""
+def title(group: Group, apart: Sequence[tuple[str, str]] = ()) -> str:
+    """Returns the heading of a ranking: `digits 1.0.0 (test): 12,000 examples, batch size 64, ...`.
+
+    Args:
+      group: of the ranking.
+      apart: what sets it apart from others of its dataset, see `results.rankings.rows.Table`.
+    """
     where = f" on {group.device}" if group.device else ""
     tuned = "" if group.tuning_trials is None else f", {tuning(group)}"
     start = f", {group.start}" if group.start else ""
+    others = "".join(f", {path} {value}" for path, value in apart[:_MOST_NAMED])
+    if len(apart) > _MOST_NAMED:
+        others += f" and {len(apart) - _MOST_NAMED} more"
     return (
         f"{group.dataset} {group.dataset_version} ({group.test_split}): {budget(group)}{where}, "
-        f"{batch_size(group)}, {group.recipe} recipe{tuned}{start}"
+        f"{batch_size(group)}, {group.recipe} recipe{tuned}{start}{others}"
     )
 
 
@@ -45,16 +53,18 @@ def budget(group: Group) -> str:
 
 
 def description(table: Table) -> list[str]:
-    """Returns the lines above a table: dataset, what was matched, and the machine, each `Name: text`."""
+    """Returns the lines above a table, each `Name: text`: dataset, what was matched, what sets it apart, machine."""
     runs = [run for row in table.rows for run in row.runs]
     group = table.group
     trained = _distinct(_split(run.dataset.train_split, run.dataset.train_examples) for run in runs)
     tested = _distinct(_split(run.dataset.test_split, run.dataset.test_examples) for run in runs)
+    apart = ", ".join(f"{path} {value}" for path, value in table.apart)
     return [
         f"Dataset: {group.dataset} {group.dataset_version}, {group.task}; "
         f"trained on {trained}, reported on {tested}",
         f"Matched: {budget(group)} a run, {batch_size(group)}, "
         f"{group.recipe} recipe, {tuning(group)}{', ' if group.start else ''}{group.start}",
+        *([f"Set apart from other rankings of this dataset: {apart}"] if apart else []),
         f"Machine: {_distinct((machine(run) for run in runs), '; ') or 'unknown'}",
     ]
 
@@ -84,6 +94,12 @@ def intervals(table: Table) -> str:
     )
     if any(row.seeds == 1 for row in ranked):
         text += " A mean without ±: one seed, no interval."
+    scores = [row.score for row in ranked] + [row.to_leader for row in ranked]
+    if any(each and each.count > 1 and each.interval is None for each in scores):
+        text += (
+            " Over several seeds, no ± means that all are equal, which is no interval and tells "
+            "no two models apart."
+        )
     return text
 
 

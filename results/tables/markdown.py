@@ -8,8 +8,6 @@ from results.rankings.rows import Row, Table
 from results.tables import columns, headings, reported_cells, test_sets
 from results.tables.column import Column
 
-# Columns of text, which are aligned left.
-
 
 def to_markdown(tables: Iterable[Table]) -> str:
     """Returns the tables as Markdown for a README, a section a ranking."""
@@ -37,16 +35,22 @@ def text_table(header: list[str], rows: list[list[str]]) -> list[str]:
 
 def plain(text: str) -> str:
     """Returns text that Markdown shows as it is, on one line."""
-    return re.sub(r"([\\`*_{}\[\]<>|])", r"\\\1", one_line(text))
+    return re.sub(r"([\\`*_{}\[\]<>|&~$])", r"\\\1", one_line(text))
 
 
 def code(text: str) -> str:
-    """Returns a code span; a bar inside would end the cell of a table, backslash or not."""
-    return f"`{one_line(text).replace('`', '')}`".replace("|", "\\|")
+    """Returns a code span; a bar inside would end the cell of a table, backslash or not.
+
+    Backticks inside are kept by more of them around it (CommonMark 0.31, section 6.1).
+    """
+    shown = one_line(text)
+    longest = max(map(len, re.findall("`+", shown)), default=0)
+    fence, pad = "`" * (longest + 1), " " if longest else ""
+    return f"{fence}{pad}{shown}{pad}{fence}".replace("|", "\\|")
 
 
 def _section(ranking: Table) -> str:
-    lines = [f"## {plain(headings.title(ranking.group))}", ""]
+    lines = [f"## {plain(headings.title(ranking.group, ranking.apart))}", ""]
     lines += [f"- {plain(line)}" for line in headings.description(ranking)]
     lines += [f"- {headings.intervals(ranking)}", ""]
     shown = [c for c in columns.shown(ranking.group.task) if any(map(c.cell, ranking.rows))]

@@ -1,5 +1,6 @@
 """One ranking on several test sets: what its models reach on each, and how their ranks differ."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -76,8 +77,9 @@ def _by_set(row: Row, primary: str) -> dict[_Kind, dict[int, float]]:
     values: dict[_Kind, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     completed = {run.run_id for run in row.completed}
     for run, evaluation in row.evaluations:
-        if run.run_id in completed and not evaluation.compression and primary in evaluation.metrics:
-            values[_kind(evaluation)][run.seed].append(evaluation.metrics[primary])
+        score = evaluation.metrics.get(primary, math.nan)
+        if run.run_id in completed and not evaluation.compression and math.isfinite(score):
+            values[_kind(evaluation)][run.seed].append(score)
     return {
         kind: {seed: estimate(numbers).mean for seed, numbers in seeds.items()}
         for kind, seeds in values.items()

@@ -1,5 +1,7 @@
 """How every command reads flags and tells mistakes."""
 
+import os
+import subprocess
 import sys
 
 import pytest
@@ -100,3 +102,57 @@ def test_arguments_are_handed_on_where_a_command_takes_them(run):
     assert run(print, "a", "--size=2", "b", define_flags=size, takes_arguments=True) == (
         *(0, "['a', 'b']\n", ""),
     )
+
+
+SHOW = """
+import sys
+from isobudget import command, terminal
+def main():
+    console = terminal.console()
+    for _ in range(int(sys.argv[1])):
+        terminal.print_table(console, terminal.columns(["model", "top-1"]), [("\\u732b", "99.17 \xb1 1.20")])
+    {last}
+command.run(lambda rest: main(), lambda: None, takes_arguments=True)
+"""
+
+
+def shown(times, last="", **options):
+    command_line = [sys.executable, "-c", SHOW.format(last=last), str(times)]
+    return subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+@pytest.mark.parametrize("last", ["", "print('the end' * 100_000)"])
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(last):
+    with shown(10_000, last) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == command.PIPE_STATUS
+
+
+def test_the_last_lines_find_their_reader_gone_quietly_too():
+    with shown(1) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == command.PIPE_STATUS
+
+
+def test_another_broken_pipe_is_a_bug_and_a_traceback(run, monkeypatch):
+    def main():
+        raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "argv", ["command"])
+    with pytest.raises(BrokenPipeError):
+        command.run(main, lambda: None)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_every_encoding_shows_everything_and_keeps_columns_straight(encoding):
+    with shown(1, env=os.environ | {"PYTHONIOENCODING": encoding}) as process:
+        lines = process.communicate()[0].decode(encoding).splitlines()
+        assert process.returncode == 0
+    header, _, row = (line.rstrip() for line in lines[:3])
+    assert ("\u732b" if encoding == "utf-8" else "\\u732b") in row
+    assert ("99.17 +- 1.20" if encoding == "ascii" else "99.17 \xb1 1.20") in row
+    if encoding != "utf-8":
+        assert len(header) == len(row)

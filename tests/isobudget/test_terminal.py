@@ -117,3 +117,9 @@ def test_a_terminal_has_a_width_and_a_pipe_has_none(monkeypatch):
     assert terminal.console().width > 10_000
     monkeypatch.setenv("FORCE_COLOR", "1")  # which rich takes for a terminal
     assert terminal.console().width == 44
+
+
+def test_a_text_is_printed_as_it_is_and_moves_no_cursor():
+    console = Console(width=80, file=io.StringIO(), force_terminal=True, color_system="standard")
+    console.print(terminal.text("cat[tabby] [/x] :smile: {0} a\nb\x1b[2J", "red"))
+    assert console.file.getvalue() == "\x1b[31mcat[tabby] [/x] :smile: {0} a b [2J\x1b[0m\n"

@@ -1,14 +1,20 @@
 """Two leaderboards compared: ranks, differences with SciPy's intervals, costs, and what is not matched."""
 
+import contextlib
 import dataclasses
 import io
 import json
+import math
 
 import pytest
 import scipy.stats
+from absl import flags
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
-from results import compare, records
+from results import RecordError, compare, records
+from results.compare import __main__ as compare_command
 from results.compare import report
 from results.rankings import rows
 from results.records import Throughput
@@ -200,3 +206,43 @@ def test_there_are_two_to_compare(command_here, paths):
     assert ended.stderr == (
         f"error: say two leaderboards to compare, A and B; there are {len(paths)}.\n"
     )
+
+
+@pytest.mark.parametrize("seeds", [None, (7, 8, 9)])
+def test_equal_on_all_seeds_is_no_verdict(run, seeds):
+    before = {"a": [0.5, 0.5, 0.5]}
+    _, changes = compared(runs_of(run, before), runs_of(run, {"a": [0.6, 0.6, 0.6]}, seeds))
+    assert changes["a"].verdict == "equal on all seeds, no interval"
+    assert changes["a"].difference.interval is None
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_whatever_is_in_a_leaderboard_it_is_compared_or_a_mistake(
+    make_record, tmp_path_factory, data
+):
+    table = rows.summarize([make_record("a"), make_record("b", seed=1)])
+    tree = json.loads(document.to_json(table))
+    node = tree
+    while True:
+        key = data.draw(
+            st.sampled_from(sorted(node) if isinstance(node, dict) else range(len(node)))
+        )
+        inner = node[key]
+        if not (isinstance(inner, dict | list) and inner and data.draw(st.booleans())):
+            break
+        node = inner
+    odd = [None, True, -1, 1.5, 10**400, "x", "", [], {}, [1], {"a": 1}, math.nan]
+    node[key] = data.draw(st.sampled_from(odd))
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "odd.json").write_text(json.dumps(tree))
+    (folder / "sound.json").write_text(document.to_json(table))
+    before = set(flags.FLAGS)
+    try:
+        compare_command.define_flags()
+        flags.FLAGS(["results.compare"])
+        with contextlib.suppress(RecordError):
+            compare_command.main([str(folder / "odd.json"), str(folder / "sound.json")])
+    finally:
+        for name in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, name)

@@ -1,5 +1,6 @@
 """Confusions of hand-made predictions, against scikit-learn, and the command that tells them."""
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -14,7 +15,7 @@ from rich.console import Console
 
 from results import RecordError, confusions, records
 from results.confusions import report
-from results.records import files, predictions
+from results.records import files, layout, predictions
 from results.records.schema import Dataset, Decision
 
 NAMES = ("cat", "dog", "eel")
@@ -275,6 +276,37 @@ def test_wrong_arguments_are_a_mistake(command_here, arguments, sentence):
 def test_names_that_are_damaged_give_way_to_numbers(run_folder, single):
     (run_folder / "class_names.json").write_text('["cat"')
     assert predictions.read(run_folder, single).names == ("class 0", "class 1", "class 2")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [('["cat"', "not JSON"), ('{"cat": 1}', "not a list"), ("[1, 2]", "not a list")],
+)
+def test_damaged_names_are_told_and_the_rest_is_shown(run_folder, command_here, text, why):
+    (run_folder / "class_names.json").write_text(text)
+    ended = command_here("results.confusions", run_folder)
+    assert ended.returncode == 0
+    assert "class 0" in ended.stdout
+    assert "warning: " in ended.stderr
+    assert f"class_names.json is damaged: it is {why}" in ended.stderr
+    (run_folder / "class_names.json").unlink()
+    assert command_here("results.confusions", run_folder).stderr == ""
+
+
+@given(data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_damaged_predictions_are_one_sentence(make_record, tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp() / "damaged"
+    path = layout.predictions_in(folder, "test")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, **single_arrays([0, 1, 2], [0, 2, 2]))
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]))
+    record = of_task(make_record("damaged"), "single_label", 3)
+    with contextlib.suppress(RecordError):
+        predictions.read(folder, record)
 
 
 def test_predictions_of_another_task_are_refused(single, many):

@@ -1,7 +1,11 @@
 """The leaderboard on terminals of any width: all of every cell is there, numbers in one piece."""
 
+import csv
+import html
 import io
+import json
 import os
+import re
 import subprocess
 import sys
 
@@ -68,3 +72,89 @@ def test_test_sets_and_published_figures_are_whole(run, width):
     for name, cell in zip(header, cells[0], strict=True):
         if name not in ("source", "model", ""):
             assert cell in text
+
+
+# Markup of rich, of Markdown and of HTML, a format's braces, and what moves a terminal's cursor.
+AWKWARD = (
+    "cat[tabby]",
+    "cat[persian]",
+    "a[/x]",
+    "[bold]b",
+    "{c}",
+    "{0.__class__}",
+    ":smile:",
+    "<script>alert(1)</script>",
+    "a&amp;b",
+    "back`tick",
+    "``two``",
+    "~~x~~ $y$ *z*",
+    "%s %d",
+)
+
+
+def shown_in(text: str) -> str:
+    return "".join(text.split())
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_names_of_users_are_whole_wherever_they_are_printed(run, tmp_path, command_here, name):
+    def named(value, error):
+        failed = {"status": "crashed", "error": error, "metrics": records.Metrics()}
+        return [
+            run(value, 0, 0.9, run_id="a", recipe=name),
+            run(value, 1, run_id="b", recipe=name, **failed),
+        ]
+
+    for folder, error in (("a", name), ("b", f"In {name}.")):
+        for record in named(name, error):
+            records.write(record, records.record_path(tmp_path / folder, record.run_id))
+    for command in ("results.leaderboard", "results.claims"):
+        ended = command_here(command, tmp_path / "a")
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert f"{name} recipe" in ended.stdout
+    ended = command_here("results.compare", tmp_path / "a", tmp_path / "b")
+    assert shown_in(name) in shown_in(ended.stdout)
+    ended = command_here("results.leaderboard", tmp_path / "a", f"--out={tmp_path}")
+    assert ended.stdout.count(name) >= 4  # title, what is matched, row, error
+    assert f"<code>{html.escape(name, quote=False)}</code>" in rendered(
+        (tmp_path / "leaderboard.md").read_text()
+    )
+    (row, *_) = csv.DictReader((tmp_path / "leaderboard.csv").open())
+    assert row["model"] == name
+    page = (tmp_path / "index.html").read_text()
+    assert "<script>alert(1)" not in page
+    assert (
+        json.dumps(name)[1:-1]
+        .replace("<", "\\u003c")
+        .replace(">", "\\u003e")
+        .replace("&", "\\u0026")
+        in page
+    )
+
+
+def rendered(text: str) -> str:
+    """Returns the HTML of code spans in Markdown: a fence of as many backticks, and one space inside taken off."""
+    spans = re.finditer(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", text)
+    shown = []
+    for span in spans:
+        inner = span[2]
+        if inner.startswith(" ") and inner.endswith(" ") and inner.strip():
+            inner = inner[1:-1]
+        shown.append(f"<code>{html.escape(inner, quote=False)}</code>")
+    return "".join(shown)
+
+
+def test_nothing_in_a_name_moves_the_cursor(run, tmp_path, command_here):
+    name = "a\x1b[2Jb\rc\x07"
+    record = run(name, 0, 0.9, run_id="a", recipe=name)
+    records.write(record, records.record_path(tmp_path, "a"))
+    damaged = tmp_path / "runs" / "b\x1b[2J" / "record.json"
+    damaged.parent.mkdir()
+    damaged.write_text("{")
+    ended = command_here("results.leaderboard", tmp_path)
+    assert ended.returncode == 0
+    for text in (ended.stdout, ended.stderr):
+        assert "\x1b" not in text
+        assert "\r" not in text
+    assert "a [2Jb c" in ended.stdout
+    assert "Left out: " in ended.stderr

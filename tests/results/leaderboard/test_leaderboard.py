@@ -225,7 +225,11 @@ def test_no_records_make_no_table(tmp_path):
 
 
 def test_two_thousand_records_are_all_in_the_tables(run):
-    runs = [run(f"model{i:03}", seed, 0.5 + i / 1000) for i in range(400) for seed in range(5)]
+    runs = [
+        run(f"model{i:03}", seed, 0.5 + i / 1000 + i * seed % 7 / 1_000_000)
+        for i in range(400)
+        for seed in range(5)
+    ]
     rows = rows_of(runs)
     assert [int(row["rank"]) for row in rows] == list(range(1, 401))
     assert sum(int(row["seeds"]) for row in rows) == 2000
@@ -348,3 +352,14 @@ def test_papers_recipes_share_a_ranking_whatever_their_batch_sizes(make):
     other = dataclasses.replace(other, budget=dataclasses.replace(other.budget, batch_size=7))
     (table,) = rows.summarize([one, other])
     assert "each paper's batch size" in headings.title(table.group)
+
+
+def test_equal_values_have_no_interval_and_share_a_rank_in_every_form(run):
+    scores = {"a": [0.90, 0.91, 0.92], "b": [0.89, 0.90, 0.91], "c": [0.5, 0.5, 0.5]}
+    runs = [run(name, i, top1) for name, by in scores.items() for i, top1 in enumerate(by)]
+    assert [row["rank"] for row in rows_of(runs)] == ["1", "1", "3"]
+    assert {row["top5_low"] for row in rows_of(runs)} == {""}
+    for text in (printed(runs), leaderboard.to_markdown(rows.summarize(runs))):
+        assert "± 0.00" not in text
+        assert "-1.00" in text
+        assert "Over several seeds, no ± means that all are equal" in text

@@ -12,6 +12,8 @@ from results.rankings import rows
 from results.records import Metrics
 from results.tables import headings, markdown
 
+# As the fixtures have it.
+CONFIG = {"optimizer": {"name": "sgd", "betas": [0.9, 0.999]}, "clip": None}
 OUT_OF_MEMORY = {"status": "out_of_memory", "metrics": Metrics(), "error": "No room for 2 GiB."}
 
 
@@ -105,9 +107,9 @@ def test_the_run_furthest_off_speaks_for_its_row_and_failures_are_told_too(run):
 def test_tuning_allowances_are_told_and_never_share_a_ranking(run):
     records_ = [
         run("a", 0, 0.9),
-        run("b", 0, 0.8, config={"tuning_trials": 0}),
-        run("c", 0, 0.7, config={"tuning_trials": 8}),
-        run("d", 0, 0.6, config={"tuning_trials": 8}),
+        run("b", 0, 0.8, config=CONFIG | {"tuning_trials": 0}),
+        run("c", 0, 0.7, config=CONFIG | {"tuning_trials": 8}),
+        run("d", 0, 0.6, config=CONFIG | {"tuning_trials": 8}),
     ]
     lines = rows_of(records_)
     assert [(row["tuning_trials"], row["rank"]) for row in lines] == [
@@ -160,7 +162,11 @@ def test_what_was_spent_waited_for_and_not_read_has_columns(run):
 def test_runs_that_began_otherwise_are_ranked_apart(run, changes, start):
     plain = {"transfer": {"frozen_stages": "", "backbone_learning_rate": 1.0}, "init_from": ""}
     tables = rows.summarize(
-        [run("a", 0, 0.9), run("b", 0, 0.8, config=plain), run("c", 0, 0.7, config=changes)]
+        [
+            run("a", 0, 0.9),
+            run("b", 0, 0.8, config=CONFIG | plain),
+            run("c", 0, 0.7, config=CONFIG | changes),
+        ]
     )
     assert [[row.model for row in table.rows] for table in tables] == [["a", "b"], ["c"]]
     assert tables[1].group.start == start

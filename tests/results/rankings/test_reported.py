@@ -76,7 +76,7 @@ def test_an_imagenet_ranking_has_the_published_figures_of_its_models(run):
     (table,) = rows.summarize([on_imagenet(run, "resnet50", s, 0.7) for s in range(2)])
     assert [each.metrics["top1"] for each in table.reported] == [0.80858, 0.7613]
     text = markdown.to_markdown([table])
-    line = "| reported | `resnet50` | 224 | 76.13 | 92.86 | 70.00 ± 0.00 | torchvision IMAGENET1K\\_V1 |"
+    line = "| reported | `resnet50` | 224 | 76.13 | 92.86 | 70.00 | torchvision IMAGENET1K\\_V1 |"
     assert line in text.split("### Reported")[1]
 
 
@@ -146,3 +146,29 @@ def test_a_wrong_file_is_named_with_its_line_and_status_2(
 def test_a_missing_file_is_said(tmp_path):
     with pytest.raises(RecordError, match=r"absent\.csv: it cannot be read"):
         reported.read(tmp_path / "absent.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("model,source\na," + "x" * 200_000 + "\n", "line 2: it is not CSV as it should be (field"),
+        ('model,source\na,"open\nb,c\n', "line 3: it is not CSV as it should be (unexpected end"),
+        ('model,source\na,"b"c\n', "line 2: it is not CSV as it should be"),
+        ("", "the column 'model' is missing"),
+    ],
+    ids=["huge", "open quote", "text after a quote", "empty"],
+)
+def test_a_file_that_is_no_csv_is_one_sentence(write, text, sentence):
+    with pytest.raises(RecordError) as caught:
+        reported.read(write(text))
+    assert sentence in str(caught.value)
+
+
+def test_a_huge_value_is_not_repeated_whole(write):
+    with pytest.raises(RecordError) as caught:
+        reported.read(write("model,source,top1\na,b," + "9" * 100_000 + "\n"))
+    assert len(str(caught.value)) < 300
+    with pytest.raises(RecordError) as caught:
+        reported.read(write("model,source," + "x" * 100_000 + "\n"))
+    assert "the column 'xxx" in str(caught.value)
+    assert len(str(caught.value)) < 600

@@ -12,6 +12,8 @@ from results.rankings.statistics import (
     Estimate,
     estimate,
     paired_difference,
+    paired_ratio,
+    prediction_interval,
     rank,
     welch_difference,
 )
@@ -32,8 +34,8 @@ def test_estimate_of_three_seeds_by_hand():
 @given(scores)
 def test_interval_is_scipys(values):
     result = estimate(values)
-    if result.std == 0:
-        assert result.low == result.mean == result.high
+    if result.std <= 1e-7 * max(values):
+        assert result.interval is None
         return
     error = scipy.stats.sem(values)
     low, high = scipy.stats.t.interval(0.95, len(values) - 1, loc=result.mean, scale=error)
@@ -73,8 +75,10 @@ def test_paired_interval_is_scipys(pairs):
     first, second = zip(*pairs, strict=True)
     result = paired_difference(dict(enumerate(first)), dict(enumerate(second)))
     differences = [a - b for a, b in pairs]
-    if result.std < 1e-12:  # SciPy's answer is then rounding, or not a number
-        assert result.high - result.low < 1e-10
+    if result.std <= 1e-7 * max(
+        *first, *second
+    ):  # SciPy's answer is then rounding, or not a number
+        assert result.interval is None
         return
     interval = scipy.stats.ttest_rel(first, second).confidence_interval(0.95)
     assert result.mean == pytest.approx(math.fsum(differences) / len(differences), abs=1e-12)
@@ -84,8 +88,8 @@ def test_paired_interval_is_scipys(pairs):
 @given(scores, scores)
 def test_welchs_interval_is_scipys(first, second):
     result = welch_difference(first, second)
-    if min(estimate(first).std, estimate(second).std) < 1e-9:
-        assert result.low <= result.mean <= result.high
+    if min(estimate(first).std, estimate(second).std) < 1e-6:
+        assert result.interval is None or result.low <= result.mean <= result.high
         return
     test = scipy.stats.ttest_ind(first, second, equal_var=False)
     interval = test.confidence_interval(0.95)
@@ -143,10 +147,34 @@ def test_seeds_not_in_common_tie_only_on_equal_means():
     assert rank({"a": {0: 0.9, 1: 0.5}, "b": {2: 0.8, 3: 0.5}}) == {"a": 1, "b": 2}
 
 
-def test_identical_scores_tie_and_a_constant_difference_does_not():
+def test_identical_scores_tie_and_so_do_equal_differences():
     same = {0: 0.5, 1: 0.75}
     assert rank({"a": same, "b": dict(same)}) == {"a": 1, "b": 1}
-    assert rank({"a": same, "b": {0: 0.25, 1: 0.5}}) == {"a": 1, "b": 2}
+    assert rank({"a": same, "b": {0: 0.25, 1: 0.5}}) == {"a": 1, "b": 1}
+    assert rank({"a": same, "b": {0: 0.25, 1: 0.6}}) == {"a": 1, "b": 1}  # t(1) is 12.7
+    assert rank({"a": same, "b": {0: 0.25, 1: 0.501}}) == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+@pytest.mark.parametrize("by", [0.01, 0.1, 1 / 3])
+def test_equal_values_and_equal_differences_are_no_interval(seeds, by):
+    # 0.92 - 0.91 and 0.91 - 0.90 differ in their last bits
+    first = {seed: 0.5 + 0.01 * seed for seed in range(seeds)}
+    second = {seed: score - by for seed, score in first.items()}
+    difference = paired_difference(first, second)
+    assert difference.mean == pytest.approx(by)
+    assert difference.interval is None
+    assert rank({"a": first, "b": second}) == {"a": 1, "b": 1}
+    same = estimate([by] * seeds)
+    assert (same.mean, same.interval) == (pytest.approx(by), None)
+    assert welch_difference([0.5] * seeds, [0.5 - by] * seeds).interval is None
+    assert paired_ratio(dict.fromkeys(first, 2.0), dict.fromkeys(first, 1.0)).interval is None
+    assert prediction_interval([by] * seeds) is None
+
+
+def test_the_finest_difference_of_a_large_test_split_is_an_interval():
+    one_of = 1 / 1_000_000
+    assert estimate([0.9, 0.9 + one_of]).interval is not None
 
 
 @given(st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=1, max_size=8))

@@ -115,7 +115,10 @@ def test_a_task_is_ranked_by_its_primary_metric(run, task, primary, metrics):
     # The better by the primary metric is the worse by every other.
     worse = {name: value - 0.1 for name, value in metrics.items()}
     runs = [
-        *(of_task(run, "second", seed, task, metrics | {primary: 0.5}) for seed in range(2)),
+        *(
+            of_task(run, "second", seed, task, metrics | {primary: 0.5 + seed / 1000})
+            for seed in range(2)
+        ),
         *(of_task(run, "first", seed, task, worse | {primary: 0.6}) for seed in range(2)),
     ]
     (table,) = rows.summarize(runs)

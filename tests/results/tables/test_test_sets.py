@@ -11,8 +11,9 @@ from results.records import evaluations
 from results.records.evaluations import Compression, EvaluationRecord
 from results.tables import markdown, test_sets
 
-MAIN = {"a": [0.90, 0.91], "b": [0.80, 0.81], "c": [0.70, 0.71]}
-SHIFTED = {"a": [0.40, 0.41], "b": [0.60, 0.61], "c": [0.50, 0.51]}
+# Equal differences over seeds would tell no two apart.
+MAIN = {"a": [0.90, 0.9101], "b": [0.80, 0.81], "c": [0.70, 0.7102]}
+SHIFTED = {"a": [0.40, 0.4101], "b": [0.60, 0.61], "c": [0.50, 0.5102]}
 
 
 def evaluation_of(record, top1, name="v2", **changes) -> EvaluationRecord:
@@ -57,7 +58,7 @@ def test_ranks_on_another_test_set_differ_by_their_places(runs, evaluated):
 
 
 def test_models_that_cannot_be_told_apart_there_share_a_rank(runs):
-    close = {"a": [0.40, 0.41], "b": [0.41, 0.40], "c": [0.1, 0.11]}
+    close = {"a": [0.40, 0.41], "b": [0.41, 0.40], "c": [0.1, 0.1101]}
     evaluated = [evaluation_of(runs[m, s], x) for m, by in close.items() for s, x in enumerate(by)]
     (test_set,) = test_sets.of(*tables(runs, evaluated))
     places = [place for _, place in sorted(test_set.places.items())]
