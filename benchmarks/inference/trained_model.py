@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 from importlib import resources
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from benchmarks.steps.pure_model import PureModel
 from benchmarks.weights.stored import load_weights, weights_digest
 from models import pretrained
 from results import records
-from results.records import layout
+from results.records import layout, predictions
 
 # The names that torchvision's weights carry (torchvision/models/_meta.py, BSD 3-Clause), in the order of the labels.
 _IMAGENET_CLASSES = "imagenet_classes.txt"
@@ -70,13 +69,16 @@ class TrainedModel:
         """The classes of its dataset.
 
         A run's folder holds them, except an older run's, for which they are read from the dataset; that may raise
-        `DataError`. A file with 1000 classes has ImageNet's, and any other file's are numbered.
+        `DataError`. A file of weights with 1000 classes has ImageNet's, and any other file's are numbered.
+
+        Raises:
+          RecordError: the run's list of classes is damaged.
         """
         if self.record is None:
             return _names_of_file(self.model.num_logits)
-        path = layout.class_names_in(self.source)
-        if path.exists():
-            return tuple(json.loads(path.read_text()))
+        kept = predictions.read_class_names(Path(self.source))
+        if kept:
+            return kept
         own = self.config.copy_and_resolve_references()
         own.dataset = self.record.config["dataset"]  # it may be evaluated on another one
         return tasks.load_dataset(own).class_names

@@ -9,6 +9,7 @@ from benchmarks import tasks
 from benchmarks.config import checks, derived, tuned
 from benchmarks.config.setup import Setup, set_up
 from benchmarks.errors import ConfigError
+from benchmarks.runs import normalization
 from benchmarks.runs.budget import BUDGET_KINDS
 from benchmarks.steps import freezing, optimizers
 from input_pipeline import augmentation
@@ -35,6 +36,7 @@ def validate(config: ConfigDict) -> None:
     _check_learning_rates(config)
     for side in (*derived.train_sizes(config), derived.eval_image_size(config)):
         models.check_image_size(config.model, side)
+    normalization.check(config, config.accumulation)
 
 
 def _check_what_goes_together(config: ConfigDict) -> None:

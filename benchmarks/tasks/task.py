@@ -132,6 +132,10 @@ class SingleLabel(Task):
                 f"{dataset.name} has any number of labels per picture: its config.task is multi_label, or binary with a"
                 " config.positive_class, not single_label."
             )
+        if dataset.num_classes < 2:
+            raise ConfigError(
+                f"{dataset.name} has one class, {dataset.class_names[0]}: there is nothing to tell apart."
+            )
 
     def targets(self, labels, num_logits, smoothing):
         return optax.smooth_labels(jax.nn.one_hot(labels, num_logits), smoothing)

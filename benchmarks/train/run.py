@@ -9,8 +9,9 @@ from ml_collections import ConfigDict
 
 from benchmarks.cli import progress
 from benchmarks.config import resolve, stored
-from benchmarks.errors import is_out_of_room, storage_errors_told
+from benchmarks.errors import ConfigError, is_out_of_room, storage_errors_told
 from benchmarks.machine import memory, preemption
+from benchmarks.runs import normalization
 from benchmarks.runs.folder import CONFIG_FILE, claim_directory
 from benchmarks.runs.plan import Run, prepare
 from benchmarks.runs.record import failed_record, finished_record, now
@@ -101,6 +102,12 @@ def _until_it_ends(
 
 
 def _next_accumulation(run: Run, accumulation: int) -> int | None:
-    """Returns twice as many parts, if each part then still has an example for each device."""
+    """Returns twice as many parts, if each then still has an example for each device, and enough for batch norm."""
     more = 2 * accumulation
-    return None if run.config.batch_size % (more * jax.device_count()) else more
+    if run.config.batch_size % (more * jax.device_count()):
+        return None
+    try:
+        normalization.check(run.config, more, jax.device_count())
+    except ConfigError:
+        return None
+    return more

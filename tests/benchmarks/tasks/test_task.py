@@ -9,6 +9,7 @@ import optax
 import pytest
 import sklearn.metrics
 from flax import nnx
+from PIL import Image
 
 from benchmarks import tasks
 from benchmarks.config import stored
@@ -260,6 +261,14 @@ def test_labels_that_do_not_fit_the_task_are_one_sentence(about, fields, says):
 def test_fields_that_do_not_fit_the_task_are_one_sentence(about, fields, says):
     with pytest.raises(ConfigError, match=says):
         validation.validate(about(**fields))
+
+
+def test_a_dataset_of_one_class_is_refused(about, tmp_path):
+    folder = tmp_path / "train" / "cat"
+    folder.mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(folder / "1.png")
+    with pytest.raises(ConfigError, match="has one class, cat: there is nothing to tell apart"):
+        tasks.load_dataset(about(dataset=f"folder:{tmp_path}"))
 
 
 def test_a_record_without_the_fields_of_tasks_is_one_of_single_label(config, tmp_path):
