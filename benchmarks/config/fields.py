@@ -79,8 +79,8 @@ def default_config() -> ConfigDict:
     config.eval_image_size = ""  # pixels a side; training's if empty
     # Pixels a side in the run's first parts; all parts are equally long, and the last has image_size.
     config.progressive_sizes = ()
-    # Parts that a batch is split into, worked on one after another to save memory. Batch norm sees a part at a time, and
-    # runs with another number of parts have a ranking of their own.
+    # Parts that a batch is split into, worked on one after another to save memory. Batch norm sees a part at a time, so
+    # that runs with another number of parts have a ranking of their own.
     config.accumulation = 1
     config.remat = False  # compute the insides of stages again for the gradients, to save memory
     config.batch_norm_scope = "global"  # statistics of the whole batch, or of each "device"'s part
