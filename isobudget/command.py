@@ -74,10 +74,10 @@ def _status(
         if _asks_for_help(sys.argv[1:]):
             print(usage(inspect.getmodule(main), set(flags.FLAGS) - before))
             return 0
+        logging.getLogger("absl").setLevel(logging.ERROR)
         arguments = _parse_flags()
         if arguments and not takes_arguments:
             raise UserError(f"there is no argument {arguments[0]!r}; see --help.")
-        logging.getLogger("absl").setLevel(logging.ERROR)
         return (main(arguments) if takes_arguments else main()) or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -192,6 +192,10 @@ def _text(error: Exception) -> str:
     if in_file:
         # ml_collections puts a traceback there, whose last line is what the file says.
         return flag + trace.strip().splitlines()[-1].removeprefix("ValueError: ").removesuffix(".")
+    if text.endswith("has no attribute 'get_config'"):
+        return "the file has no function get_config."
+    if re.search(r"--config=None: .* must have a value other than None", text):
+        return "--config: get_config of the file returns nothing."
     unknown = re.search(r"Did you mean \"(.*)\" instead of \"(.*)\"\?", text)
     if unknown:
         return f"there is no field {unknown[2]}; did you mean {unknown[1]}?"

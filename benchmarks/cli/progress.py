@@ -157,7 +157,7 @@ def run_bar(console: Console) -> Progress:
 
     def text(template: str) -> TextColumn:
         # Folded where it is too long: an ellipsis would cut numbers.
-        return TextColumn(template, table_column=Column(overflow="fold"))
+        return TextColumn(template, markup=False, table_column=Column(overflow="fold"))
 
     bar = (BarColumn(bar_width=24),) if console.width >= _WIDTH_FOR_A_BAR else ()
     left = (TimeRemainingColumn(),) if bar else ()

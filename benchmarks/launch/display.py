@@ -40,7 +40,7 @@ class Display:
         self._suite = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             TimeElapsedColumn(),
             _TimeLeft(),
             console=self._console,

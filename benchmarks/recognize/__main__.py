@@ -22,6 +22,7 @@ from benchmarks.machine import startup
 from benchmarks.recognize.output import FORMATS, rows, writer_of
 from benchmarks.recognize.recognizer import Prediction, Recognizer
 from input_pipeline import passes, pictures
+from input_pipeline.names import printable
 
 __all__ = ["Prediction", "Recognizer"]
 
@@ -83,7 +84,7 @@ def main(arguments: list[str]) -> int:
     writer = writer_of(given.format, recognizer, min(given.top or count, count))
     failed = 0
     with passes.progress("recognizing", len(paths)) as advance:
-        for row in rows(map(str, paths), recognizer.stream(paths), given.top):
+        for row in rows(map(printable, paths), recognizer.stream(paths), given.top):
             writer.write(row)
             advance(1)
             if "error" in row:

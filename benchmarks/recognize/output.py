@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.recognize.recognizer import Prediction, Recognizer
+from isobudget.terminal import text
 
 FORMATS = ("table", "jsonl", "csv")
 _NARROWEST = 100  # characters, of a table that goes into a file
@@ -78,14 +79,17 @@ class _Table:
     """A table for people, printed at the end, when the widths are known."""
 
     def __init__(self, title: str):
-        self._table = Table("picture", "decision", "confidences", title=title, title_justify="left")
+        self._table = Table(
+            *("picture", "decision", "confidences"), title=text(title), title_justify="left"
+        )
 
     def write(self, row: dict[str, Any]) -> None:
         if "error" in row:
-            self._table.add_row(row["picture"], "-", f"[red]{row['error']}[/red]")
+            self._table.add_row(text(row["picture"]), "-", text(row["error"], "red"))
             return
         shares = [f"{label} {value:.1%}" for label, value in row["confidences"].items()]
-        self._table.add_row(row["picture"], ", ".join(row["decision"]) or "none", "  ".join(shares))
+        cells = (row["picture"], ", ".join(row["decision"]) or "none", "  ".join(shares))
+        self._table.add_row(*map(text, cells))
 
     def close(self) -> None:
         console = Console()

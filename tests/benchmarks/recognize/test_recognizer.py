@@ -181,3 +181,14 @@ def test_every_row_of_the_csv_has_the_columns_of_its_head(recognizer, folder, ca
     assert head[:5] == ["picture", "decision", "error", "label1", "confidence1"]
     assert [len(row) for row in lines] == [9, 9, 9]
     assert float(lines[0][4]) >= float(lines[0][6]) >= float(lines[0][8])
+
+
+def test_the_table_shows_names_as_they_are(recognizer, capsys):
+    writer = writer_of("table", recognizer, 1)
+    shown = {"picture": "dog[/x].png", "decision": ["cat[tabby]"], "confidences": {"cat[red]": 0.5}}
+    writer.write(shown)
+    writer.write({"picture": "a\nb[bold].png", "error": "photo[1].png is not a picture"})
+    writer.close()
+    printed = capsys.readouterr().out
+    for text in ("dog[/x].png", "cat[tabby]", "cat[red] 50.0%", "a b[bold].png", "photo[1].png is"):
+        assert text in printed
