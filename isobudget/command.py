@@ -173,7 +173,7 @@ def _parse_flags() -> list[str]:
     except UserError:
         raise
     except flags.Error as error:
-        # "Unknown command line flag" comes with suggestions, "must have a value" with the flag's name.
+        # "Unknown command line flag" comes with suggestions.
         raise UserError(_sentence(_text(error))) from None
     except Exception as error:
         # What a configuration file raises, or ml_collections on a field that does not exist.
@@ -194,8 +194,11 @@ def _text(error: Exception) -> str:
         return flag + trace.strip().splitlines()[-1].removeprefix("ValueError: ").removesuffix(".")
     if text.endswith("has no attribute 'get_config'"):
         return "the file has no function get_config."
-    if re.search(r"--config=None: .* must have a value other than None", text):
+    missing = re.search(r"--(\w+)=None: .* must have a value other than None", text)
+    if missing and any(each.startswith("--config") for each in sys.argv) and missing[1] == "config":
         return "--config: get_config of the file returns nothing."
+    if missing:
+        return f"--{missing[1]} must be given; see --help."
     unknown = re.search(r"Did you mean \"(.*)\" instead of \"(.*)\"\?", text)
     if unknown:
         return f"there is no field {unknown[2]}; did you mean {unknown[1]}?"

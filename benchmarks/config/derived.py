@@ -23,13 +23,19 @@ def folder_name(spec: str) -> str:
 
 
 def split_specs(text: str) -> list[str]:
-    """Splits at commas, but not between the options of one model: `a:x=1,y=2,b` is `a:x=1,y=2` and `b`."""
+    """Splits at commas, but not between the options of one model: `a:x=1,y=2,b` is `a:x=1,y=2` and `b`.
+
+    Raises:
+      ConfigError: a name is missing.
+    """
     specs: list[str] = []
     for part in text.split(","):
         if specs and "=" in part and ":" not in part and ":" in specs[-1]:
             specs[-1] += f",{part}"
         else:
             specs.append(part)
+    if not all(map(str.strip, specs)):
+        raise ConfigError(f"a model is missing in '{text}'; give names with commas between them.")
     return specs
 
 

@@ -35,7 +35,7 @@ def _seeds(texts: list[str] | None) -> list[int] | None:
     if texts is None:
         return None
     try:
-        return [int(text) for text in texts]
+        return [int(text) for text in texts or ("",)]
     except ValueError:
         raise ConfigError(
             f"--seeds are whole numbers with commas between them, not {','.join(texts)!r}."
@@ -80,7 +80,7 @@ def define_flags() -> None:
 def main() -> int:
     given, config = flags.FLAGS, command.given_config()
     workdir = Path(given.workdir)
-    specs = given.models and derived.split_specs(given.models)
+    specs = None if given.models is None else derived.split_specs(given.models)
     shard = shards.parse(given.shard) if given.shard else shards.from_environment(os.environ)
     if given.estimate and not given.dry_run:
         raise ConfigError("--estimate goes with --dry_run.")

@@ -52,7 +52,7 @@ def _measure_input() -> list[input_speed.InputSpeed] | list[input_speed.Waiting]
     config.image_size, config.dtype = size, given.dtype
     config.batch_size = config.eval_batch_size = given.batch_size
     config.augmentation.crop, config.augmentation.changes = "random_resized", ("flip",)
-    if given.models:
+    if given.models is not None:
         waiting = []
         for config.model in derived.split_specs(given.models):
             for config.num_workers in workers:
@@ -164,7 +164,8 @@ def _each_model(
     measure_one: Callable[[Setup], tables.Measurement],
 ) -> Sequence[tables.Measurement]:
     speeds: list[tables.Measurement] = []
-    specs = derived.split_specs(flags.FLAGS.models or ",".join(models.names()))
+    named = flags.FLAGS.models
+    specs = models.names() if named is None else derived.split_specs(named)
     for spec in specs:
         config = default_config()
         config.model = spec

@@ -58,7 +58,7 @@ def main() -> int:
     given, config = flags.FLAGS, command.given_config()
     if not (math.isfinite(given.trial_fraction) and given.trial_fraction > 0):
         raise ConfigError(f"--trial_fraction is a number above 0, not {given.trial_fraction}.")
-    specs = derived.split_specs(given.models) if given.models else config.suite.models
+    specs = config.suite.models if given.models is None else derived.split_specs(given.models)
     try:
         tuned = run(
             config,

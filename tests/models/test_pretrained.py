@@ -244,7 +244,7 @@ def test_the_command_writes_weights_that_load(model, command_here, tmp_path):
         (["--model=mobilenet_v3_small", "--weights=none.pth"], "there is no file none.pth."),
         (["--model=mobilenet_v4", "--weights=none.pth"], "there is no model 'mobilenet_v4'"),
         (["--model=resnet18", "--weights=none.zip"], "weights are .pth or .safetensors files"),
-        (["--model=resnet18"], "flag --weights=None: Flag --weights must have a value"),
+        (["--model=resnet18"], "--weights must be given; see --help."),
         (["--model=resnet18", "--weights=none.pth", "--plugins=no_such_module"], "there is no module"),
     ],
 )  # fmt: skip

@@ -75,6 +75,9 @@ def test_the_same_command_keeps_what_is_done_and_tables_come_from_records_alone(
         (["--config.batch_size=many"], "batch_size"),
         (["--shard=2/2"], "--shard is i/n with i from 0 to n-1, such as 0/4, not '2/2'"),
         (["--seeds=one"], "--seeds are whole numbers"),
+        (["--seeds="], "--seeds are whole numbers"),
+        (["--models="], "a model is missing in ''"),
+        (["--models=tiny,"], "a model is missing in 'tiny,'"),
         (["--modles=resnet50"], "modles"),
         (["--config=nowhere.py"], "nowhere.py"),
         (
