@@ -1,8 +1,10 @@
 """Folders of the user's: `~` written out, and where caches lie, on machines whose user has no home too."""
 
+import contextlib
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from isobudget.errors import UserError
@@ -35,6 +37,21 @@ def cache_folder() -> Path | None:
         return Path.home() / ".cache"
     except RuntimeError:
         return None
+
+
+@contextlib.contextmanager
+def some_home() -> Iterator[None]:
+    """Within this, a user without a home has the folder for temporary files: some libraries ask for one on import."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = tempfile.gettempdir()
+        try:
+            yield
+        finally:
+            del os.environ["HOME"]
+    else:
+        yield
 
 
 def check_writable(path: str | os.PathLike[str], flag: str = "--out") -> None:

@@ -11,7 +11,7 @@ import json
 from importlib import resources
 from typing import Any
 
-from isobudget.paths import cache_folder
+from isobudget.paths import cache_folder, some_home
 from results.records.files import write_atomically
 
 _MAKERS = ("charts.py", "figures.py", "library.py")
@@ -35,9 +35,10 @@ def load() -> tuple[str, dict[str, Any]]:
 
 def _make() -> tuple[str, dict[str, Any]]:
     # They take a second to import, which a page whose parts are kept does without.
-    import vl_convert
+    with some_home():
+        import vl_convert
 
-    from results.page import charts
+        from results.page import charts
 
     # The stub asks for a snippet, which the function does without.
     script = vl_convert.javascript_bundle()  # type: ignore[call-arg]

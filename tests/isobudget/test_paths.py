@@ -1,5 +1,8 @@
 """Folders of users with and without a home, and outputs that cannot be written."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from isobudget import paths
@@ -44,3 +47,15 @@ def test_what_cannot_be_written_is_one_sentence_with_its_flag(tmp_path, path, re
     path = path.format(folder=tmp_path)
     with pytest.raises(UserError, match=rf"--out={path} cannot be written: {reason}\."):
         paths.check_writable(path)
+
+
+def test_what_asks_for_a_home_gets_one_where_there_is_none(homeless, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.path.expanduser", lambda path: os.environ.get("HOME", path))
+    with paths.some_home():
+        assert Path.home().is_dir()
+    with pytest.raises(RuntimeError):
+        Path.home()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with paths.some_home():
+        assert Path.home() == tmp_path
+    assert Path.home() == tmp_path
