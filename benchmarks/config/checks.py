@@ -69,6 +69,33 @@ CHECKS = (
     _between("augmentation.mixup", "a number from 0", lambda value: value >= 0),
     _between("augmentation.cutmix", "a number from 0", lambda value: value >= 0),
     _whole("augmentation.repeats", 1),
+    *(
+        _between(
+            f"augmentation.random_resized.{each}",
+            "above 0 and at most 1",
+            lambda value: 0 < value <= 1,
+        )
+        for each in ("min_area", "max_area")
+    ),
+    _whole("augmentation.random_side.smallest", 1),
+    _whole("augmentation.random_side.largest", 1),
+    _whole("augmentation.random_position.side", 1),
+    _between("augmentation.shift.distance", "from 0 to 1", lambda value: 0 <= value <= 1),
+    _between("augmentation.shift.degrees", "from 0 to 180", lambda value: 0 <= value <= 180),
+    _between("augmentation.shift.zoom", "a number from 1", lambda value: value >= 1),
+    _between("augmentation.pad_and_crop.fraction", "from 0 to 1", lambda value: 0 <= value <= 1),
+    *(
+        _between(f"augmentation.color_jitter.{each}", "a number from 0", lambda value: value >= 0)
+        for each in ("brightness", "contrast", "saturation")
+    ),
+    _between("augmentation.color_jitter.hue", "from 0 to 0.5", lambda value: 0 <= value <= 0.5),
+    _between("augmentation.pca_color.deviation", "a number from 0", lambda value: value >= 0),
+    _whole("augmentation.rand_augment.layers", 0),
+    Check(
+        "augmentation.rand_augment.magnitude",
+        "a whole number from 0 to 30",
+        lambda value: 0 <= value <= 30,
+    ),
     _between("budget.amount", "a number above 0", lambda value: value > 0),
     _whole("batch_size", 1),
     _whole("eval_batch_size", 1),

@@ -44,6 +44,15 @@ def _check_what_goes_together(config: ConfigDict) -> None:
         raise ConfigError(
             f"config.accumulation cuts a batch of {config.batch_size} into equal parts, not {config.accumulation}."
         )
+    for crop, least, most in (
+        ("random_resized", "min_area", "max_area"),
+        ("random_side", "smallest", "largest"),
+    ):
+        options = config.augmentation[crop]
+        if options[least] > options[most]:
+            raise ConfigError(
+                f"config.augmentation.{crop}.{least} is at most its {most}, {options[most]}, not {options[least]}."
+            )
     if config.validate_every_steps and not config.validation_split:
         raise ConfigError("config.validate_every_steps needs a config.validation_split.")
     if len(config.mean) not in (0, 3) or len(config.std) != len(config.mean):

@@ -115,6 +115,28 @@ def test_an_augmentation_that_cannot_be_is_one_sentence(config, field, value, se
         validation.validate(config)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("random_resized.min_area", 5.0, "min_area is above 0 and at most 1, not 5.0"),
+        ("random_resized.max_area", 0.05, "min_area is at most its max_area, 0.05, not 0.08"),
+        ("random_side.smallest", 481, "smallest is at most its largest, 480, not 481"),
+        ("random_position.side", 0, "side is a whole number from 1, not 0"),
+        ("shift.zoom", 0.5, "zoom is a number from 1, not 0.5"),
+        ("shift.degrees", float("nan"), "degrees is from 0 to 180, not nan"),
+        ("color_jitter.hue", 0.6, "hue is from 0 to 0.5, not 0.6"),
+        ("rand_augment.magnitude", 31, "magnitude is a whole number from 0 to 30, not 31"),
+    ],
+)
+def test_an_option_of_a_crop_or_a_change_that_cannot_be_is_one_sentence(
+    config, option, value, says
+):
+    group, name = option.split(".")
+    config.augmentation[group][name] = value
+    with pytest.raises(ConfigError, match=says):
+        validation.validate(config)
+
+
 def test_deterministic_operations_are_asked_of_xla_once(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_other=1")
     for _ in range(2):
