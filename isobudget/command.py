@@ -23,6 +23,8 @@ from isobudget.errors import UserError
 
 MISTAKE_STATUS = 2
 INTERRUPTED_STATUS = 130
+# Where libraries print the tracebacks of errors that they then raise: on a full disk, each of Orbax's threads and tasks.
+_TALKATIVE = ("absl", "asyncio", "concurrent.futures")
 PIPE_STATUS = (
     141  # of a command whose reader, such as `head`, has seen enough: what a shell calls SIGPIPE
 )
@@ -74,7 +76,8 @@ def _status(
         if _asks_for_help(sys.argv[1:]):
             print(usage(inspect.getmodule(main), set(flags.FLAGS) - before))
             return 0
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         arguments = _parse_flags()
         if arguments and not takes_arguments:
             raise UserError(f"there is no argument {arguments[0]!r}; see --help.")
