@@ -23,7 +23,7 @@ from isobudget.errors import UserError
 
 MISTAKE_STATUS = 2
 INTERRUPTED_STATUS = 130
-# Where libraries print the tracebacks of errors that they then raise: on a full disk, each of Orbax's threads and tasks.
+# Where libraries print tracebacks of errors that they then raise: on a full disk, each of Orbax's threads and tasks.
 _TALKATIVE = ("absl", "asyncio", "concurrent.futures")
 PIPE_STATUS = (
     141  # of a command whose reader, such as `head`, has seen enough: what a shell calls SIGPIPE
