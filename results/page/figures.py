@@ -156,7 +156,10 @@ def _domain(points: list[dict[str, Any]]) -> list[float]:
     low = max(min(p["y_low"] for p in points), min(means) - 0.5 * spread)
     high = min(max(p["y_high"] for p in points), max(means) + 0.5 * spread, max(100.0, *means))
     margin_y = 0.1 * (high - low) + 0.1
-    ends = (left / margin, right * margin, low - margin_y, high + margin_y)
+    # Bounded, for a damaged record may have speeds that no margin can be put around.
+    first = max(min(left / margin, 1e299), 1e-300)
+    last = min(max(right * margin, 1e-299), 1e300)
+    ends = (first, last, low - margin_y, high + margin_y)
     return [float(f"{end:.6g}") for end in ends]
 
 
@@ -166,7 +169,8 @@ def _places(
     left, right, low, high = domain
 
     def across(x: float) -> float:
-        return size.width * math.log(max(x, left) / left) / math.log(right / left)
+        whole = math.log(right) - math.log(left)
+        return size.width * (math.log(max(x, left)) - math.log(left)) / whole
 
     def down(y: float) -> float:
         return size.height * (high - y) / (high - low)
