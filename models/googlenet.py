@@ -256,7 +256,7 @@ def googlenet(
     family="googlenet",
     paper=_PAPER,
     min_size=31,
-    reported=Reported(0.687, 0.889, "BVLC GoogLeNet (Caffe), centre crop"),
+    reported=Reported(0.687, 0.889, "BVLC GoogLeNet (Caffe), center crop"),
 )
 def googlenet_paper(
     num_classes: int,

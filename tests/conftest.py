@@ -19,7 +19,7 @@ _OPERATORS = (
 
 
 def pytest_configure(config):
-    # Compiling is most of the ordinary tests' time, and how well XLA optimises is not theirs to test.
+    # Compiling is most of the ordinary tests' time, and how well XLA optimizes is not theirs to test.
     if "not slow" in config.option.markexpr:
         os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
         # Small programs too are compiled once, and not in each process.

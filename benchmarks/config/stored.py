@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from benchmarks.config import plugins
 from benchmarks.config.fields import default_config
 from benchmarks.errors import ConfigError
+from results.records import settings
 
 
 def to_plain(config: ConfigDict) -> dict[str, Any]:
@@ -49,28 +50,15 @@ def load(path: Path) -> ConfigDict:
     return config
 
 
-# The values that `config.augmentation` had before its parts could be set one by one.
-_NAMED_AUGMENTATIONS: dict[str, dict[str, Any]] = {
-    "none": {},
-    "shift": {"changes": ("shift",)},
-    "crop_flip": {"crop": "random_resized", "changes": ("flip",)},
-    "pad_crop_flip": {"changes": ("pad_and_crop", "flip")},
-}
-
-
-# Crops that had another name in earlier versions.
-_RENAMED_CROPS = {"centre": "center"}
-
-
 def _migrated(content: dict[str, Any], path: Path) -> dict[str, Any]:
     """Returns an older record's configuration as it is written today."""
     augmentation = content.get("augmentation")
     if isinstance(augmentation, str):
-        if augmentation not in _NAMED_AUGMENTATIONS:
+        if augmentation not in settings.NAMED_AUGMENTATIONS:
             raise ConfigError(f"{path}: there is no augmentation {augmentation!r}.")
-        augmentation = _NAMED_AUGMENTATIONS[augmentation]
-    if isinstance(augmentation, dict) and augmentation.get("crop") in _RENAMED_CROPS:
-        augmentation = augmentation | {"crop": _RENAMED_CROPS[augmentation["crop"]]}
+        augmentation = settings.NAMED_AUGMENTATIONS[augmentation]
+    if isinstance(augmentation, dict) and augmentation.get("crop") in settings.RENAMED_CROPS:
+        augmentation = augmentation | {"crop": settings.RENAMED_CROPS[augmentation["crop"]]}
     return content if augmentation is None else content | {"augmentation": augmentation}
 
 

@@ -119,14 +119,14 @@ DEFAULTS: Mapping[str, Any] = {
     "deterministic": False,
 }
 
-# What earlier versions called an augmentation as a whole, and a crop.
-_NAMED_AUGMENTATIONS: dict[str, dict[str, Any]] = {
+# What earlier versions called an augmentation as a whole, and a crop; stored configurations are migrated by these too.
+NAMED_AUGMENTATIONS: dict[str, dict[str, Any]] = {
     "none": {},
     "shift": {"changes": ("shift",)},
     "crop_flip": {"crop": "random_resized", "changes": ("flip",)},
     "pad_crop_flip": {"changes": ("pad_and_crop", "flip")},
 }
-_RENAMED_CROPS = {"centre": "center"}
+RENAMED_CROPS = {"centre": "center"}
 
 
 def of_group(record: RunRecord) -> Settings:
@@ -189,13 +189,13 @@ def _used(record: RunRecord) -> dict[str, Any]:
     config = dict(record.config)
     augmentation = config.get("augmentation")
     if isinstance(augmentation, str):
-        augmentation = _NAMED_AUGMENTATIONS.get(augmentation, {"crop": augmentation})
+        augmentation = NAMED_AUGMENTATIONS.get(augmentation, {"crop": augmentation})
     if isinstance(augmentation, Mapping):
         crop, changes = augmentation.get("crop"), augmentation.get("changes")
         names = [crop, *changes] if isinstance(changes, list | tuple) else [crop, changes]
         config["augmentation"] = _with_options_of(names, augmentation)
         if isinstance(crop, str):
-            config["augmentation"]["crop"] = _RENAMED_CROPS.get(crop, crop)
+            config["augmentation"]["crop"] = RENAMED_CROPS.get(crop, crop)
     optimizer = config.get("optimizer")
     if isinstance(optimizer, Mapping):
         names = [optimizer.get("name"), optimizer.get("schedule"), "model_learning_rates"]

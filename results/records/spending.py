@@ -62,7 +62,7 @@ def model_flops_utilization(run: RunRecord) -> float | None:
     """Returns the model's training FLOPs per second as a fraction of the devices' peak.
 
     As in Chowdhery et al. 2022 (PaLM, arXiv:2204.02311), appendix B: what the model needs is
-    counted, not what was executed, so work done twice (rematerialisation) does not raise it. None
+    counted, not what was executed, so work done twice (rematerialization) does not raise it. None
     where the peak is not known.
     """
     flops, seconds = run.budget.train_flops_spent, run.timings.train_seconds
