@@ -25,6 +25,8 @@ MISTAKE_STATUS = 2
 INTERRUPTED_STATUS = 130
 # Where libraries print tracebacks of errors that they then raise: on a full disk, each of Orbax's threads and tasks.
 _TALKATIVE = ("absl", "asyncio", "concurrent.futures")
+# What TensorStore's threads meet that report to a loop of Orbax's which an error has already ended.
+_TOO_LATE = "Event loop is closed"
 PIPE_STATUS = (
     141  # of a command whose reader, such as `head`, has seen enough: what a shell calls SIGPIPE
 )
@@ -76,8 +78,7 @@ def _status(
         if _asks_for_help(sys.argv[1:]):
             print(usage(inspect.getmodule(main), set(flags.FLAGS) - before))
             return 0
-        for name in _TALKATIVE:
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        _quiet_libraries()
         arguments = _parse_flags()
         if arguments and not takes_arguments:
             raise UserError(f"there is no argument {arguments[0]!r}; see --help.")
@@ -88,6 +89,19 @@ def _status(
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         return INTERRUPTED_STATUS
+
+
+def _quiet_libraries() -> None:
+    """Leaves what libraries' threads meet to the error that they then raise."""
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    report = sys.unraisablehook
+
+    def report_others(unraisable: "sys.UnraisableHookArgs") -> None:
+        if str(unraisable.exc_value) != _TOO_LATE:
+            report(unraisable)
+
+    sys.unraisablehook = report_others
 
 
 def _close_broken_streams() -> bool:

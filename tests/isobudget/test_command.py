@@ -18,6 +18,7 @@ def run(monkeypatch, capsys):
     def run(main, *arguments, define_flags=lambda: None, **options):
         monkeypatch.setattr(sys, "argv", ["command", *arguments])
         monkeypatch.setattr(plugins, "load_installed", lambda: None)
+        monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)  # put back afterwards
         before = set(flags.FLAGS)
         try:
             with pytest.raises(SystemExit) as ended:
@@ -78,6 +79,16 @@ def test_a_bug_is_a_traceback(run, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["command"])
     with pytest.raises(ZeroDivisionError):
         command.run(main, lambda: None)
+
+
+@pytest.mark.parametrize(("message", "is_shown"), [("Event loop is closed", False), ("odd", True)])
+def test_what_threads_report_to_a_loop_that_an_error_ended_is_not_shown(run, message, is_shown):
+    class Noisy:
+        def __del__(self):
+            raise RuntimeError(message)
+
+    _, _, err = run(lambda: Noisy() and None)
+    assert (message in err) == is_shown
 
 
 def test_ctrl_c_says_how_to_go_on(run):
