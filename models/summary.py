@@ -24,7 +24,7 @@ from isobudget import command, plugins, terminal
 from models.classifier import count_auxiliary_parameters, count_parameters
 from models.errors import ModelError
 from models.layers import BatchNorm, Conv, Layer, Linear, Mode
-from models.macs import equation_macs, shape_of, trace
+from models.macs import equation_macs, shape_of, trace, walk
 from models.receptive_field import IMAGE, WHOLE, Field, follow
 from models.registry import check_image_size, create_abstract, info
 from models.windows import AdaptiveAveragePool, AveragePool, LocalResponseNorm, MaxPool
@@ -128,6 +128,28 @@ def summarize(
         auxiliary_parameters=auxiliary,
         macs=macs,
     )
+
+
+def batch_norm_pixels(spec: str, image_size: int) -> dict[str, int]:
+    """Returns how many pixels of one image each layer of batch norm sees in training, auxiliary heads included.
+
+    Args:
+      spec: `name` or `name:option=value,...`.
+      image_size: the image's side in pixels.
+
+    Raises:
+      ModelError: an unknown model or option, or images too small for it.
+    """
+    check_image_size(spec, image_size)
+    model = create_abstract(spec)
+    _mark_layers(model, "")
+    pixels = {}
+    for equation, _ in walk(trace(model, image_size, train=True).jaxpr):
+        if equation.primitive.name == "name":
+            _, kind, path = (*equation.params["name"].split(":"), "")[:3]
+            if kind == BatchNorm.__name__:
+                pixels[path] = math.prod(shape_of(equation.outvars[0])[1:-1])
+    return pixels
 
 
 class _Marked(Layer):

@@ -16,6 +16,7 @@ from benchmarks.machine import preemption
 from benchmarks.reproduce import comparison, surroundings
 from benchmarks.runs.plan import Run, prepare
 from benchmarks.runs.record import now
+from benchmarks.steps.compile import Saving
 from benchmarks.train import attempt
 from benchmarks.train.run import train_and_evaluate
 from results import records
@@ -70,8 +71,11 @@ def _configuration(path: Path, record: records.RunRecord, data_dir: str | None) 
     config = resolve.resolved(stored.load(path))
     if data_dir is not None:
         config.data_dir = data_dir
-    if record.accumulation:  # more parts than were asked for, if memory ran out
+    # What was done beyond what was asked for, if memory ran out.
+    if record.accumulation:
         config.accumulation = record.accumulation
+    if record.remat is not None:
+        config.remat = record.remat
     if config.budget.kind == "seconds" and record.budget.steps:
         # The seconds of this machine would buy another number of steps.
         config.budget.kind = "examples"
@@ -121,13 +125,12 @@ def _check_steps(steps: int, run: Run, path: Path) -> None:
 def _first_steps(run: Run, steps: int, reporter: progress.Reporter | None) -> comparison.Logged:
     """Trains the first steps and returns what was logged."""
     run.workdir.mkdir(parents=True, exist_ok=True)
-    accumulation = run.config.accumulation
     with (
         _StopsAt(steps) as notice,
         reporter or progress.create("lines", run.config.model) as reporter,
     ):
         try:
-            attempt.execute(run, now(), accumulation, None, notice, reporter)
+            attempt.execute(run, now(), Saving.of(run.config), None, notice, reporter)
         except preemption.PreemptedError as stopped:
             if stopped.step < steps:
                 raise

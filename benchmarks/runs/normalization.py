@@ -1,14 +1,13 @@
 """From how many values batch norm takes its statistics, where a batch is worked on in parts."""
 
 import functools
-import math
 
 from ml_collections import ConfigDict
 
 from benchmarks.config import derived
 from benchmarks.errors import ConfigError
 from benchmarks.steps import freezing
-from models.summary import summarize
+from models.summary import batch_norm_pixels
 
 # Of MobileNet at 32 pixels, whose last maps are a pixel each: parts of 16 and of 8 images train as one batch of 32
 # does, within 2 percentage points; parts of 4 lose 15, and parts of 2 nearly all.
@@ -53,9 +52,9 @@ def _smallest_maps(model: str, side: int, frozen: frozenset[tuple[str, ...]]) ->
     kept = {".".join(map(str, path[:-1])) for path in frozen}
     return min(
         (
-            (layer.name, math.prod(layer.output_shape[:-1]))
-            for layer in summarize(model, side).layers
-            if layer.kind == "BatchNorm" and layer.name not in kept
+            (layer, pixels)
+            for layer, pixels in batch_norm_pixels(model, side).items()
+            if layer not in kept
         ),
         key=lambda each: each[1],
         default=("", 0),

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
+from ml_collections import ConfigDict
 
 from benchmarks.config.setup import Setup
 from benchmarks.machine.mesh import data_sharded, local_mesh, replicated
@@ -49,10 +50,28 @@ class Program:
     eval_one: Any
 
 
+@dataclasses.dataclass(frozen=True)
+class Saving:
+    """How a training step saves memory.
+
+    Attributes:
+      accumulation: how many parts a batch is split into.
+      remat: whether the insides of stages are computed again for the gradients, which changes no result.
+    """
+
+    accumulation: int
+    remat: bool
+
+    @classmethod
+    def of(cls, config: ConfigDict) -> "Saving":
+        """Returns what a configuration asks for."""
+        return cls(config.accumulation, config.remat)
+
+
 def compile_program(
     setup: Setup,
     mesh: Mesh,
-    accumulation: int | None = None,
+    saving: Saving | None = None,
     positive_weights: tuple[float, ...] = (),
 ) -> Program:
     """Returns a run's steps, compiled for the mesh from shapes alone.
@@ -60,13 +79,13 @@ def compile_program(
     Args:
       setup: the run's.
       mesh: the devices.
-      accumulation: how many parts a batch is split into; by default `config.accumulation`.
+      saving: how memory is saved; by default as the configuration says.
       positive_weights: one for each logit, see `tasks.positive_weights`; empty if all are 1.
     """
     model, _, _ = abstract_model(setup)
     state = abstract_state(setup, mesh)
     names = metric_names(model.task)
-    settings = _settings(setup, mesh, accumulation or setup.config.accumulation, positive_weights)
+    settings = _settings(setup, mesh, saving or Saving.of(setup.config), positive_weights)
     train_step = make_train_step(model, create_optimizer(setup), settings)
     train = jax.jit(
         _with_one_array(train_step, names), donate_argnums=0, out_shardings=replicated(mesh)
@@ -99,7 +118,7 @@ def _with_one_array(
 
 
 def _settings(
-    setup: Setup, mesh: Mesh, accumulation: int, positive_weights: tuple[float, ...]
+    setup: Setup, mesh: Mesh, saving: Saving, positive_weights: tuple[float, ...]
 ) -> Settings:
     config = setup.config
     return Settings(
@@ -113,8 +132,8 @@ def _settings(
         mixup=config.augmentation.mixup,
         cutmix=config.augmentation.cutmix,
         ema_decay=config.ema_decay,
-        accumulation=accumulation,
-        remat=config.remat,
+        accumulation=saving.accumulation,
+        remat=saving.remat,
         mesh=mesh if config.batch_norm_scope == "device" else None,
         frozen=freezing.of(config),
     )

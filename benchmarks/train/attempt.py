@@ -20,7 +20,7 @@ from benchmarks.runs.folder import write_class_names
 from benchmarks.runs.plan import Run, train_batches
 from benchmarks.runs.record import planned_record, with_facts
 from benchmarks.steps.abstract import abstract_state
-from benchmarks.steps.compile import Program, compile_program
+from benchmarks.steps.compile import Program, Saving, compile_program
 from benchmarks.steps.train_step import State, final_weights
 from benchmarks.tasks import metrics
 from benchmarks.train import checkpoints, loop, mistakes, step_time
@@ -41,7 +41,7 @@ class Attempt:
       run: what is settled about it, its number of steps included.
       started: when it began, ISO 8601, UTC.
       start_step: how many steps earlier attempts have done.
-      accumulation: how many parts a batch is split into.
+      saving: how its steps save memory.
       program: its compiled steps.
       clock: its seconds, those of earlier attempts included.
       reporter: is told how far it is.
@@ -50,7 +50,7 @@ class Attempt:
     run: Run
     started: str
     start_step: int
-    accumulation: int
+    saving: Saving
     program: Program
     clock: Clock
     reporter: progress.Reporter
@@ -74,7 +74,7 @@ class Evaluated:
 def execute(
     run: Run,
     started: str,
-    accumulation: int,
+    saving: Saving,
     profile_steps: tuple[int, int] | None,
     notice: preemption.Notice,
     reporter: progress.Reporter,
@@ -84,7 +84,7 @@ def execute(
     Args:
       run: what is settled about it; it goes on from its newest whole checkpoint.
       started: when it began, ISO 8601, UTC.
-      accumulation: how many parts a batch is split into.
+      saving: how its steps save memory.
       profile_steps: (first, end) of a profiler trace, the end excluded, which is written to the run's `profile/`.
       notice: says when the run must save its state and stop.
       reporter: is told how far the run is.
@@ -94,7 +94,7 @@ def execute(
       DataError: too much of the data cannot be read.
     """
     with checkpoints.Checkpoints(run.workdir) as saved:
-        attempt, state = _open(run, started, accumulation, saved, reporter)
+        attempt, state = _open(run, started, saving, saved, reporter)
         with _metric_files(attempt) as metric_files:
             state, unreadable = _train(attempt, state, saved, metric_files, profile_steps, notice)
             peak_memory = memory.peak_bytes()
@@ -111,7 +111,7 @@ def execute(
 def _open(
     run: Run,
     started: str,
-    accumulation: int,
+    saving: Saving,
     saved: checkpoints.Checkpoints,
     reporter: progress.Reporter,
 ) -> tuple[Attempt, State]:
@@ -125,7 +125,7 @@ def _open(
     positive_weights = run.positive_weights
     # Weights are drawn while XLA compiles, because for a large network either takes seconds.
     with concurrent.futures.ThreadPoolExecutor(1) as pool, clock.measure("compile"):
-        compiling = pool.submit(compile_program, run.setup, mesh, accumulation, positive_weights)
+        compiling = pool.submit(compile_program, run.setup, mesh, saving, positive_weights)
         if state is None:
             state = initial_state(run.setup, run.budget.steps or 1, mesh)
         program = compiling.result()
@@ -134,7 +134,7 @@ def _open(
     if run.budget.steps is None:
         reporter.report(progress.Event("calibrating"))
         run, state = step_time.with_steps(run, program, state, start_step)
-    return Attempt(run, started, start_step, accumulation, program, clock, reporter), state
+    return Attempt(run, started, start_step, saving, program, clock, reporter), state
 
 
 def _try_evaluation(run: Run, program: Program, state: State) -> None:
@@ -266,7 +266,8 @@ def _record(
         ),
         weights_digest=digest,
         unreadable_examples={"train": unreadable} | evaluated.unreadable,
-        accumulation=attempt.accumulation,
+        accumulation=attempt.saving.accumulation,
+        remat=attempt.saving.remat,
         peak_memory_bytes=peak_memory,
         decision=_decision(run, evaluated.thresholds),
         positive_weights=_by_label(run, run.positive_weights),

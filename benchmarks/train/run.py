@@ -1,5 +1,6 @@
 """One run: trained under its budget, evaluated and recorded, or resumed where it stopped."""
 
+import dataclasses
 import sys
 import traceback
 from pathlib import Path
@@ -15,6 +16,7 @@ from benchmarks.runs import normalization
 from benchmarks.runs.folder import CONFIG_FILE, claim_directory
 from benchmarks.runs.plan import Run, prepare
 from benchmarks.runs.record import failed_record, finished_record, now
+from benchmarks.steps.compile import Saving
 from benchmarks.train import attempt, checkpoints
 from isobudget.errors import UserError
 from results import records
@@ -30,7 +32,8 @@ def train_and_evaluate(
     """Trains and evaluates one run, resuming where an earlier call was stopped, and returns its record.
 
     A completed run is not run again. One that diverges, runs out of memory or raises an error gets a record too, whose
-    status says so. If memory runs out, each batch is split into twice as many parts, and the record says so.
+    status says so. If memory runs out, the insides of stages are computed again for the gradients, which changes no
+    result, and then each batch is split into twice as many parts; the record says what was done.
 
     Args:
       config: see `benchmarks/config/fields.py`.
@@ -77,37 +80,44 @@ def _until_it_ends(
     notice: preemption.Notice,
     reporter: progress.Reporter,
 ) -> records.RunRecord:
-    """Returns the record of the run; if an attempt runs out of memory, the next works in smaller parts."""
+    """Returns the record of the run; if an attempt runs out of memory, the next needs less."""
     started = now()
-    accumulation = run.config.accumulation
+    saving = Saving.of(run.config)
     while True:
         try:
-            return attempt.execute(run, started, accumulation, profile_steps, notice, reporter)
+            return attempt.execute(run, started, saving, profile_steps, notice, reporter)
         except preemption.PreemptedError:
             raise
         except Exception as error:
             if is_out_of_room(error):
                 raise
-            more = _next_accumulation(run, accumulation)
+            more = _next_saving(run, saving)
             if not (memory.is_out_of_memory(error) and more):
                 if not isinstance(error, UserError):
                     traceback.print_exc()
                 return failed_record(run, started, error)
-            print(
-                f"warning: out of memory; working on each batch in {more} parts",
-                file=sys.stderr,
-                flush=True,
+            how = (
+                f"working on each batch in {more.accumulation} parts"
+                if saving.remat
+                else "keeping the outputs of stages alone, and computing the rest twice"
             )
-            accumulation = more
+            print(f"warning: out of memory; {how}", file=sys.stderr, flush=True)
+            saving = more
 
 
-def _next_accumulation(run: Run, accumulation: int) -> int | None:
-    """Returns twice as many parts, if each then still has an example for each device, and enough for batch norm."""
-    more = 2 * accumulation
+def _next_saving(run: Run, saving: Saving) -> Saving | None:
+    """Returns what needs less memory than `saving`; None if nothing does.
+
+    First comes what changes no result, then twice as many parts, if each still has an example for each device, and
+    enough for batch norm.
+    """
+    if not saving.remat:
+        return dataclasses.replace(saving, remat=True)
+    more = 2 * saving.accumulation
     if run.config.batch_size % (more * jax.device_count()):
         return None
     try:
         normalization.check(run.config, more, jax.device_count())
     except ConfigError:
         return None
-    return more
+    return dataclasses.replace(saving, accumulation=more)

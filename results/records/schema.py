@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 Status = Literal["completed", "diverged", "out_of_memory", "failed", "crashed"]
 
@@ -215,6 +215,8 @@ class RunRecord:
         training, left out in evaluation; null in records before version 2.
       accumulation: in how many parts each batch was worked on: the configuration's, or more where
         memory ran out; null in records before version 2.
+      remat: whether the insides of stages were computed again for the gradients, as the configuration says or because
+        memory ran out; it changes no result. Null in records before version 5.
       peak_memory_bytes: the most memory that training took: of the fullest device, on a CPU of the process; null where
         it cannot be measured and in records before version 3.
       decision: null in single_label without calibration and in older records.
@@ -249,6 +251,7 @@ class RunRecord:
     weights_digest: str | None = None
     unreadable_examples: Mapping[str, int] | None = None
     accumulation: int | None = None
+    remat: bool | None = None
     peak_memory_bytes: int | None = None
     decision: Decision | None = None
     positive_weights: Mapping[str, float] | None = None

@@ -39,9 +39,8 @@ class Tiny(Classifier):
     def classify(self, features, mode):
         if mode.train and self.fault == "raises":
             raise RuntimeError("this model always raises")
-        if mode.train and self.fault == "memory":
-            raise MemoryError("RESOURCE_EXHAUSTED: out of memory")
-        if mode.train and self.fault == "memory_above_8" and features.shape[0] > 8:
+        fits = {"memory": 1, "memory_above_8": 8}.get(self.fault)  # images
+        if mode.train and fits and features.shape[0] > fits:
             raise MemoryError("RESOURCE_EXHAUSTED: out of memory")
         if mode.train and self.fault == "killed":
             os.kill(os.getpid(), signal.SIGKILL)

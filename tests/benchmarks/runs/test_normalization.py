@@ -58,3 +58,12 @@ def test_statistics_of_each_device_are_of_smaller_parts():
     normalization.check(config, accumulation=2, devices=2)
     with pytest.raises(ConfigError, match="4 images at a time"):
         normalization.check(config, accumulation=2, devices=4)
+
+
+def test_auxiliary_heads_count_though_only_training_runs_them():
+    config = configured("inception_v3", image_size="299", accumulation=8)
+    with pytest.raises(ConfigError, match=r"4 images at a time AuxLogits.conv1.bn .* has 4"):
+        validation.validate(config)
+    validation.validate(
+        configured("inception_v3:auxiliary=false", image_size="299", accumulation=8)
+    )

@@ -16,12 +16,14 @@ from benchmarks.config.setup import set_up
 from benchmarks.errors import ConfigError
 from benchmarks.machine import mesh as devices
 from benchmarks.machine import preemption
+from benchmarks.reproduce import comparison, reproduce
 from benchmarks.steps.abstract import abstract_state
 from benchmarks.steps.compile import compile_program
-from benchmarks.train import loop
+from benchmarks.train import attempt, loop
 from benchmarks.train.run import train_and_evaluate
 from benchmarks.weights.stored import load_weights, weights_digest
 from results import records
+from results.records import settings
 
 
 class Stop(KeyboardInterrupt):
@@ -161,7 +163,7 @@ def test_nan_ends_a_run_as_diverged_with_its_first_step(config, tmp_path):
 
 
 def test_running_out_of_memory_is_told_from_other_failures(config, tmp_path):
-    config.model = "tiny:fault=memory"
+    config.update({"model": "tiny:fault=memory", "batch_size": 24})  # parts of 3 are the smallest
     assert train_and_evaluate(config, tmp_path / "a").status == "out_of_memory"
     config.model = "tiny:fault=raises"
     record = train_and_evaluate(config, tmp_path / "b")
@@ -226,8 +228,31 @@ def test_where_memory_runs_out_the_batch_is_worked_on_in_parts(config, tmp_path)
     config.model = "tiny:fault=memory_above_8"
     record = train_and_evaluate(config, tmp_path)
     assert record.status == "completed"
-    assert record.accumulation == 4  # 32 in parts of 8
+    assert (record.remat, record.accumulation) == (True, 4)  # 32 in parts of 8
     assert record.budget.examples_spent == 384
+
+
+def test_what_changes_no_result_is_tried_first_where_memory_runs_out(
+    config, tmp_path, monkeypatch, capfd
+):
+    plain = train_and_evaluate(config, tmp_path / "plain")
+    assert (plain.remat, plain.accumulation) == (False, 1)
+    compile_all = attempt.compile_program
+
+    def compile_within_memory(setup, mesh, saving, positive_weights):
+        if not saving.remat:
+            raise MemoryError
+        return compile_all(setup, mesh, saving, positive_weights)
+
+    monkeypatch.setattr(attempt, "compile_program", compile_within_memory)
+    record = train_and_evaluate(config, tmp_path / "saving")
+    assert (record.status, record.remat, record.accumulation) == ("completed", True, 1)
+    assert record.metrics.test["loss"] == pytest.approx(plain.metrics.test["loss"], rel=1e-4)
+    assert "out of memory; keeping the outputs of stages alone" in capfd.readouterr().err
+    assert settings.of_group(record) == settings.of_group(plain)
+    monkeypatch.undo()
+    again = reproduce(records.path_in(tmp_path / "saving"))
+    assert again.verdict == comparison.IDENTICAL
 
 
 @pytest.mark.parametrize(

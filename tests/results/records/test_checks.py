@@ -195,6 +195,7 @@ def odd_record(make_record):
         failure=records.Failure(3, 1.0, 2.0),
         unreadable_examples={"train": 1},
         accumulation=1,
+        remat=False,
         peak_memory_bytes=1000,
         decision=records.Decision({"a": 0.5}, 1.0),
         positive_weights={"a": 2.0},

@@ -37,12 +37,12 @@ def test_record_survives_json(make):
 
 def test_json_keys_are_the_schema(make):
     tree = json.loads(records.to_json(make()))
-    assert tree["schema_version"] == 4
+    assert tree["schema_version"] == 5
     assert set(tree) == {
         *("schema_version", "run_id", "status", "error", "model", "dataset", "budget", "recipe"),
         *("seed", "metrics", "timings", "throughput", "software", "hardware", "git", "command"),
         *("config", "started_at", "finished_at", "failure", "weights_digest"),
-        *("unreadable_examples", "accumulation", "peak_memory_bytes", "init_digest"),
+        *("unreadable_examples", "accumulation", "remat", "peak_memory_bytes", "init_digest"),
         *("decision", "positive_weights", "plugins"),
     }
     assert set(tree["model"]) == {
@@ -116,7 +116,7 @@ def test_numpy_scalars_and_tuples_become_plain_values(make):
         ("started_at", "2025-01-01T00:00:00", "'started_at' must be an ISO 8601 time in UTC"),
         ("finished_at", "yesterday", "'finished_at' must be an ISO 8601 time in UTC"),
         ("schema_version", ..., "'schema_version' must be an integer from 1, not None."),
-        ("schema_version", 5, "record schema 5 and this version of the suite reads up to 4"),
+        ("schema_version", 6, "record schema 6 and this version of the suite reads up to 5"),
         ("plugins", {}, "the field 'plugins' must be a list, not {}."),
         ("plugins", ["mine"], "the field 'plugins.0' must be a mapping, not 'mine'."),
         ("plugins", [{"package": "a"}], "the field 'plugins.0.module' is missing."),
@@ -223,7 +223,7 @@ def test_load_all_leaves_out_what_it_cannot_read_and_names_it(make, changed, tmp
     texts = {
         "damaged": "\x00\x01",
         "half": records.to_json(make("half"))[:200],
-        "newer": changed("schema_version", 5),
+        "newer": changed("schema_version", 6),
     }
     for run_id, text in texts.items():
         path = records.record_path(tmp_path, run_id)
