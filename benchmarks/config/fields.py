@@ -72,7 +72,7 @@ def default_config() -> ConfigDict:
     )
 
     # The budget, the same for every model: training `examples` (repeats counted), `epochs`, training `flops`, or
-    # `seconds` of training on this machine, which a short calibration turns into steps.
+    # `seconds` of training on this machine, which end with the step that reaches them.
     config.budget = ConfigDict({"kind": "examples", "amount": 4096.0})
     config.batch_size = 32  # over all devices
     config.eval_batch_size = 64

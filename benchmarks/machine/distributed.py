@@ -67,7 +67,16 @@ def join() -> None:
 
 
 def slowest(seconds: float) -> float:
-    """Returns the longest of the processes' times, the same on every process.
+    """Returns the longest of the processes' times, the same on every process."""
+    if jax.process_count() == 1:
+        return seconds
+    from jax.experimental import multihost_utils
+
+    return float(np.max(multihost_utils.process_allgather(np.float64(seconds))))
+
+
+def of_first(seconds: float) -> float:
+    """Returns the time of the first process, the same on every process.
 
     How many steps there are must not depend on a process's own clock: the processes would make different numbers of
     steps, and each step waits for all of them.
@@ -76,4 +85,4 @@ def slowest(seconds: float) -> float:
         return seconds
     from jax.experimental import multihost_utils
 
-    return float(np.max(multihost_utils.process_allgather(np.float64(seconds))))
+    return float(multihost_utils.broadcast_one_to_all(np.float64(seconds)))

@@ -14,6 +14,7 @@ from benchmarks.config import resolve, stored
 from benchmarks.errors import ConfigError, DivergedError
 from benchmarks.machine import preemption
 from benchmarks.reproduce import comparison, surroundings
+from benchmarks.runs import pace
 from benchmarks.runs.plan import Run, prepare
 from benchmarks.runs.record import now
 from benchmarks.steps.compile import Saving
@@ -53,13 +54,16 @@ def reproduce(
     config = _configuration(path, record, data_dir)
     with _folder(workdir, path) as folder:
         run = prepare(config, folder)
+        repeats = _pace(path, record)
+        if repeats:
+            run = run.repeating(*repeats)
         if steps is not None:
             _check_steps(steps, run, path)
         differences = surroundings.differences(record, run)
         for difference in differences:
             tell(difference)
         if steps is None:
-            again = train_and_evaluate(config, folder, reporter=reporter)
+            again = train_and_evaluate(config, folder, reporter=reporter, repeats=repeats)
             compared = comparison.compare_runs(path, record, again)
         else:
             logged = _first_steps(run, steps, reporter)
@@ -76,11 +80,17 @@ def _configuration(path: Path, record: records.RunRecord, data_dir: str | None) 
         config.accumulation = record.accumulation
     if record.remat is not None:
         config.remat = record.remat
-    if config.budget.kind == "seconds" and record.budget.steps:
-        # The seconds of this machine would buy another number of steps.
+    if config.budget.kind == "seconds" and record.budget.steps and not _pace(path, record):
+        # The number of steps was settled beforehand, and the seconds of this machine would buy another.
         config.budget.kind = "examples"
         config.budget.amount = float(record.budget.steps * record.budget.batch_size)
     return config
+
+
+def _pace(path: Path, record: records.RunRecord) -> tuple[list[pace.Look], int] | None:
+    """Returns what looks at the clock told the run, and its number of steps; None if the record is of no such run."""
+    looks = pace.read(path.parent) if record.budget.kind == "seconds" else []
+    return (looks, record.budget.steps) if looks and record.budget.steps else None
 
 
 @contextlib.contextmanager

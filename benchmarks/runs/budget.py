@@ -1,16 +1,14 @@
 """Turns a budget into a number of steps before training starts, so that schedules end where the run does.
 
+Only a budget of seconds shows at its end how many it buys; see `runs.pace`.
+
 A kind of budget is a function in `BUDGET_KINDS` from (amount, what a step costs) to a number of steps.
 """
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.errors import BudgetError
-
-# A run that spends more or less than its budget by a larger fraction than this is marked.
-TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -22,13 +20,11 @@ class Costs:
       train_examples: in an epoch.
       train_macs: multiply-accumulates of training with one example, forward and backward, auxiliary heads included, on
         average if the image size changes; None if no budget needs it.
-      seconds_per_step: on this machine, waiting for input included; None before it is measured.
     """
 
     batch_size: int
     train_examples: int
     train_macs: int | None = None
-    seconds_per_step: float | None = None
 
     @property
     def macs(self) -> int:
@@ -50,7 +46,7 @@ class Budget:
       kind: a name in `BUDGET_KINDS`.
       amount: in the kind's unit: examples, epochs, training FLOPs or seconds of training.
       costs: what a step costs.
-      steps: how many the amount buys; None until a step's seconds are measured.
+      steps: how many the amount buys; None before they are known, which those of seconds are at the end.
     """
 
     kind: str
@@ -66,7 +62,7 @@ class Budget:
           ValueError: they are not known yet.
         """
         if self.steps is None:
-            raise ValueError(f"the steps of a budget of {self.kind} are not calibrated yet")
+            raise ValueError(f"the steps of a budget of {self.kind} are known at its end")
         return self.steps
 
     @property
@@ -100,7 +96,7 @@ def _steps_for_flops(amount: float, costs: Costs) -> int:
 
 
 def _steps_for_seconds(amount: float, costs: Costs) -> int | None:
-    return None if costs.seconds_per_step is None else round(amount / costs.seconds_per_step)
+    return None
 
 
 BUDGET_KINDS: dict[str, Callable[[float, Costs], int | None]] = {
@@ -123,12 +119,6 @@ def plan(kind: str, amount: float, costs: Costs) -> Budget:
             f"a budget of {amount:g} {kind} is less than one batch of {costs.batch_size}."
         )
     return Budget(kind, amount, costs, steps)
-
-
-def calibrated(budget: Budget, seconds_per_step: float) -> Budget:
-    """Returns the budget with the steps that it buys at this speed."""
-    costs = dataclasses.replace(budget.costs, seconds_per_step=seconds_per_step)
-    return plan(budget.kind, budget.amount, costs)
 
 
 def train_flops(train_macs: int, examples: int) -> int:

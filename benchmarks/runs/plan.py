@@ -12,7 +12,7 @@ import models
 from benchmarks import tasks
 from benchmarks.config.setup import Setup, set_up
 from benchmarks.runs import budget as budget_lib
-from benchmarks.runs import validation
+from benchmarks.runs import pace, validation
 from benchmarks.steps import freezing
 from benchmarks.weights import transfer
 from input_pipeline import augmentation, datasets, loader, seeds
@@ -27,6 +27,8 @@ class Run:
       workdir: its folder.
       dataset: the data that it reads.
       budget: what it may spend, in steps if these are known.
+      repeats: what looks at the clock told an earlier run with a budget of seconds that this one repeats; None if it
+        does not.
       source: the weights that it begins with; None if all are drawn at random.
     """
 
@@ -35,6 +37,7 @@ class Run:
     dataset: datasets.Dataset
     budget: budget_lib.Budget
     source: transfer.Source | None = None
+    repeats: tuple[pace.Look, ...] | None = None
 
     @property
     def config(self) -> ConfigDict:
@@ -66,9 +69,18 @@ class Run:
         """How much more the loss of a positive weighs, for each logit; empty for 1."""
         return tasks.positive_weights(self.config, self.dataset)
 
-    def with_steps(self, planned: budget_lib.Budget) -> "Run":
-        """Returns the run with a budget whose steps are known."""
-        return dataclasses.replace(self, budget=planned)
+    def with_steps(self, steps: int) -> "Run":
+        """Returns the run with this number of steps."""
+        return dataclasses.replace(self, budget=dataclasses.replace(self.budget, steps=steps))
+
+    def repeating(self, looks: Sequence[pace.Look], steps: int) -> "Run":
+        """Returns the run with the pace of an earlier one.
+
+        Args:
+          looks: see `repeats`.
+          steps: how many the earlier run made.
+        """
+        return dataclasses.replace(self.with_steps(steps), repeats=tuple(looks))
 
 
 def prepare(

@@ -34,19 +34,18 @@ def abstract_state(setup: Setup, mesh: Mesh) -> State:
     """Returns the shapes, types and shardings of a run's state."""
     _, params, batch_stats = abstract_model(setup)
     state = jax.eval_shape(
-        lambda params, batch_stats: first_state(setup, params, batch_stats, 1),
+        lambda params, batch_stats: first_state(setup, params, batch_stats),
         *shapes((params, batch_stats)),
     )
     return shapes(state, replicated(mesh))
 
 
-def first_state(setup: Setup, params: dict, batch_stats: dict, num_steps: int) -> State:
-    """Returns the state before the first of `num_steps` steps, with these weights."""
+def first_state(setup: Setup, params: dict, batch_stats: dict) -> State:
+    """Returns the state before the first step, with these weights."""
     return create_state(
         params,
         batch_stats,
         create_optimizer(setup),
-        num_steps,
         with_ema=setup.config.ema_decay > 0,
         frozen=freezing.of(setup.config),
     )

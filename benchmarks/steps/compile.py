@@ -36,8 +36,9 @@ class Program:
 
     Attributes:
       mesh: the devices.
-      train_steps: compiled, by image size; (state, batch) -> (state, metrics), consuming the state. The metrics are one
-        float32 array, so that they are fetched at once.
+      train_steps: compiled, by image size; (state, batch, progress) -> (state, metrics), consuming the
+        state. Progress is a float32 scalar, see `train_step`; the metrics are one float32 array, so that they are
+        fetched at once.
       metric_names: the names of what that array holds, in order.
       eval_step: compiled; (params, batch_stats, batch) -> what is predicted for each example.
       eval_one: the same for one example, on one device of this process.
@@ -94,8 +95,9 @@ def compile_program(
     batches = [
         abstract_batch(model, setup.config.batch_size, side, data_sharded(mesh)) for side in sizes
     ]
+    progress = jax.ShapeDtypeStruct((), jnp.float32, sharding=replicated(mesh))
     weights = state["params"], state["batch_stats"]
-    lowered = [train.lower(state, batch) for batch in batches]
+    lowered = [train.lower(state, batch, progress) for batch in batches]
     lowered.append(lower_eval_step(setup, model, *weights, mesh))
     lowered.append(lower_eval_step(setup, model, *weights, local_mesh(), batch_size=1))
     # Much of XLA's compiler runs on one core, so compiling several programs at once is faster.
@@ -107,11 +109,11 @@ def compile_program(
 
 def _with_one_array(
     train_step: TrainStep, names: tuple[str, ...]
-) -> Callable[[State, Batch], tuple[State, jax.Array]]:
+) -> Callable[[State, Batch, jax.Array], tuple[State, jax.Array]]:
     """Returns the step with its metrics as one float32 array, in the order of `names`."""
 
-    def with_one_array(state: State, batch: Batch) -> tuple[State, jax.Array]:
-        state, metrics = train_step(state, batch)
+    def with_one_array(state: State, batch: Batch, progress: jax.Array) -> tuple[State, jax.Array]:
+        state, metrics = train_step(state, batch, progress)
         return state, jnp.stack([metrics[name].astype(jnp.float32) for name in names])
 
     return with_one_array

@@ -21,12 +21,12 @@ from benchmarks.steps import freezing
 from benchmarks.steps.pure_model import PureModel
 from input_pipeline import on_device, seeds
 
-# What crosses `jax.jit`: params, batch_stats, opt_state, step, num_steps; and ema (params and batch_stats) if wanted.
+# What crosses `jax.jit`: params, batch_stats, opt_state, step; and ema (params and batch_stats) if wanted.
 State = dict[str, Any]
 # image uint8 [batch, height, width, 3], label in the task's form, mask float32 [batch] (0 marks padding).
 Batch = dict[str, jax.Array]
-# (state, batch) -> (state, metrics by name, each a scalar)
-TrainStep = Callable[[State, Batch], tuple[State, dict[str, jax.Array]]]
+# (state, batch, fraction of the run that is done) -> (state, metrics by name, each a scalar)
+TrainStep = Callable[[State, Batch, jax.Array], tuple[State, dict[str, jax.Array]]]
 # (params, batch_stats, examples, key) -> (gradients of what is trained, batch_stats, loss and `Task.train_metric`)
 Differentiate = Callable[[dict, dict, Batch, jax.Array], tuple[dict, dict, dict[str, jax.Array]]]
 
@@ -66,7 +66,6 @@ def create_state(
     params: dict,
     batch_stats: dict,
     optimizer: optax.GradientTransformation,
-    num_steps: int,
     with_ema: bool = False,
     frozen: freezing.Frozen = freezing.NOTHING,
 ) -> State:
@@ -76,7 +75,6 @@ def create_state(
         "batch_stats": batch_stats,
         "opt_state": optimizer.init(frozen.partition(params)[0]),
         "step": jnp.zeros((), jnp.int32),
-        "num_steps": jnp.asarray(num_steps, jnp.int32),
     }
     if with_ema:
         # Copies, because the step that replaces a state consumes its arrays.
@@ -103,13 +101,17 @@ def metric_names(task: tasks.Task) -> tuple[str, ...]:
 def make_train_step(
     model: PureModel, optimizer: optax.GradientTransformationExtraArgs, settings: Settings
 ) -> TrainStep:
-    """Returns the function (state, batch) -> (state, metrics) of one optimization step, to be compiled.
+    """Returns the function (state, batch, progress) -> (state, metrics) of one optimization step, to be compiled.
+
+    `progress` is the fraction of the run that is done, a float32 scalar from 0 to below 1, which schedules are of.
 
     The metrics are scalars, named as `metric_names` says.
     """
     differentiate = _make_gradients(model, settings)
 
-    def train_step(state: State, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
+    def train_step(
+        state: State, batch: Batch, progress: jax.Array
+    ) -> tuple[State, dict[str, jax.Array]]:
         def key(purpose: str) -> jax.Array:
             # The texts of the purposes are part of every published seed: others would draw other numbers.
             return jax.random.fold_in(seeds.key(settings.seed, purpose), state["step"])
@@ -118,7 +120,6 @@ def make_train_step(
         gradients, batch_stats, metrics = differentiate(
             state["params"], state["batch_stats"], examples, key("dropout")
         )
-        progress = state["step"].astype(jnp.float32) / state["num_steps"].astype(jnp.float32)
         learning_rate = settings.learning_rate(progress)
         trained, kept = settings.frozen.partition(state["params"])
         updates, opt_state = optimizer.update(
@@ -133,7 +134,6 @@ def make_train_step(
             "batch_stats": batch_stats,
             "opt_state": opt_state,
             "step": state["step"] + 1,
-            "num_steps": state["num_steps"],
         }
         if "ema" in state:
             after["ema"] = _averaged(state, after, settings.ema_decay, settings.frozen)

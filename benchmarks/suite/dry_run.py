@@ -58,7 +58,9 @@ def show(planned: list[Run], estimate: bool, console: Console | None = None) -> 
         [_cells(line, estimate) for line in by_model],
     )
     if any(line.steps is None for line in by_model):
-        console.print("The number of steps is measured at the start of each run.")
+        console.print(
+            "A run goes on until its seconds are spent; how many steps that makes is known at its end."
+        )
     for line in by_model:
         if line.problem:
             console.print(
@@ -74,7 +76,7 @@ def _cells(line: Line, estimate: bool) -> tuple[str, ...]:
         count(line.parameters),
         str(line.runs),
         str(line.left),
-        "at start" if line.steps is None else f"{line.steps:,}",
+        "measured" if line.steps is None else f"{line.steps:,}",
         "" if line.examples is None else f"{line.examples:,}",
         "" if line.train_flops is None else f"{line.train_flops:.3g}",
     )

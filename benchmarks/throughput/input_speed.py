@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.config.setup import Setup
 from benchmarks.machine import timing
-from benchmarks.machine.mesh import create_mesh, place_batch, placed
+from benchmarks.machine.mesh import create_mesh, place_batch, placed, replicate
 from benchmarks.steps.compile import compile_program
 from benchmarks.steps.train_step import State
 from benchmarks.throughput import input_peers
@@ -127,7 +127,7 @@ def measure_waiting(setup: Setup, dataset: Dataset, steps: int = 20) -> Waiting:
     setup.task.check(dataset)
     mesh = create_mesh()
     program = compile_program(setup, mesh)
-    state = initial_state(setup, steps, mesh)
+    state = initial_state(setup, mesh)
     batches = loader.train_batches(
         dataset,
         config.train_split,
@@ -138,6 +138,7 @@ def measure_waiting(setup: Setup, dataset: Dataset, steps: int = 20) -> Waiting:
         augmentation=augmentation_lib.create(config.augmentation),
         num_workers=config.num_workers,
     )
+    start_of_run = replicate(np.float32(0), mesh)
     waited = 0.0
 
     def train(count: int) -> State:
@@ -146,7 +147,8 @@ def measure_waiting(setup: Setup, dataset: Dataset, steps: int = 20) -> Waiting:
             start = time.perf_counter()
             batch = next(batches)
             waited += time.perf_counter() - start
-            state, _ = program.train_steps[side](state, place_batch(batch, mesh))
+            placed = place_batch(batch, mesh)
+            state, _ = program.train_steps[side](state, placed, start_of_run)
         return state
 
     timing.seconds(lambda: train(_WARM_UP_STEPS))

@@ -14,7 +14,8 @@ from benchmarks.cli import progress
 from benchmarks.config.setup import Setup
 from benchmarks.inference import speed as inference_speed
 from benchmarks.machine import preemption, timing
-from benchmarks.machine.mesh import create_mesh, place_batch
+from benchmarks.machine.mesh import create_mesh, place_batch, replicate
+from benchmarks.runs import pace
 from benchmarks.steps.compile import Program, compile_program
 from benchmarks.steps.train_step import State
 from benchmarks.train import loop
@@ -55,7 +56,7 @@ def measure(setup: Setup) -> LoopOverhead:
     """Returns the loop's overhead for a model at its image size, batch size and dtype."""
     mesh = create_mesh()
     program = compile_program(setup, mesh)
-    state = initial_state(setup, 10**6, mesh)
+    state = initial_state(setup, mesh)
     labels = setup.task.label_spec(setup.config.batch_size, setup.num_logits)
     batch = inference_speed.random_batch(labels, setup.image_size, processes=jax.process_count())
     state, _ = _bare(setup, program, state, batch, _MIN_STEPS)
@@ -86,12 +87,13 @@ def _bare(
     """Returns the state and the seconds of a step, after `steps` steps on one batch that is on the device."""
     placed = place_batch(batch, program.mesh)
     step = program.train_steps[setup.image_size]
+    progress = replicate(np.float32(0), program.mesh)
     jax.block_until_ready((state, placed))
 
     def train() -> State:
         nonlocal state
         for _ in range(steps):
-            state, _ = step(state, placed)
+            state, _ = step(state, placed, progress)
         return state
 
     seconds = timing.seconds(train)
@@ -111,18 +113,17 @@ def _looped(
 
     schedule = loop.Schedule(
         start_step=0,
-        num_steps=steps,
-        part_ends=((steps, setup.image_size),),
         batch_size=config.batch_size,
         log_every_steps=config.log_every_steps,
         checkpoint_every_steps=10**9,
     )
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        state = loop.train(
+        state, _ = loop.train(
             program,
             state,
             read,
+            pace.Counted(steps, (setup.image_size,)),
             schedule,
             clock=clock,
             files=stack.enter_context(MetricFiles(Path(folder), 0)),

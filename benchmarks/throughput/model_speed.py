@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.config.setup import Setup
 from benchmarks.inference import speed as inference_speed
 from benchmarks.machine import memory, timing
-from benchmarks.machine.mesh import create_mesh, place_batch
+from benchmarks.machine.mesh import create_mesh, place_batch, replicate
 from benchmarks.steps.compile import compile_program
 from benchmarks.steps.train_step import State
 from benchmarks.weights.initial import initial_state
@@ -53,14 +53,15 @@ def measure(setup: Setup) -> Speed:
     start = time.perf_counter()
     program = compile_program(setup, mesh)
     compile_seconds = time.perf_counter() - start
-    state = initial_state(setup, 100, mesh)
+    state = initial_state(setup, mesh)
     labels = setup.task.label_spec(config.batch_size, setup.num_logits)
     images = inference_speed.random_batch(labels, side, processes=jax.process_count())
     batch = place_batch(images, mesh)
+    start_of_run = replicate(np.float32(0), mesh)
 
     def step() -> State:
         nonlocal state
-        state, _ = program.train_steps[side](state, batch)
+        state, _ = program.train_steps[side](state, batch, start_of_run)
         return state
 
     seconds = timing.samples(step, at_least=_STEPS, at_least_seconds=_SECONDS)

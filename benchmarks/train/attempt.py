@@ -15,7 +15,7 @@ from benchmarks.inference import speed as inference_speed
 from benchmarks.inference.predict import predict, split_batches
 from benchmarks.machine import memory, preemption
 from benchmarks.machine.mesh import create_mesh, place_batch, placed
-from benchmarks.runs import budget
+from benchmarks.runs import budget, pace
 from benchmarks.runs.folder import write_class_names
 from benchmarks.runs.plan import Run, train_batches
 from benchmarks.runs.record import planned_record, with_facts
@@ -23,7 +23,7 @@ from benchmarks.steps.abstract import abstract_state
 from benchmarks.steps.compile import Program, Saving, compile_program
 from benchmarks.steps.train_step import State, final_weights
 from benchmarks.tasks import metrics
-from benchmarks.train import checkpoints, loop, mistakes, step_time
+from benchmarks.train import checkpoints, loop, mistakes
 from benchmarks.train.clock import Clock
 from benchmarks.train.metric_files import MetricFiles, NoFiles
 from benchmarks.weights.initial import initial_state
@@ -38,7 +38,7 @@ class Attempt:
     """A run that is under way in this process.
 
     Attributes:
-      run: what is settled about it, its number of steps included.
+      run: what is settled about it.
       started: when it began, ISO 8601, UTC.
       start_step: how many steps earlier attempts have done.
       saving: how its steps save memory.
@@ -96,7 +96,9 @@ def execute(
     with checkpoints.Checkpoints(run.workdir) as saved:
         attempt, state = _open(run, started, saving, saved, reporter)
         with _metric_files(attempt) as metric_files:
-            state, unreadable = _train(attempt, state, saved, metric_files, profile_steps, notice)
+            attempt, state, unreadable = _train(
+                attempt, state, saved, metric_files, profile_steps, notice
+            )
             peak_memory = memory.peak_bytes()
             weights = final_weights(state)
             del state  # the optimizer's half of the memory
@@ -115,7 +117,7 @@ def _open(
     saved: checkpoints.Checkpoints,
     reporter: progress.Reporter,
 ) -> tuple[Attempt, State]:
-    """Returns the attempt, with its steps compiled and their number known, and the run's state, restored or new."""
+    """Returns the attempt, with its steps compiled, and the run's state, restored or new."""
     mesh = create_mesh()
     restored = saved.restore_latest(abstract_state(run.setup, mesh))
     start_step, state, seconds = restored or (0, None, None)
@@ -127,13 +129,10 @@ def _open(
     with concurrent.futures.ThreadPoolExecutor(1) as pool, clock.measure("compile"):
         compiling = pool.submit(compile_program, run.setup, mesh, saving, positive_weights)
         if state is None:
-            state = initial_state(run.setup, run.budget.steps or 1, mesh)
+            state = initial_state(run.setup, mesh)
         program = compiling.result()
     if not start_step:
         _try_evaluation(run, program, state)
-    if run.budget.steps is None:
-        reporter.report(progress.Event("calibrating"))
-        run, state = step_time.with_steps(run, program, state, start_step)
     return Attempt(run, started, start_step, saving, program, clock, reporter), state
 
 
@@ -161,8 +160,8 @@ def _train(
     metric_files: MetricFiles | NoFiles,
     profile_steps: tuple[int, int] | None,
     notice: preemption.Notice,
-) -> tuple[State, int]:
-    """Returns the state after the last step, and how many training examples could not be read."""
+) -> tuple[Attempt, State, int]:
+    """Returns the attempt, with its number of steps, its last state, and how many examples could not be read."""
     run, clock = attempt.run, attempt.clock
     readers: list[loader.Batches] = []
 
@@ -175,10 +174,11 @@ def _train(
             predictions, _ = _predict(attempt, final_weights(state), run.config.validation_split)
         return run.task.metrics(predictions, run.task.thresholds(predictions))
 
-    state = loop.train(
+    state, steps = loop.train(
         attempt.program,
         state,
         read,
+        _pace(attempt),
         _schedule(attempt, profile_steps),
         clock=clock,
         files=metric_files,
@@ -187,16 +187,26 @@ def _train(
         notice=notice,
         validate=validate,
     )
-    return state, sum(len(each.faults) for each in readers)
+    attempt = dataclasses.replace(attempt, run=run.with_steps(steps))
+    return attempt, state, sum(len(each.faults) for each in readers)
+
+
+def _pace(attempt: Attempt) -> pace.Pace:
+    run, sizes = attempt.run, attempt.run.setup.train_sizes
+    if run.repeats is not None:
+        if jax.process_index() == 0:
+            pace.write(run.workdir, run.repeats)
+        return pace.Repeated(run.repeats, run.budget.num_steps, sizes)
+    if run.budget.steps is not None:
+        return pace.Counted(run.budget.steps, sizes)
+    spent = attempt.clock["train"]
+    return pace.Timed(run.budget.amount, sizes, run.workdir, attempt.start_step, spent)
 
 
 def _schedule(attempt: Attempt, profile_steps: tuple[int, int] | None) -> loop.Schedule:
     run, config = attempt.run, attempt.run.config
-    num_steps = run.budget.num_steps
     return loop.Schedule(
         start_step=attempt.start_step,
-        num_steps=num_steps,
-        part_ends=loop.part_ends(run.setup.train_sizes, num_steps),
         batch_size=config.batch_size,
         log_every_steps=config.log_every_steps,
         checkpoint_every_steps=config.checkpoint_every_steps,

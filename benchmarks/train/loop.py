@@ -16,8 +16,9 @@ import numpy as np
 
 from benchmarks.cli.progress import Event, Reporter
 from benchmarks.errors import DivergedError
-from benchmarks.machine.mesh import place_batch
+from benchmarks.machine.mesh import place_batch, replicate
 from benchmarks.machine.preemption import Notice, PreemptedError
+from benchmarks.runs.pace import Pace, Stretch
 from benchmarks.steps.compile import Program
 from benchmarks.steps.train_step import State
 from benchmarks.tasks.metrics import named
@@ -36,11 +37,10 @@ class Batches(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """Where the loop ends and what it does on the way, in steps.
+    """Where the loop begins and what it does on the way, in steps.
 
     Attributes:
-      start_step, num_steps: where it begins and where the run ends.
-      part_ends: where each part of the run ends, by image size, in order.
+      start_step: how many steps earlier attempts have done.
       batch_size: over all devices.
       log_every_steps, checkpoint_every_steps: how often metrics are logged and checkpoints saved.
       validate_every_steps: how often, before the end, the validation split is evaluated; 0 is never.
@@ -48,8 +48,6 @@ class Schedule:
     """
 
     start_step: int
-    num_steps: int
-    part_ends: tuple[tuple[int, int], ...]
     batch_size: int
     log_every_steps: int
     checkpoint_every_steps: int
@@ -58,17 +56,11 @@ class Schedule:
     profile_dir: Path = Path("profile")
 
 
-def part_ends(sizes: Sequence[int], num_steps: int) -> tuple[tuple[int, int], ...]:
-    """Returns (last step, image size) of each part of a run that is cut into parts of equal length."""
-    return tuple(
-        (round((index + 1) * num_steps / len(sizes)), size) for index, size in enumerate(sizes)
-    )
-
-
 def train(
     program: Program,
     state: State,
     read: Callable[[int, int, int], Batches],
+    pace: Pace,
     schedule: Schedule,
     *,
     clock: Clock,
@@ -77,8 +69,8 @@ def train(
     reporter: Reporter,
     notice: Notice,
     validate: Callable[[State], dict[str, float]],
-) -> State:
-    """Returns the state after the last step, finished on the device.
+) -> tuple[State, int]:
+    """Returns the state after the last step, finished on the device, and how many steps there were.
 
     The seconds of training are added to `clock`, waiting for input included, checkpoints and validation excluded.
 
@@ -86,6 +78,7 @@ def train(
       program: the compiled steps.
       state: the state after `schedule.start_step` steps; consumed.
       read: returns the batches of (first step, last step, image size), which are closed at the end.
+      pace: which steps there are, and how far the run is at each.
       schedule: when to do what.
       clock: the run's.
       files: where the metrics are written.
@@ -102,47 +95,75 @@ def train(
     stopwatch = _Stopwatch(clock)
     metrics = _Metrics(program.metric_names, schedule, stopwatch, files, reporter)
     profiler = _Profiler(schedule)
+    reader = _Reader(read)
+    step = schedule.start_step
+
+    def seconds() -> float:
+        jax.block_until_ready(state)
+        return stopwatch.lap()
 
     @contextlib.contextmanager
     def stopped_clock() -> Iterator[None]:
-        jax.block_until_ready(state)
-        stopwatch.lap()
+        seconds()
         metrics.log_rest()
         yield
         stopwatch.restart()
 
-    first = schedule.start_step
-    for end, size in schedule.part_ends:
-        if end <= first:
-            continue
-        with contextlib.closing(read(first, end, size)) as batches:
-            for step in range(first + 1, end + 1):
-                profiler.before(step)
+    def between_steps() -> None:
+        """Does what is due after `step`, which is not the last."""
+        if step % schedule.log_every_steps == 0:
+            metrics.log_interval()
+        if schedule.validate_every_steps and step % schedule.validate_every_steps == 0:
+            with stopped_clock():
+                metrics.log_validation(step, validate(state))
+        told = notice.given(step)
+        if told or step % schedule.checkpoint_every_steps == 0:
+            with stopped_clock():
+                checkpoints.save(step, state, clock.seconds())
+        if told:
+            raise PreemptedError(step)
+
+    with contextlib.closing(reader):
+        while stretch := pace.after(step, seconds):
+            metrics.steps = stretch.steps
+            for _ in range(stretch.first, stretch.end):
+                if step > schedule.start_step:
+                    between_steps()
+                profiler.before(step + 1)
                 with clock.measure("input_wait"):
-                    batch = next(batches)
+                    batch = reader.next(stretch)
                 placed = place_batch(batch, program.mesh)
-                state, values = program.train_steps[size](state, placed)
+                progress = replicate(stretch.progress(step), program.mesh)
+                train_step = program.train_steps[stretch.image_size]
+                state, values = train_step(state, placed, progress)
+                step += 1
                 metrics.add(step, values)
-                last = step == schedule.num_steps
-                if step % schedule.log_every_steps == 0 and not last:
-                    metrics.log_interval()
-                if last:
-                    break
-                if schedule.validate_every_steps and step % schedule.validate_every_steps == 0:
-                    with stopped_clock():
-                        metrics.log_validation(step, validate(state))
-                told = notice.given(step)
-                if told or step % schedule.checkpoint_every_steps == 0:
-                    with stopped_clock():
-                        checkpoints.save(step, state, clock.seconds())
-                if told:
-                    raise PreemptedError(step)
-        first = end
-    jax.block_until_ready(state)
-    stopwatch.lap()
+    seconds()
     profiler.end()
+    metrics.steps = step
     metrics.log_rest()
-    return state
+    return state, step
+
+
+class _Reader:
+    """Batches of one image size after another."""
+
+    def __init__(self, read: Callable[[int, int, int], Batches]):
+        self._read = read
+        self._size: int | None = None
+        self._batches: Batches | None = None
+
+    def next(self, stretch: Stretch) -> dict[str, np.ndarray]:
+        """Returns the next batch of a stretch, all of whose batches are asked for in turn."""
+        if self._batches is None or stretch.image_size != self._size:
+            self.close()
+            self._batches = self._read(stretch.first, stretch.read_end, stretch.image_size)
+            self._size = stretch.image_size
+        return next(self._batches)
+
+    def close(self) -> None:
+        if self._batches is not None:
+            self._batches.close()
 
 
 class _Profiler:
@@ -205,6 +226,7 @@ class _Metrics:
         files: MetricFiles | NoFiles,
         reporter: Reporter,
     ):
+        self.steps = 0  # in all, as far as is known
         self._names = names
         self._schedule = schedule
         self._stopwatch = stopwatch
@@ -257,7 +279,7 @@ class _Metrics:
             Event(
                 "training",
                 step=last,
-                steps=self._schedule.num_steps,
+                steps=self.steps,
                 loss=means["train/loss"],
                 images_per_second=speed,
             )

@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -12,7 +13,7 @@ from benchmarks.cli import progress
 from benchmarks.config import resolve, stored
 from benchmarks.errors import ConfigError, is_out_of_room, storage_errors_told
 from benchmarks.machine import memory, preemption
-from benchmarks.runs import normalization
+from benchmarks.runs import normalization, pace
 from benchmarks.runs.folder import CONFIG_FILE, claim_directory
 from benchmarks.runs.plan import Run, prepare
 from benchmarks.runs.record import failed_record, finished_record, now
@@ -28,6 +29,7 @@ def train_and_evaluate(
     *,
     reporter: progress.Reporter | None = None,
     profile_steps: tuple[int, int] | None = None,
+    repeats: tuple[Sequence[pace.Look], int] | None = None,
 ) -> records.RunRecord:
     """Trains and evaluates one run, resuming where an earlier call was stopped, and returns its record.
 
@@ -40,6 +42,8 @@ def train_and_evaluate(
       workdir: the run's folder.
       reporter: is told how far the run is.
       profile_steps: (first, end) of a profiler trace, the end excluded, which is written to `workdir/profile`.
+      repeats: what looks at the clock told an earlier run with a budget of seconds, and its number of steps: the same
+        steps are made again, however long they take here.
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
@@ -47,6 +51,8 @@ def train_and_evaluate(
       PreemptedError: the run was told to stop (SIGTERM) and has saved its state; another call goes on.
     """
     run = prepare(resolve.resolved(config), workdir)
+    if repeats:
+        run = run.repeating(*repeats)
     with storage_errors_told(run.workdir):
         return _claim_and_train(run, reporter, profile_steps)
 

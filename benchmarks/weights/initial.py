@@ -13,7 +13,7 @@ from benchmarks.weights import transfer
 from input_pipeline import seeds
 
 
-def initial_state(setup: Setup, num_steps: int, mesh: Mesh) -> State:
+def initial_state(setup: Setup, mesh: Mesh) -> State:
     """Returns the state before the first step, on every device."""
     config = setup.config
     # The text is part of every published seed: another spelling would draw other weights.
@@ -23,4 +23,4 @@ def initial_state(setup: Setup, num_steps: int, mesh: Mesh) -> State:
     )
     _, params, batch_stats = split_configured(setup, model)
     params, batch_stats = transfer.begin(config, params, batch_stats)
-    return replicate(first_state(setup, params, batch_stats, num_steps), mesh)
+    return replicate(first_state(setup, params, batch_stats), mesh)

@@ -3,6 +3,7 @@
 DIR/runs/<run id>/            one run; its folder
   record.json                 what was asked, spent and reached
   metrics.jsonl               the learning curves, a line each time something was logged
+  progress.jsonl              of a budget of seconds: the share that was spent, a line each time the clock was read
   class_names.json            the classes of its dataset
   predictions/SPLIT.npz       what it said of each example of a split
   predictions/mistakes.png    pictures of its most confident mistakes, and mistakes.json on which is which
@@ -17,6 +18,7 @@ FolderLike = str | os.PathLike[str]
 RUNS = "runs"
 RECORD = "record.json"
 METRICS = "metrics.jsonl"
+PROGRESS = "progress.jsonl"
 CLASS_NAMES = "class_names.json"
 PREDICTIONS = "predictions"
 EVALUATIONS = "evaluations"
@@ -41,6 +43,11 @@ def path_in(folder: FolderLike) -> Path:
 def metrics_in(folder: FolderLike) -> Path:
     """Returns where the learning curves lie in a run's folder."""
     return Path(folder) / METRICS
+
+
+def progress_in(folder: FolderLike) -> Path:
+    """Returns where a run's folder tells how a budget of seconds was spent."""
+    return Path(folder) / PROGRESS
 
 
 def class_names_in(folder: FolderLike) -> Path:

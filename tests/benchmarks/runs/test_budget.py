@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from benchmarks.errors import BudgetError
 from benchmarks.runs import budget
-from benchmarks.train import step_time
 
 COSTS = budget.Costs(batch_size=32, train_examples=1280, train_macs=3000)
 
@@ -35,14 +34,11 @@ def test_flops_are_two_for_each_mac_of_training_and_example():
     assert budget.plan("flops", 1_000_000, twice_the_model).steps == 2
 
 
-def test_seconds_become_steps_once_a_step_was_measured():
+def test_how_many_steps_seconds_buy_shows_at_their_end():
     plan = budget.plan("seconds", 10.0, COSTS)
     assert plan.steps is None
-    with pytest.raises(ValueError, match="not calibrated yet"):
+    with pytest.raises(ValueError, match="known at its end"):
         assert plan.num_steps
-    assert budget.calibrated(plan, 0.3).steps == 33
-    with pytest.raises(BudgetError, match="10 seconds is less than one batch"):
-        budget.calibrated(plan, 30.0)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +47,3 @@ def test_seconds_become_steps_once_a_step_was_measured():
 def test_what_was_spent_is_told_in_the_budgets_unit(kind, spent):
     plan = budget.Budget(kind, 1.0, COSTS, steps=10)
     assert plan.spent(10, 7.0) == spent
-
-
-@pytest.mark.parametrize(("amount", "seconds"), [(1, 0.5), (20, 5), (300, 30), (36_000, 60)])
-def test_short_budgets_of_seconds_are_calibrated_for_a_larger_part_of_them(amount, seconds):
-    assert step_time.measured_seconds(amount) == pytest.approx(seconds)

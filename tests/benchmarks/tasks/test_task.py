@@ -69,7 +69,7 @@ def flat(request):
     model = Flat(logits_of(name), nnx.Rngs(params=3))
     pure, params, batch_stats = split_module(model, (0.5,) * 3, (0.25,) * 3, tasks.TASKS[name])
     optimizer = optax.with_extra_args_support(optax.sgd(0.0))
-    return name, pure, create_state(params, batch_stats, optimizer, 10), optimizer
+    return name, pure, create_state(params, batch_stats, optimizer), optimizer
 
 
 def measure(flat, batch, **settings):
@@ -77,7 +77,7 @@ def measure(flat, batch, **settings):
     _, pure, state, optimizer = flat
     options = {"learning_rate": lambda progress: jnp.float32(1.0)} | settings
     step = jax.jit(make_train_step(pure, optimizer, Settings(**options)))
-    return {name: float(value) for name, value in step(state, batch)[1].items()}
+    return {name: float(value) for name, value in step(state, batch, 0.0)[1].items()}
 
 
 def test_the_sigmoid_loss_is_optaxs_with_soft_targets_too():

@@ -17,6 +17,7 @@ from benchmarks.errors import ConfigError
 from benchmarks.machine import mesh as devices
 from benchmarks.machine import preemption
 from benchmarks.reproduce import comparison, reproduce
+from benchmarks.runs import pace
 from benchmarks.steps.abstract import abstract_state
 from benchmarks.steps.compile import compile_program
 from benchmarks.train import attempt, loop
@@ -268,16 +269,29 @@ def test_a_budget_of_any_kind_is_spent_and_told(config, tmp_path, kind, amount, 
     assert record.budget.train_flops_spent == steps * a_step
 
 
-def test_seconds_become_steps_by_a_calibration_that_a_resumed_run_keeps(config, tmp_path):
+def test_seconds_are_spent_to_the_step_and_their_course_is_repeated_bit_by_bit(config, tmp_path):
     config.budget.kind, config.budget.amount = "seconds", 0.5
-    config.checkpoint_every_steps = 5
+    record = train_and_evaluate(config, tmp_path / "run")
+    assert record.budget.steps == pace.read(tmp_path / "run")[-1].step + 1
+    assert record.budget.train_seconds_spent >= 0.5
+    again = reproduce(records.path_in(tmp_path / "run"), workdir=tmp_path / "again")
+    assert again.verdict == comparison.IDENTICAL
+    assert pace.read(tmp_path / "again") == pace.read(tmp_path / "run")
+
+
+def test_a_resumed_run_goes_on_spending_its_seconds(config, tmp_path):
+    config.budget.kind, config.budget.amount = "seconds", 0.5
+    config.update({"checkpoint_every_steps": 5, "progressive_sizes": (32, 32)})
     with pytest.raises(Stop):
         train_and_evaluate(config, tmp_path, reporter=StopsAt(8))
-    kept = json.loads((tmp_path / "calibration.json").read_text())
+    newest = max(checkpointed(tmp_path))
+    before = [look for look in pace.read(tmp_path) if look.step < newest]
     record = train_and_evaluate(config, tmp_path)
-    assert record.budget.steps == round(0.5 / kept["seconds_per_step"])
-    assert json.loads((tmp_path / "calibration.json").read_text()) == kept
-    assert record.budget.train_seconds_spent > 0
+    looks = pace.read(tmp_path)
+    assert looks[: len(before)] == before
+    assert newest in [look.step for look in looks]
+    assert record.budget.train_seconds_spent >= 0.5
+    assert reproduce(records.path_in(tmp_path)).verdict == comparison.IDENTICAL
 
 
 def test_a_damaged_checkpoint_is_left_for_the_one_before_it(config, tmp_path, capfd):

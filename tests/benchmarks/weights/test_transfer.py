@@ -155,7 +155,7 @@ def frozen_step(spec, named, **settings):
     )
     optimizer = create_optimizer(set_up(config, 10))
     with_ema = settings.get("ema_decay", 0) > 0
-    state = create_state(params, batch_stats, optimizer, 10, with_ema, frozen)
+    state = create_state(params, batch_stats, optimizer, with_ema, frozen)
     settings = Settings(lambda progress: jnp.float32(0.1), frozen=frozen, **settings)
     return make_train_step(pure, optimizer, settings), state, frozen
 
@@ -174,7 +174,7 @@ def test_what_is_frozen_has_no_optimizer_state_and_keeps_its_bits(settings):
     step, state, frozen = frozen_step("tiny", "stem", **settings)
     assert {leaf.shape for leaf in jax.tree.leaves(state["opt_state"])} == {(), (10,), (512, 10)}
     before = {name: leaves(state[name]) for name in ("params", "batch_stats")}
-    after, _ = jax.jit(step)(state, batch_of(4))
+    after, _ = jax.jit(step)(state, batch_of(4), 0.0)
     for name, old in before.items():
         for tree in (after, *([after["ema"]] if "ema" in after else [])):
             new = leaves(tree[name])
@@ -185,7 +185,7 @@ def test_what_is_frozen_has_no_optimizer_state_and_keeps_its_bits(settings):
 @pytest.mark.parametrize("named", ["", "stem", "all"])
 def test_the_backward_pass_ends_above_what_is_frozen(named):
     step, state, _ = frozen_step("tiny", named)
-    jaxpr = jax.make_jaxpr(step)(shapes(state), shapes(batch_of(1))).jaxpr
+    jaxpr = jax.make_jaxpr(step)(shapes(state), shapes(batch_of(1)), 0.0).jaxpr
     counted = sum(times * macs.equation_macs(each) for each, times in macs.walk(jaxpr))
     convolution, head = 8 * 8 * 9 * 3 * 8, 8 * 8 * 8 * 10
     # Forward and the gradients of kernels, and where the stem is trained that of the head's input.
