@@ -68,7 +68,7 @@ def evaluate_run(
     compressed = None
     if (weight_bits, sparsity) != (compression.FLOAT_BITS, 0.0):
         trained, compressed = _compressed(trained, weight_bits, sparsity)
-    evaluation = _evaluate(trained, split or trained.config.test_split, subset, reporter)
+    evaluation = evaluate_model(trained, split or trained.config.test_split, subset, reporter)
     evaluation = dataclasses.replace(evaluation, compression=compressed)
     if name:
         options = {FLAGS[field]: value for field, value in changes.items() if field not in _LOCAL}
@@ -120,12 +120,13 @@ def evaluate_weights(
       ConfigError, ModelError, DataError: one sentence on what is wrong.
     """
     trained = trained_model.from_weights(model, weights, dataset=dataset, **changes)
-    return _evaluate(trained, split, subset, reporter)
+    return evaluate_model(trained, split, subset, reporter)
 
 
-def _evaluate(
+def evaluate_model(
     trained: TrainedModel, split: str, subset: str | None, reporter: progress.Reporter | None
 ) -> Evaluation:
+    """Evaluates a model on a split; the arguments are those of `evaluate_run`."""
     config, setup = trained.config, trained.setup
     dataset = datasets.load(config.dataset, config.data_dir or None, config.positive_class)
     dataset.num_examples(split)

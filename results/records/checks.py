@@ -122,6 +122,8 @@ _COMPRESSION: dict[str, _Range] = {
     "compression.index_bits": _FROM_0,
     "compression.bytes": _FROM_0,
     "compression.dense_bytes": _FROM_0,
+    "compression.fixed_bytes": _FROM_0,
+    "compression.retrained_examples": _FROM_0,
 }
 
 

@@ -29,8 +29,10 @@ class Compression:
       weight_bits: bits of a kept weight of a kernel; 32 where they stayed float32.
       sparsity: the part of each kernel's weights, the smallest ones, that was set to 0.
       index_bits: bits of the distance to the next kept weight; 0 where all are kept.
-      bytes: of all parameters and batch statistics, as docs/results.md counts them.
+      bytes: of all parameters and batch statistics, as docs/results.md counts them; coded by frequency.
       dense_bytes: of the same in float32.
+      fixed_bytes: of the same with words of a fixed number of bits; null in older evaluations, whose `bytes` these are.
+      retrained_examples: on how many examples training went on after pruning.
     """
 
     weight_bits: int
@@ -38,6 +40,8 @@ class Compression:
     index_bits: int
     bytes: int
     dense_bytes: int
+    fixed_bytes: int | None = None
+    retrained_examples: int = 0
 
 
 @dataclass(frozen=True)
