@@ -19,6 +19,10 @@ COMMANDS = {
     "mistakes": ("benchmarks.mistakes", "Draw a run's most confident mistakes."),
     "export": ("benchmarks.export", "Write a model as a file that runs without isobudget."),
     "throughput": ("benchmarks.throughput", "Measure speed, latency, memory and compile time."),
+    "compress": (
+        "benchmarks.compress",
+        "Prune, retrain and quantize a run, and evaluate each stage.",
+    ),
     "convolutions": (
         "benchmarks.convolutions",
         "Time this project's CPU convolutions against XLA's.",

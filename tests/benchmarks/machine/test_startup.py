@@ -30,7 +30,10 @@ def test_a_command_starts_itself_again_with_the_allocator_settings_once():
 @pytest.mark.parametrize(
     "module",
     [
-        *(f"benchmarks.{name}" for name in ("calibrate", "convolutions", "evaluate", "explain")),
+        *(
+            f"benchmarks.{name}"
+            for name in ("calibrate", "compress", "convolutions", "evaluate", "explain")
+        ),
         *(f"benchmarks.{name}" for name in ("export", "recognize", "reproduce", "suite")),
         *(f"benchmarks.{name}" for name in ("throughput", "train", "tune")),
         *(f"results.{name}" for name in ("claims", "compare", "confusions", "leaderboard")),
