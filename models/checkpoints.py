@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 
 import numpy as np
 
-from models.errors import ModelError, enumerate_names, fitting, quoted, shorten
+from isobudget.wording import quoted, shorten
+from models.errors import ModelError, enumerate_names, fitting
 from models.timm_names import to_torchvision
 
 COUNTER = "num_batches_tracked"

@@ -9,7 +9,8 @@ from flax import nnx
 from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
-from models.errors import ModelError, digits, quoted
+from isobudget.wording import digits, quoted
+from models.errors import ModelError
 from models.layers import Layer, Mode, Stage
 from models.windows import widened
 

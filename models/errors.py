@@ -3,33 +3,13 @@
 from collections.abc import Callable, Sequence
 
 from isobudget.errors import UserError
+from isobudget.wording import shorten
 
 LONGEST = 300  # characters of a message
 
 
 class ModelError(UserError):
     """A model's name, option, input or weights that cannot be, said in one sentence."""
-
-
-def shorten(text: str, most: int) -> str:
-    """Returns `text` on one line, with its middle left out if it has more than `most` characters."""
-    text = " ".join(text.splitlines())
-    if len(text) <= most:
-        return text
-    begin = (most - 1) // 2
-    return f"{text[:begin]}…{text[len(text) - (most - 1 - begin) :]}"
-
-
-def quoted(value: object) -> str:
-    """Returns a value as it was given, between quotes and without an escape but for what cannot be printed."""
-    text = digits(value) if isinstance(value, int) else str(value)
-    text = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
-    return f"'{shorten(text, 60)}'"
-
-
-def digits(number: int) -> str:
-    """Returns a whole number as text; of one that is absurdly long, Python would make none."""
-    return str(number) if abs(number) < 10**30 else "a number of more than 30 digits"
 
 
 def enumerate_names(names: Sequence[str], most: int) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from isobudget import imagenet
+from isobudget.wording import quoted
 from models.classifier import Classifier
-from models.errors import ModelError, quoted
+from models.errors import ModelError
 
 # What every builder is called with; its other parameters are the model's options.
 BUILDER_PARAMETERS = ("num_classes", "dtype", "rngs")

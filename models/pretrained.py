@@ -20,9 +20,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from isobudget import command, plugins
+from isobudget.wording import quoted, shorten
 from models import checkpoints, file_kinds, torch_files
 from models.classifier import Classifier
-from models.errors import LONGEST, ModelError, enumerate_names, fitting, quoted, shorten
+from models.errors import LONGEST, ModelError, enumerate_names, fitting
 from models.registry import create_abstract, info, parse
 from models.timm_names import to_torchvision
 

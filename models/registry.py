@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from flax import nnx
 from jax.typing import DTypeLike
 
+from isobudget.wording import digits, quoted
 from models.classifier import Classifier, check_num_classes, too_small
-from models.errors import ModelError, digits, enumerate_names, fitting, quoted
+from models.errors import ModelError, enumerate_names, fitting
 from models.initializers import shapes_only
 from models.model_info import ModelInfo, Paper, describe
 

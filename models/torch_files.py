@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, ClassVar, Literal
 import ml_dtypes
 import numpy as np
 
-from models.errors import shorten
+from isobudget.wording import shorten
 
 _DTYPES = {
     "FloatStorage": np.dtype(np.float32),

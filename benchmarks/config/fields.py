@@ -10,6 +10,17 @@ DTYPES = ("float32", "bfloat16")
 BATCH_NORM_SCOPES = ("global", "device")
 SMALLEST = "smallest"
 PUBLISHED = "published"
+# What touches evaluation alone, and no weight: on a training that is under way or over these may be changed, and it is
+# kept (benchmarks/runs/claim.py). Not so what chooses or feeds training too, such as `mean` or `max_pixels`.
+EVALUATION_FIELDS = (
+    "validation_split",  # what training logs of it on the way chooses nothing
+    "test_split",
+    "crop_fraction",
+    "interpolation",
+    "eval_crops",
+    "eval_batch_size",
+    "eval_image_size",
+)
 
 
 def default_config() -> ConfigDict:

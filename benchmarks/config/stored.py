@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
 from benchmarks.config import plugins
 from benchmarks.config.fields import default_config
 from benchmarks.errors import ConfigError
+from isobudget.wording import shown
 from results.records import settings
 
 
@@ -82,11 +83,24 @@ def _update(config: ConfigDict, content: dict[str, Any], path: Path, prefix: str
                 raise ConfigError(f"{path}: {field} cannot be {value!r}.") from None
 
 
-def differences(there: dict[str, Any], here: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """Yields a text such as `batch_size is 32 there, 64 here` for each field in which plain configurations differ."""
+class Difference(NamedTuple):
+    """A field in which two plain configurations differ: its name, with dots, and its values."""
+
+    field: str
+    there: Any
+    here: Any
+
+    def __str__(self) -> str:
+        return f"{self.field} is {shown(self.there)} there, {shown(self.here)} here"
+
+
+def differences(
+    there: dict[str, Any], here: dict[str, Any], prefix: str = ""
+) -> Iterator[Difference]:
+    """Yields each field in which plain configurations differ, sorted by name."""
     for key in sorted(there.keys() | here.keys()):
         theirs, ours = there.get(key), here.get(key)
         if isinstance(theirs, dict) and isinstance(ours, dict):
             yield from differences(theirs, ours, f"{prefix}{key}.")
         elif theirs != ours:
-            yield f"{prefix}{key} is {theirs!r} there, {ours!r} here"
+            yield Difference(f"{prefix}{key}", theirs, ours)

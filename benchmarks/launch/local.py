@@ -14,11 +14,11 @@ from pathlib import Path
 
 from benchmarks import configs
 from benchmarks.cli import progress
-from benchmarks.config import stored
 from benchmarks.launch import locks
 from benchmarks.launch.display import Display
 from benchmarks.machine import preemption, startup
-from benchmarks.runs.folder import CONFIG_FILE, LOG_FILE, claim_directory
+from benchmarks.runs.claim import claim_run, is_evaluated_otherwise
+from benchmarks.runs.folder import CONFIG_FILE, LOG_FILE
 from benchmarks.runs.plan import Run
 from benchmarks.runs.record import now, planned_record
 from results import records
@@ -51,9 +51,9 @@ class _Task:
         if not path.exists():
             return None
         record = records.read(path)
-        return (
-            record if record.status == "completed" or path.stat().st_mtime >= self.since else None
-        )
+        if record.status != "completed":
+            return record if path.stat().st_mtime >= self.since else None
+        return None if is_evaluated_otherwise(self.run.workdir, self.run.config) else record
 
 
 def work(
@@ -62,6 +62,7 @@ def work(
     began: float,
     display: Display,
     when_one_ends: Callable[[], None] = lambda: None,
+    before_one_begins: Callable[[], None] = lambda: None,
 ) -> dict[Path, records.RunRecord]:
     """Does every run that no other worker is doing until all of `mine` have ended.
 
@@ -71,6 +72,7 @@ def work(
       began: when this worker began, by the clock of the file system.
       display: shows the progress.
       when_one_ends: called after each run that ends.
+      before_one_begins: called before each run that this worker begins.
 
     Returns:
       The records of `mine`, and of the others that this worker did, by folder.
@@ -82,7 +84,7 @@ def work(
         waiting = []
         for task in left:
             ended = task.ended()
-            record = ended or _take_up(task, display)
+            record = ended or _take_up(task, display, before_one_begins)
             if record is None:
                 waiting.append(task)
             elif task.own or not ended:
@@ -95,7 +97,9 @@ def work(
         time.sleep(_POLL_SECONDS)
 
 
-def _take_up(task: _Task, display: Display) -> records.RunRecord | None:
+def _take_up(
+    task: _Task, display: Display, before_it_begins: Callable[[], None]
+) -> records.RunRecord | None:
     """Returns the run's record after training it; None if another worker is doing it."""
     directory = task.run.workdir
     lock = locks.acquire(directory)
@@ -105,6 +109,7 @@ def _take_up(task: _Task, display: Display) -> records.RunRecord | None:
         # It may have ended between the check and the lock.
         record = task.ended()
         if record is None:
+            before_it_begins()
             display.begin(task.run.title, extra=not task.own)
             record = _run_in_process(task.run, lock, display.update)
     if record and record.status == "completed":
@@ -120,7 +125,7 @@ def _run_in_process(
     None if the lock was lost, because the run is then another worker's.
     """
     started = now()
-    claim_directory(run.workdir, CONFIG_FILE, stored.to_plain(run.config))
+    claim_run(run.workdir, run.config)
     path = records.path_in(run.workdir)
     path.unlink(missing_ok=True)
     status, phase = _train(run, lock, update)

@@ -66,6 +66,18 @@ def join() -> None:
         jax.config.update("jax_enable_compilation_cache", False)
 
 
+def wait_for_all(what: str) -> None:
+    """Waits until every process of the run has come this far.
+
+    Args:
+      what: a name for it, the same on every process.
+    """
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(what)
+
+
 def slowest(seconds: float) -> float:
     """Returns the longest of the processes' times, the same on every process."""
     if jax.process_count() == 1:

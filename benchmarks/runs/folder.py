@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,13 @@ CONFIG_FILE = "config.json"
 LOG_FILE = "log.txt"
 
 
-def claim_directory(directory: Path, name: str, content: dict[str, Any]) -> None:
+def claim_directory(
+    directory: Path, name: str, content: dict[str, Any], may_change: Collection[str] = ()
+) -> list[stored.Difference]:
     """Makes the directory and writes `content` as its file `name`, or checks that such a file holds the same.
+
+    Returns:
+      The fields of `may_change` in which the file differs, which is left as it is.
 
     Raises:
       ConfigError: the directory cannot be made or written, or belongs to another configuration.
@@ -27,7 +32,7 @@ def claim_directory(directory: Path, name: str, content: dict[str, Any]) -> None
         if not os.access(directory, os.W_OK):
             raise PermissionError(13, "Permission denied")
         if files.create_atomically(path, json.dumps(content, indent=2) + "\n"):
-            return
+            return []
         theirs = json.loads(path.read_text())
     except OSError as error:
         raise ConfigError(
@@ -36,12 +41,14 @@ def claim_directory(directory: Path, name: str, content: dict[str, Any]) -> None
     except ValueError:
         raise ConfigError(f"{path} is damaged; remove it or choose another --workdir.") from None
     different = list(stored.differences(theirs, json.loads(json.dumps(content))))
-    if different:
-        more = f" (and {len(different) - 3} more)" if len(different) > 3 else ""
+    fixed = [str(each) for each in different if each.field not in may_change]
+    if fixed:
+        more = f" (and {len(fixed) - 3} more)" if len(fixed) > 3 else ""
         raise ConfigError(
-            f"{directory} belongs to another configuration: {'; '.join(different[:3])}{more};"
+            f"{directory} belongs to another configuration: {'; '.join(fixed[:3])}{more};"
             " choose another --workdir."
         )
+    return different
 
 
 def write_class_names(workdir: Path, class_names: Sequence[str]) -> None:

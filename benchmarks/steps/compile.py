@@ -2,7 +2,7 @@
 
 import concurrent.futures
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,8 +18,10 @@ from benchmarks.steps.abstract import (
     abstract_model,
     abstract_state,
     create_optimizer,
+    shapes,
 )
 from benchmarks.steps.eval_step import lower_eval_step
+from benchmarks.steps.pure_model import PureModel
 from benchmarks.steps.train_step import (
     Batch,
     Settings,
@@ -98,13 +100,33 @@ def compile_program(
     progress = jax.ShapeDtypeStruct((), jnp.float32, sharding=replicated(mesh))
     weights = state["params"], state["batch_stats"]
     lowered = [train.lower(state, batch, progress) for batch in batches]
-    lowered.append(lower_eval_step(setup, model, *weights, mesh))
-    lowered.append(lower_eval_step(setup, model, *weights, local_mesh(), batch_size=1))
-    # Much of XLA's compiler runs on one core, so compiling several programs at once is faster.
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        *train_steps, eval_step, eval_one = pool.map(lambda each: each.compile(), lowered)
+    lowered += _lowered_evaluation(setup, model, weights, mesh)
+    *train_steps, eval_step, eval_one = _compiled(lowered)
     by_size = dict(zip(sizes, train_steps, strict=True))
     return Program(mesh, by_size, names, eval_step, eval_one)
+
+
+def compile_evaluation(setup: Setup, mesh: Mesh) -> Program:
+    """Returns a run's steps of evaluation alone, compiled for the mesh from shapes; it has none of training."""
+    model, *weights = abstract_model(setup)
+    weights = shapes(tuple(weights), replicated(mesh))
+    eval_step, eval_one = _compiled(_lowered_evaluation(setup, model, weights, mesh))
+    return Program(mesh, {}, metric_names(model.task), eval_step, eval_one)
+
+
+def _lowered_evaluation(
+    setup: Setup, model: PureModel, weights: tuple[dict, dict], mesh: Mesh
+) -> list[jax.stages.Lowered]:
+    return [
+        lower_eval_step(setup, model, *weights, mesh),
+        lower_eval_step(setup, model, *weights, local_mesh(), batch_size=1),
+    ]
+
+
+def _compiled(lowered: Sequence[jax.stages.Lowered]) -> list[Any]:
+    # Much of XLA's compiler runs on one core, so compiling several programs at once is faster.
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda each: each.compile(), lowered))
 
 
 def _with_one_array(

@@ -8,6 +8,7 @@ from rich.console import Console
 import models
 from benchmarks.errors import first_line
 from benchmarks.runs import budget
+from benchmarks.runs.claim import is_evaluated_otherwise
 from benchmarks.runs.plan import Run
 from benchmarks.runs.record import finished_record
 from benchmarks.throughput.model_speed import measure
@@ -109,7 +110,7 @@ def _line(label: str, same: list[Run], estimate: bool) -> Line:
         image_size=first.setup.image_size,
         parameters=models.count_parameters(abstract) - models.count_auxiliary_parameters(abstract),
         runs=len(same),
-        left=sum(finished_record(each.workdir) is None for each in same),
+        left=sum(not _is_done(each) for each in same),
         steps=steps,
         examples=examples,
         train_flops=flops,
@@ -122,6 +123,13 @@ def _line(label: str, same: list[Run], estimate: bool) -> Line:
         Exception
     ) as error:  # it does not compile or is too large: the others are timed all the same
         return dataclasses.replace(line, problem=first_line(error))
+
+
+def _is_done(run: Run) -> bool:
+    """Returns whether a run completed, and is evaluated as its configuration says."""
+    return finished_record(run.workdir) is not None and not is_evaluated_otherwise(
+        run.workdir, run.config
+    )
 
 
 def _seconds(run: Run) -> float:

@@ -11,7 +11,7 @@ from benchmarks.config import derived, resolve, stored
 from benchmarks.errors import ConfigError, storage_errors_told
 from benchmarks.launch import local, locks, shards
 from benchmarks.launch.display import Display
-from benchmarks.runs.folder import claim_directory
+from benchmarks.runs.claim import check_suite, claim_suite
 from benchmarks.runs.plan import Run, prepare_all
 from results import leaderboard, records
 from results.records import evaluations
@@ -45,7 +45,7 @@ def run(
     shared = stored.to_plain(config)
     for own in ("model", "seed"):
         shared.pop(own, None)
-    claim_directory(workdir, "suite.json", shared)
+    claim_suite(workdir, shared)
     mine, others = (shard or shards.Shard(0, 1)).divide(planned)
     with storage_errors_told(workdir):
         began = locks.now(workdir)
@@ -54,7 +54,14 @@ def run(
         Display(len(mine)) as display,
         local.stopped_by_sigterm(),
     ):
-        made = local.work(mine, others, began, display, lambda: _write_tables(workdir, display))
+        made = local.work(
+            mine,
+            others,
+            began,
+            display,
+            when_one_ends=lambda: _write_tables(workdir, display),
+            before_one_begins=lambda: check_suite(workdir, shared),
+        )
         _write_tables(workdir)
     return [made[each.workdir] for each in planned if each.workdir in made]
 

@@ -13,12 +13,15 @@ from results.records import files, layout
 class MetricFiles:
     """Appends scalars by step to both files; a context manager.
 
-    A resumed run drops the lines of steps after the one it resumes from, because it will write them again.
+    A resumed run drops the lines of steps after the one it resumes from, because it will write them again. One that is
+    only evaluated has resumed from its last step, and drops those of an earlier evaluation after it.
     """
 
-    def __init__(self, workdir: Path, resumed_step: int):
+    def __init__(self, workdir: Path, resumed_step: int, only_evaluates: bool = False):
         self._path = layout.metrics_in(workdir)
         kept = [line for line in self._lines() if _step_of(line, self._path) <= resumed_step]
+        if only_evaluates:
+            kept = [line for line in kept if not _is_of_evaluation(line, resumed_step)]
         files.write_atomically(self._path, "".join(f"{line}\n" for line in kept))
         self._file = self._path.open("a")
         self._tensorboard = _TensorBoard(Path(workdir) / "tensorboard", resumed_step + 1)
@@ -97,6 +100,14 @@ class _TensorBoard:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def _is_of_evaluation(line: str, step: int) -> bool:
+    """Returns whether a line is of the evaluation after a step."""
+    values = json.loads(line)
+    return values["step"] == step and any(
+        name.startswith(("validation/", "test/")) for name in values
+    )
 
 
 def _step_of(line: str, path: Path) -> float:

@@ -10,11 +10,11 @@ import jax
 from ml_collections import ConfigDict
 
 from benchmarks.cli import progress
-from benchmarks.config import resolve, stored
+from benchmarks.config import resolve
 from benchmarks.errors import ConfigError, is_out_of_room, storage_errors_told
-from benchmarks.machine import memory, preemption
-from benchmarks.runs import normalization, pace
-from benchmarks.runs.folder import CONFIG_FILE, claim_directory
+from benchmarks.machine import distributed, memory, preemption
+from benchmarks.runs import finished_training, normalization, pace
+from benchmarks.runs.claim import claim_run
 from benchmarks.runs.plan import Run, prepare
 from benchmarks.runs.record import failed_record, finished_record, now
 from benchmarks.steps.compile import Saving
@@ -33,7 +33,8 @@ def train_and_evaluate(
 ) -> records.RunRecord:
     """Trains and evaluates one run, resuming where an earlier call was stopped, and returns its record.
 
-    A completed run is not run again. One that diverges, runs out of memory or raises an error gets a record too, whose
+    A completed run is not run again; if only its evaluation is configured anew, it is evaluated again
+    (`benchmarks/runs/claim.py`). One that diverges, runs out of memory or raises an error gets a record too, whose
     status says so. If memory runs out, the insides of stages are computed again for the gradients, which changes no
     result, and then each batch is split into twice as many parts; the record says what was done.
 
@@ -62,10 +63,11 @@ def _claim_and_train(
 ) -> records.RunRecord:
     """Returns the record of the run, which is in the run's folder by then."""
     if jax.process_index() == 0:
-        claim_directory(run.workdir, CONFIG_FILE, stored.to_plain(run.config))
+        claim_run(run.workdir, run.config)
+    distributed.wait_for_all("claimed")  # which may have moved an earlier record away
     finished = finished_record(run.workdir)
     if finished:
-        checkpoints.delete_all(run.workdir)
+        _remove_what_is_over(run.workdir)
         return finished
     with (
         preemption.Notice() as notice,
@@ -75,9 +77,15 @@ def _claim_and_train(
         if jax.process_index() == 0:
             records.write(record, records.path_in(run.workdir))
             if record.status == "completed":
-                checkpoints.delete_all(run.workdir)
+                _remove_what_is_over(run.workdir)
         reporter.report(progress.Event("done" if record.status == "completed" else record.status))
     return record
+
+
+def _remove_what_is_over(workdir: Path) -> None:
+    """Removes what a run would have needed to go on: of one that completed, the record and the weights are enough."""
+    checkpoints.delete_all(workdir)
+    finished_training.remove(workdir)
 
 
 def _until_it_ends(
@@ -86,7 +94,7 @@ def _until_it_ends(
     notice: preemption.Notice,
     reporter: progress.Reporter,
 ) -> records.RunRecord:
-    """Returns the record of the run; if an attempt runs out of memory, the next needs less."""
+    """Returns the record of the run; if training runs out of memory, the next attempt needs less."""
     started = now()
     saving = Saving.of(run.config)
     while True:
@@ -97,7 +105,8 @@ def _until_it_ends(
         except Exception as error:
             if is_out_of_room(error):
                 raise
-            more = _next_saving(run, saving)
+            trained = finished_training.find(run.workdir) is not None
+            more = None if trained else _next_saving(run, saving)
             if not (memory.is_out_of_memory(error) and more):
                 if not isinstance(error, UserError):
                     traceback.print_exc()

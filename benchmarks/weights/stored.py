@@ -10,15 +10,22 @@ import orbax.checkpoint as ocp
 
 from benchmarks.errors import CheckpointError, first_line
 
+_WEIGHTS = "weights"
+
 
 def save_weights(workdir: Path, params: dict, batch_stats: dict) -> None:
     """Writes the weights of a finished run to `workdir/weights`, atomically."""
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(
-            Path(workdir).absolute() / "weights",
+            Path(workdir).absolute() / _WEIGHTS,
             {"params": params, "batch_stats": batch_stats},
             force=True,
         )
+
+
+def has_weights(workdir: Path) -> bool:
+    """Returns whether the folder of a run holds weights, whole or not."""
+    return (Path(workdir) / _WEIGHTS).is_dir()
 
 
 def load_weights(workdir: Path, params: dict, batch_stats: dict) -> tuple[dict, dict]:
@@ -27,7 +34,7 @@ def load_weights(workdir: Path, params: dict, batch_stats: dict) -> tuple[dict, 
     Raises:
       CheckpointError: there are none, or they are damaged or another model's.
     """
-    folder = Path(workdir).absolute() / "weights"
+    folder = Path(workdir).absolute() / _WEIGHTS
     target = jax.tree.map(
         ocp.utils.to_shape_dtype_struct, {"params": params, "batch_stats": batch_stats}
     )

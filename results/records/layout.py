@@ -8,6 +8,9 @@ DIR/runs/<run id>/            one run; its folder
   predictions/SPLIT.npz       what it said of each example of a split
   predictions/mistakes.png    pictures of its most confident mistakes, and mistakes.json on which is which
   evaluations/NAME.json       what its weights reach on other data
+  training.json               of a training that is over, what its record will say, until its evaluation is recorded
+  earlier/N/                  what there was before evaluation was configured anew: record, curves, predictions and
+                              evaluations, with the configuration of then; no run of its own, and in no table
 """
 
 import os
@@ -22,6 +25,8 @@ PROGRESS = "progress.jsonl"
 CLASS_NAMES = "class_names.json"
 PREDICTIONS = "predictions"
 EVALUATIONS = "evaluations"
+TRAINING = "training.json"
+EARLIER = "earlier"
 MISTAKES_PNG, MISTAKES_JSON = "mistakes.png", "mistakes.json"
 
 
@@ -64,6 +69,16 @@ def mistakes_in(folder: FolderLike) -> tuple[Path, Path]:
     """Returns where the sheet of pictures of mistakes lies in a run's folder, and the JSON on which is which."""
     predictions = Path(folder) / PREDICTIONS
     return predictions / MISTAKES_PNG, predictions / MISTAKES_JSON
+
+
+def training_in(folder: FolderLike) -> Path:
+    """Returns where a run's folder says of a training that is over what it took."""
+    return Path(folder) / TRAINING
+
+
+def earlier_in(folder: FolderLike, number: int) -> Path:
+    """Returns where a run's folder keeps what was evaluated before its evaluation was configured anew, from 1."""
+    return Path(folder) / EARLIER / str(number)
 
 
 def evaluations_in(folder: FolderLike) -> Path:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models
-from models.errors import LONGEST, fitting, quoted, shorten
+from isobudget.wording import quoted, shorten
+from models.errors import LONGEST, fitting
 from models.layers import BatchNorm, Dropout
 from models.macs import count_macs
 from models.summary import summarize

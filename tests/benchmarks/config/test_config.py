@@ -82,7 +82,7 @@ def test_commas_part_models_but_not_the_options_of_one():
 
 def test_differences_name_fields_at_any_depth():
     ours, theirs = {"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}
-    assert list(stored.differences(ours, theirs)) == ["a.c is 2 there, 3 here"]
+    assert list(map(str, stored.differences(ours, theirs))) == ["a.c is 2 there, 3 here"]
 
 
 @pytest.mark.parametrize(

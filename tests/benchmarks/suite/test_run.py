@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
+from benchmarks.config import stored
 from benchmarks.errors import ConfigError
+from benchmarks.runs import claim
 from benchmarks.suite import dry_run
 from benchmarks.suite.run import plan, run
 from results import records
@@ -62,6 +64,40 @@ def test_the_same_command_keeps_what_is_done_and_tables_come_from_records_alone(
     assert (other.returncode, other.stderr.count("\n")) == (2, 1)
     assert "belongs to another configuration: budget.amount is 384" in other.stderr
     assert (workdir / "leaderboard.csv").read_bytes() == first
+
+
+def test_a_suite_evaluated_otherwise_keeps_its_trainings(command_here, config, tmp_path):
+    workdir = tmp_path / "suite"
+    arguments = ("benchmarks.suite", _DIGITS, f"--workdir={workdir}", "--models=tiny", _SHORT)
+    assert command_here(*arguments).returncode == 0
+    path = workdir / "runs" / "tiny-seed0" / "record.json"
+    before = records.read(path)
+    otherwise = (*arguments, "--config.crop_fraction=0.5")
+    left = command_here(*otherwise, "--dry_run").stdout
+    assert "1 runs, 1 left to do" in left
+    done = command_here(*otherwise)
+    assert done.returncode == 0, done.stderr
+    assert f"{workdir}: crop_fraction was 1.0 and is 0.5 now; trainings are kept" in done.stderr
+    after = records.read(path)
+    assert after.weights_digest == before.weights_digest
+    assert after.timings.train_seconds == before.timings.train_seconds
+    assert after.config["crop_fraction"] == 0.5
+    assert after.metrics != before.metrics
+    assert records.read(path.parent / "earlier" / "1" / "record.json") == before
+    with (workdir / "leaderboard.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 1  # what was evaluated before is in no table
+    stamp = path.stat().st_mtime_ns
+    assert command_here(*otherwise).returncode == 0
+    assert path.stat().st_mtime_ns == stamp
+
+
+def test_a_worker_stops_where_another_has_configured_the_evaluation_anew(config, tmp_path):
+    shared = stored.to_plain(config)
+    claim.claim_suite(tmp_path, shared)
+    claim.check_suite(tmp_path, shared)
+    claim.claim_suite(tmp_path, shared | {"crop_fraction": 0.5})
+    with pytest.raises(ConfigError, match="another worker has configured the evaluation of"):
+        claim.check_suite(tmp_path, shared)
 
 
 @pytest.mark.parametrize(

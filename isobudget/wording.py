@@ -1,0 +1,51 @@
+"""How values that come from users are written in sentences: as they were given, and not as Python writes them."""
+
+from collections.abc import Mapping
+
+_LONGEST = 60  # characters of a value
+
+
+def quoted(value: object) -> str:
+    """Returns a value as it was given, between quotes and without an escape but for what cannot be printed."""
+    text = digits(value) if isinstance(value, int) else str(value)
+    return f"'{shorten(escaped(text), _LONGEST)}'"
+
+
+def shown(value: object) -> str:
+    """Returns a value of a configuration or of JSON: text between quotes, numbers, true, lists and groups without."""
+    return quoted(value) if isinstance(value, str) else shorten(_plain(value), _LONGEST)
+
+
+def escaped(text: str) -> str:
+    """Returns the text with an escape, such as `\\x1b`, for each character that cannot be printed."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def shorten(text: str, most: int) -> str:
+    """Returns `text` on one line, with its middle left out if it has more than `most` characters."""
+    text = " ".join(text.splitlines())
+    if len(text) <= most:
+        return text
+    begin = (most - 1) // 2
+    return f"{text[:begin]}…{text[len(text) - (most - 1 - begin) :]}"
+
+
+def digits(number: int) -> str:
+    """Returns a whole number as text; of one that is absurdly long, Python would make none."""
+    return str(number) if abs(number) < 10**30 else "a number of more than 30 digits"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, str):
+        return f"'{escaped(value)}'"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return "none"
+    if isinstance(value, int):
+        return digits(value)
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_plain(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_plain, value))}]"
+    return escaped(str(value))
