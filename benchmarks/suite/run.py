@@ -1,5 +1,7 @@
 """Every model with every seed under one budget, and the tables made from their records."""
 
+import contextlib
+import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +11,11 @@ from ml_collections import ConfigDict
 import models
 from benchmarks.config import derived, resolve, stored
 from benchmarks.errors import ConfigError, storage_errors_told
+from benchmarks.inference.predict import split_batches
 from benchmarks.launch import local, locks, shards
 from benchmarks.launch.display import Display
 from benchmarks.runs.claim import check_suite, claim_suite
-from benchmarks.runs.plan import Run, prepare_all
+from benchmarks.runs.plan import Run, prepare_all, train_batches
 from results import leaderboard, records
 from results.records import evaluations
 
@@ -94,10 +97,30 @@ def plan(
     configs = [resolve.for_run(config, spec, seed) for seed in seeds for spec in model_specs]
     by_folder = {workdir / "runs" / derived.run_id(each): each for each in configs}
     runs = prepare_all([(each, folder) for folder, each in by_folder.items()])
+    _check_data(runs[0])
     one_of_each = {each.setup.model: each for each in runs}
     costs = {model: _cost(run) for model, run in one_of_each.items()}
     places = {seed: place for place, seed in enumerate(seeds)}
     return sorted(runs, key=lambda run: (places[run.config.seed], costs[run.setup.model]))
+
+
+def _check_data(run: Run) -> None:
+    """Opens each split and reads its first batch, so that files which are missing here are told before any run begins.
+
+    The runs of a suite share their splits. Each worker on a machine of its own checks what that machine can read.
+
+    Raises:
+      DataError: a split has no such file, or too much of its first batch cannot be read.
+    """
+    config = run.config.copy_and_resolve_references()
+    config.num_workers = 0  # for a batch, processes are not worth starting
+    setup = dataclasses.replace(run.setup, config=config)
+    opened = [train_batches(dataclasses.replace(run, setup=setup), 0, 1, setup.train_sizes[0])]
+    for split in filter(None, (config.validation_split, config.test_split)):
+        opened.append(split_batches(setup, run.dataset, split))
+    for batches in opened:
+        with contextlib.closing(batches):
+            next(batches)
 
 
 def _cost(run: Run) -> float:

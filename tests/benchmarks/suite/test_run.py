@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 
@@ -194,3 +195,28 @@ def test_a_run_killed_outright_is_resumed_by_the_same_command(config, tmp_path, 
     resumed = run(config, tmp_path / "killed", model_specs=["tiny"], seeds=[0])
     assert records.read(killed / "record.json") == resumed[0]
     assert resumed[0].weights_digest == whole[0].weights_digest
+
+
+def _copied_without(data_dir, folder, split):
+    shutil.copytree(f"{data_dir}/digits", folder / "digits")
+    (shard,) = folder.glob(f"digits/*/*-{split}.*")
+    shard.unlink()
+    return str(folder)
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_missing_file_of_any_split_is_told_before_a_run_begins(
+    command_here, data_dir, tmp_path, split
+):
+    incomplete = _copied_without(data_dir, tmp_path / "data", split)
+    done = command_here(
+        "benchmarks.suite",
+        _DIGITS,
+        f"--workdir={tmp_path / 'suite'}",
+        "--models=tiny",
+        "--seeds=0,1",
+        f"--config.data_dir={incomplete}",
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"the 1 files of split '{split}' are missing" in done.stderr
+    assert not (tmp_path / "suite").exists()

@@ -122,7 +122,9 @@ def test_without_its_weights_nothing_is_touched(config, copied_run):
     shutil.rmtree(copied_run / "weights")
     before = (copied_run / "record.json").read_bytes()
     config.crop_fraction = 0.5
-    with pytest.raises(ConfigError, match="crop_fraction is 1.0 there, 0.5 here; its weights are"):
+    with pytest.raises(
+        ConfigError, match=r"crop_fraction is 1\.0 there, 0.5 here; its weights are"
+    ):
         train_and_evaluate(config, copied_run)
     assert (copied_run / "record.json").read_bytes() == before
 
