@@ -4,7 +4,7 @@ import difflib
 import runpy
 import sys
 
-from isobudget.command import MISTAKE_STATUS
+from isobudget.command import MISTAKE_STATUS, printed
 
 # What each does, in the order in which people meet them.
 COMMANDS = {
@@ -45,8 +45,7 @@ def main() -> int:
     """Runs the command that the command line names; without one, lists them all."""
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in ("--help", "-h", "help"):
-        print(usage())
-        return 0
+        return printed(_print_usage)
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {close[0]}?" if close else "see isobudget --help."
@@ -54,6 +53,11 @@ def main() -> int:
         return MISTAKE_STATUS
     sys.argv = [f"isobudget {name}", *arguments]
     runpy.run_module(COMMANDS[name][0], run_name="__main__", alter_sys=True)
+    return 0
+
+
+def _print_usage() -> int:
+    print(usage())
     return 0
 
 

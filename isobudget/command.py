@@ -1,6 +1,7 @@
 """What every command shares: flags, one sentence and exit status 2 for a mistake, and a traceback for a bug."""
 
 import codecs
+import contextlib
 import inspect
 import io
 import logging
@@ -12,9 +13,9 @@ import sys
 import textwrap
 import traceback
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from absl import flags
 
@@ -22,6 +23,7 @@ from isobudget import plugins
 from isobudget.errors import UserError
 
 MISTAKE_STATUS = 2
+UNWRITTEN_STATUS = 1  # of a command whose output cannot be written
 INTERRUPTED_STATUS = 130
 # Where libraries print tracebacks of errors that they then raise: on a full disk, each of Orbax's threads and tasks.
 _TALKATIVE = ("absl", "asyncio", "concurrent.futures")
@@ -52,17 +54,67 @@ def run(
         mistake.
       interrupted: what is said after Ctrl-C.
     """
-    for stream in (sys.stdout, sys.stderr):
+    sys.exit(printed(lambda: _status(main, define_flags, takes_arguments, interrupted)))
+
+
+def printed(main: Callable[[], int]) -> int:
+    """Returns what `main` returns, whatever becomes of what it prints.
+
+    A terminal's letters are made do with, a reader that is gone ends a command quietly, and an output that cannot be
+    written, because a disk is full, with one sentence and status 1.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed before the start, by `>&-`
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for good
+        stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=PLAIN_LETTERS)  # a terminal without ± still gets its table
     try:
-        status = _status(main, define_flags, takes_arguments, interrupted)
-        sys.stdout.flush()
+        with _unwritten_told(sys.stdout):
+            status = main()
+            sys.stdout.flush()
     except BrokenPipeError:
         if not _close_broken_streams():
             raise  # another pipe, such as a process's that died
         status = PIPE_STATUS
-    sys.exit(status)
+    except _UnwrittenError as error:
+        _send_to_nowhere(sys.stdout)
+        print(f"error: the standard output cannot be written: {error}.", file=sys.stderr)
+        status = UNWRITTEN_STATUS
+    return status
+
+
+class _UnwrittenError(BaseException):
+    """The standard output cannot be written.
+
+    The system's own error does not say which file it is of, and would be taken for another's on its way.
+    """
+
+
+@contextlib.contextmanager
+def _unwritten_told(stream: TextIO) -> Iterator[None]:
+    """Raises `_UnwrittenError` where a stream cannot be written, unless its reader is gone."""
+
+    def told(method: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*arguments: Any) -> Any:
+            try:
+                return method(*arguments)
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                reason = error.strerror or str(error)
+            raise _UnwrittenError(reason)  # here, so that it does not bring the system's along
+
+        return write
+
+    methods = ("write", "flush")
+    for name in methods:
+        setattr(stream, name, told(getattr(stream, name)))
+    try:
+        yield
+    finally:
+        for name in methods:
+            delattr(stream, name)  # and the class's own are there again
 
 
 def _status(
@@ -108,10 +160,14 @@ def _close_broken_streams() -> bool:
     """Sends what is left for a reader that is gone to nowhere; returns whether there was one."""
     gone = [stream for stream in (sys.stdout, sys.stderr) if _reader_is_gone(stream)]
     for stream in gone:
-        # Python would flush it again at exit, and complain.
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), stream.fileno())
+        _send_to_nowhere(stream)
     return bool(gone)
+
+
+def _send_to_nowhere(stream: TextIO) -> None:
+    """Sends what is left in a stream to nowhere: Python would write it again at exit, and complain."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _reader_is_gone(stream: TextIO) -> bool:

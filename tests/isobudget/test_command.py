@@ -1,6 +1,8 @@
 """How every command reads flags and tells mistakes."""
 
+import errno
 import os
+import shlex
 import subprocess
 import sys
 
@@ -146,6 +148,52 @@ def test_the_last_lines_find_their_reader_gone_quietly_too():
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == command.PIPE_STATUS
+
+
+FULL = "/dev/full"
+needs_full = pytest.mark.skipif(not os.path.exists(FULL), reason="only Linux has /dev/full")
+
+
+@needs_full
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("times", [1, 10_000])
+def test_an_output_that_cannot_be_written_is_one_sentence_and_status_1(times, unbuffered):
+    command_line = [sys.executable, "-c", SHOW.format(last=""), str(times)]
+    with open(FULL, "w") as full:
+        done = subprocess.run(
+            command_line,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        )
+    assert done.returncode == 1
+    reason = os.strerror(errno.ENOSPC)
+    assert done.stderr == f"error: the standard output cannot be written: {reason}.\n"
+
+
+@needs_full
+def test_the_list_of_commands_too():
+    with open(FULL, "w") as full:
+        command_line = [sys.executable, "-m", "isobudget"]
+        done = subprocess.run(command_line, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+
+
+def test_an_output_that_is_closed_is_nowhere():
+    command_line = [sys.executable, "-c", SHOW.format(last=""), "1"]
+    line = " ".join(map(shlex.quote, command_line))
+    done = subprocess.run(["sh", "-c", f"{line} >&-"], stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_full_disk_elsewhere_is_not_the_outputs(run):
+    def main():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space left"):
+        command.printed(main)
 
 
 def test_another_broken_pipe_is_a_bug_and_a_traceback(run, monkeypatch):
