@@ -29,6 +29,7 @@ from benchmarks.inference.trained_model import TrainedModel
 from benchmarks.machine import startup
 from benchmarks.steps.abstract import DTYPES, split_configured
 from isobudget import paths
+from isobudget.wording import shown
 from models import pretrained
 from results.records import files
 
@@ -78,7 +79,7 @@ def export_model(trained: TrainedModel, file_format: str, path: str | Path) -> E
       RuntimeError: the file gives other logits.
     """
     if file_format not in FORMATS:
-        raise ConfigError(f"a format is {' or '.join(FORMATS)}, not {file_format!r}.")
+        raise ConfigError(f"a format is {' or '.join(FORMATS)}, not {shown(file_format)}.")
     path = Path(path)
     write, read = _WRITE_AND_READ[file_format]
     try:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from benchmarks.errors import ConfigError
+from isobudget.wording import quoted
 
 Entry = TypeVar("Entry")
 
@@ -35,11 +36,11 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         """
         if not name.isidentifier():
             raise ConfigError(
-                f"{name!r} cannot be the name of {self._kind}: a name is made of letters, digits and _."
+                f"{quoted(name)} cannot be the name of {self._kind}: a name is made of letters, digits and _."
             )
         if name in self._entries:
             raise ConfigError(
-                f"there is {self._kind} {name!r} already, which {self._modules[name]} registers:"
+                f"there is {self._kind} {quoted(name)} already, which {self._modules[name]} registers:"
                 f" {module} must give its own another name."
             )
         self._entries[name] = entry
@@ -66,8 +67,8 @@ def options(function: Callable) -> dict[str, Any]:
             continue
         if not isinstance(parameter.default, bool | int | float | str | tuple):
             raise ConfigError(
-                f"the option {parameter.name!r} of {function.__name__} needs a default that is a bool, int, float, str"
-                " or tuple."
+                f"the option {quoted(parameter.name)} of {function.__name__} needs a default that is a bool, int,"
+                " float, str or tuple."
             )
         defaults[parameter.name] = parameter.default
     return defaults

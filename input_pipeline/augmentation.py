@@ -18,6 +18,7 @@ from input_pipeline.color import color_jitter, pca_color
 from input_pipeline.errors import AugmentationError, DataError, unknown_name
 from input_pipeline.registries import CHANGES, CROPS, options, register_change, register_crop
 from input_pipeline.resizing import Box, evaluation_boxes
+from isobudget.wording import quoted
 
 # (rows, columns, image_size, generator) -> the part that is taken.
 Crop = Callable[[int, int, int, np.random.Generator], Box]
@@ -199,7 +200,7 @@ class Augmentation:
         box = self.crop(rows, columns, image_size, rng)
         if not (isinstance(box, Box) and _is_inside(box, rows, columns)):
             raise AugmentationError(
-                f"the crop {_name(self.crop, CROPS)!r} has to return a Box inside the picture of"
+                f"the crop {quoted(_name(self.crop, CROPS))} has to return a Box inside the picture of"
                 f" {rows} x {columns} pixels, not {box}"
             )
         return box
@@ -216,7 +217,7 @@ class Augmentation:
                 (changed.shape, changed.dtype) != (square.shape, square.dtype)
             ):
                 raise AugmentationError(
-                    f"the change {_name(change, CHANGES)!r} has to return a picture like the one it"
+                    f"the change {quoted(_name(change, CHANGES))} has to return a picture like the one it"
                     f" is given, {_describe(square)}, not {_describe(changed)}"
                 )
             square = changed
@@ -260,7 +261,7 @@ def _named(
     known = options(registry[name])
     for option in values:
         if option not in known:
-            raise unknown_name(f"option of {kind} {name!r}", option, known)
+            raise unknown_name(f"option of {kind} {quoted(name)}", option, known)
     return functools.partial(registry[name], **values) if values else registry[name]
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from input_pipeline.errors import DataError
+from isobudget.wording import quoted, quoted_path
 
 # Where this package registers its own; not imported before a dataset is asked for, because they import TFDS.
 _BUILT_IN = ("input_pipeline.digits", "input_pipeline.digits_multilabel")
@@ -86,7 +87,7 @@ def prepare(name: str, data_dir: Path) -> Path | None:
                 _write(name, builder_class, data_dir, final)
     except OSError as error:
         raise DataError(
-            f"cannot write the {name} dataset into data_dir {str(data_dir)!r}"
+            f"cannot write the {name} dataset into data_dir {quoted_path(data_dir)}"
             f" ({error.strerror or error}); name a directory that can be written"
         ) from error
     return final
@@ -101,7 +102,7 @@ def _check_name(name: str, builder_class: Any) -> None:
 
     if not re.fullmatch(r"[A-Za-z]\w*", name):
         raise DataError(
-            f"{name!r} cannot be the name of a dataset: a name is made of letters, digits and _,"
+            f"{quoted(name)} cannot be the name of a dataset: a name is made of letters, digits and _,"
             " a letter first"
         )
     owner = None
@@ -115,7 +116,7 @@ def _check_name(name: str, builder_class: Any) -> None:
         owner = None if in_catalog is builder_class else "TFDS's catalog"
     if owner:
         raise DataError(
-            f"the dataset {name!r} of {builder_class.__module__} needs another name:"
+            f"the dataset {quoted(name)} of {builder_class.__module__} needs another name:"
             f" {owner} has a dataset of that name"
         )
 
@@ -128,7 +129,7 @@ def _check_builder(name: str, builder_class: Any) -> None:
     )
     if not is_builder or builder_class.VERSION is None or builder_class.BUILDER_CONFIGS:
         raise DataError(
-            f"the dataset {name!r} of {builder_class.__module__} has to be a class derived from"
+            f"the dataset {quoted(name)} of {builder_class.__module__} has to be a class derived from"
             " tfds.core.GeneratorBasedBuilder with a VERSION and without BUILDER_CONFIGS"
         )
 
@@ -156,7 +157,7 @@ def _failed(name: str, error: Exception) -> DataError:
     last = traceback.extract_tb(error.__traceback__)[-1]
     reason = (str(error).strip().splitlines() or [""])[0]
     return DataError(
-        f"the dataset {name!r} of {_builders[name].__module__} cannot be written:"
+        f"the dataset {quoted(name)} of {_builders[name].__module__} cannot be written:"
         f" {type(error).__name__}: {reason} ({last.filename}, line {last.lineno})"
     )
 

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 from isobudget.errors import UserError
+from isobudget.wording import quoted
 
 
 class DataError(UserError):
@@ -20,4 +21,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, known_label: str
     close = difflib.get_close_matches(name, known, n=3)
     hint = f", did you mean {' or '.join(close)}?" if close else ""
     listed = known_label or ", ".join(known) or "none"
-    return DataError(f"unknown {kind} {name!r}{hint} (known: {listed})")
+    return DataError(f"unknown {kind} {quoted(name)}{hint} (known: {listed})")

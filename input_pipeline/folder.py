@@ -90,17 +90,17 @@ def scan(root: Path) -> Contents:
     """
     if not root.is_dir():
         raise DataError(
-            f"{printable(root)!r} is not a folder; give one that holds SPLIT/CLASS/pictures"
+            f"'{printable(root)}' is not a folder; give one that holds SPLIT/CLASS/pictures"
         )
     classes = {split.name: subfolders(split) for split in subfolders(root)}
     if not classes:
         raise DataError(
-            f"{printable(root)!r} has no folders; put pictures in {printable(root)}/train/CLASS/"
+            f"'{printable(root)}' has no folders; put pictures in {printable(root)}/train/CLASS/"
         )
     for split, folders in classes.items():
         if not folders:
             place = printable(root / split)
-            raise DataError(f"split {place!r} has no class folders; put pictures in {place}/CLASS/")
+            raise DataError(f"split '{place}' has no class folders; put pictures in {place}/CLASS/")
     # The classes of the train split number the labels.
     numbered = [classes["train"]] if "train" in classes else classes.values()
     names = sorted({path.name for folders in numbered for path in folders})
@@ -189,7 +189,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             )
     except OSError as error:
         raise DataError(
-            f"folder {printable(folder)!r} cannot be read ({error.strerror or error})"
+            f"folder '{printable(folder)}' cannot be read ({error.strerror or error})"
         ) from error
 
 
@@ -210,14 +210,14 @@ def _pictures_of(
     for folder in classes:
         if folder.name not in labels:
             raise DataError(
-                f"class {printable(folder)!r} has no folder of that name in the train split; add one"
+                f"class '{printable(folder)}' has no folder of that name in the train split; add one"
                 f" there or remove it (train has: {', '.join(map(printable, labels))})"
             )
         listing = files_below(folder)
         if not listing.pictures:
             because = passed_over(listing.others)
             raise DataError(
-                f"class folder {printable(folder)!r} has no pictures; remove it or add some"
+                f"class folder '{printable(folder)}' has no pictures; remove it or add some"
                 f" ({PICTURES}){because and '; '}{because}"
             )
         others.update(listing.others)

@@ -19,6 +19,7 @@ from input_pipeline import folder
 from input_pipeline.errors import DataError
 from input_pipeline.folder import Contents
 from input_pipeline.names import printable
+from isobudget.wording import quoted
 
 TABLE = "labels.csv"
 
@@ -39,7 +40,7 @@ def scan(root: Path) -> Contents:
     for split, (other, _) in others:
         if other != names:
             raise DataError(
-                f"the labels of {printable(root / split / TABLE)!r} are not those of {first}, in the same"
+                f"the labels of '{printable(root / split / TABLE)}' are not those of {first}, in the same"
                 f" order: {', '.join(other)} and {', '.join(names)}"
             )
     digests = "\n".join(
@@ -77,7 +78,7 @@ def _read(path: Path) -> tuple[tuple[str, ...], list[tuple[str, np.ndarray]]]:
     names = tuple(header[1:])
     if header[:1] != ["file"] or not names or "" in names or len(set(names)) < len(names):
         raise DataError(
-            f"the first row of {printable(path)!r} has to be file and the names of the labels, each once,"
+            f"the first row of '{printable(path)}' has to be file and the names of the labels, each once,"
             " separated by commas: file,cat,dog"
         )
     files = []
@@ -87,22 +88,22 @@ def _read(path: Path) -> tuple[tuple[str, ...], list[tuple[str, np.ndarray]]]:
             continue
         if len(row) != len(header) or not row[0] or set(row[1:]) - {"0", "1"}:
             raise DataError(
-                f"row {number} of {printable(path)!r} has to be a file and {len(names)} times 0 or 1"
+                f"row {number} of '{printable(path)}' has to be a file and {len(names)} times 0 or 1"
             )
         name = os.path.normpath(row[0])
         if os.path.isabs(name) or name.split(os.sep)[0] == os.pardir:
             raise DataError(
-                f"row {number} of {printable(path)!r} names {row[0]!r}, which is not in this split;"
+                f"row {number} of '{printable(path)}' names {quoted(row[0])}, which is not in this split;"
                 " give paths below the split's folder"
             )
         first, labels = rows_of.setdefault(name, (number, row[1:]))
         if labels != row[1:]:
             raise DataError(
-                f"rows {first} and {number} of {printable(path)!r} give {row[0]!r} different labels; keep one"
+                f"rows {first} and {number} of '{printable(path)}' give {quoted(row[0])} different labels; keep one"
             )
         files.append((row[0], np.array(row[1:], np.float32)))
     if not files:
-        raise DataError(f"{printable(path)!r} names no pictures; add a row for each")
+        raise DataError(f"'{printable(path)}' names no pictures; add a row for each")
     return names, folder.in_hash_order(files)
 
 
@@ -117,15 +118,15 @@ def _rows(path: Path) -> list[list[str]]:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(
-            f"{place!r} cannot be read ({error.strerror or error}); give every split one"
+            f"'{place}' cannot be read ({error.strerror or error}); give every split one"
         ) from error
     is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{place!r} cannot be read ({error}); save it as UTF-8") from error
+        raise DataError(f"'{place}' cannot be read ({error}); save it as UTF-8") from error
     if "\0" in text:
-        raise DataError(f"{place!r} is no text in UTF-8; save it as CSV in UTF-8")
+        raise DataError(f"'{place}' is no text in UTF-8; save it as CSV in UTF-8")
     # Strict, else a quotation mark that is never closed swallows the rest of the table.
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows = []
@@ -137,5 +138,5 @@ def _rows(path: Path) -> list[list[str]]:
             return rows
         except csv.Error as error:
             raise DataError(
-                f"{place!r} cannot be read from line {begins} on ({error}); look for a quotation mark too many"
+                f"'{place}' cannot be read from line {begins} on ({error}); look for a quotation mark too many"
             ) from error

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from input_pipeline import prepared
 from input_pipeline.errors import DataError
 from input_pipeline.names import printable
+from isobudget.wording import quoted_path
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -55,16 +56,16 @@ def open_shard(shard: Shard) -> Sequence[bytes]:
 
     advice = "remove its directory and prepare the dataset again"
     if not shard.path.is_file():
-        raise DataError(f"{str(shard.path)!r} is missing; {advice}")
+        raise DataError(f"{quoted_path(shard.path)} is missing; {advice}")
     try:
         records = array_record_data_source.ArrayRecordDataSource([str(shard.path)])
     except Exception as error:  # the reader is C++ and may raise anything
         raise DataError(
-            f"{str(shard.path)!r} cannot be read ({prepared.first_line(error)}); {advice}"
+            f"{quoted_path(shard.path)} cannot be read ({prepared.first_line(error)}); {advice}"
         ) from error
     if len(records) != shard.num_records:
         raise DataError(
-            f"{str(shard.path)!r} holds {len(records)} records and not {shard.num_records}; {advice}"
+            f"{quoted_path(shard.path)} holds {len(records)} records and not {shard.num_records}; {advice}"
         )
     return records
 

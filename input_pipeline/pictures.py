@@ -45,7 +45,7 @@ def find(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
         passed_over = folder.passed_over(listing.others)
         if not listing.pictures:
             raise DataError(
-                f"folder {printable(path)!r} holds no pictures ({folder.PICTURES})"
+                f"folder '{printable(path)}' holds no pictures ({folder.PICTURES})"
                 f"{passed_over and '; '}{passed_over}"
             )
         if passed_over:

@@ -26,6 +26,7 @@ from absl import flags
 from input_pipeline import builders, datasets, decoding, prepared
 from input_pipeline.errors import DataError, unknown_name
 from isobudget import command, paths, plugins
+from isobudget.wording import quoted, quoted_path
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -54,7 +55,9 @@ def prepare(
     """
     if datasets.needs_no_preparation(dataset):
         copies = "" if shorter_side is None else "; smaller copies are made of prepared datasets"
-        raise DataError(f"dataset {dataset!r} is read as it is and needs no preparation{copies}")
+        raise DataError(
+            f"dataset {quoted_path(dataset)} is read as it is and needs no preparation{copies}"
+        )
     if shorter_side is not None and shorter_side < 1:
         raise DataError(f"--shorter_side={shorter_side} is no size; give 1 or more pixels")
     directory = datasets.directory(data_dir)
@@ -87,7 +90,7 @@ def _prepare_copy(original: Path, data_dir: Path, shorter_side: int, max_pixels:
                 shrink.shrink(original, copy, copy_name, shorter_side, max_pixels)
             except (OSError, RuntimeError) as error:  # the writers are C++
                 raise DataError(
-                    f"cannot write {str(copy)!r} ({prepared.first_line(error)})"
+                    f"cannot write {quoted_path(copy)} ({prepared.first_line(error)})"
                 ) from error
     prepared.read_builder(copy)
     return copy
@@ -101,7 +104,7 @@ def _builder(request: prepared.Request, data_dir: Path) -> "tfds.core.DatasetBui
         raise prepared.not_prepared(request, data_dir, datasets.own_names())
     if importlib.util.find_spec("tensorflow") is None:
         raise DataError(
-            f"TFDS needs TensorFlow to prepare {name!r}; run pip install 'isobudget[prepare]'"
+            f"TFDS needs TensorFlow to prepare {quoted(name)}; run pip install 'isobudget[prepare]'"
         )
     configs = list(tfds.builder_cls(request.name).builder_configs)
     if request.config and request.config not in configs:
@@ -110,7 +113,7 @@ def _builder(request: prepared.Request, data_dir: Path) -> "tfds.core.DatasetBui
         return tfds.builder(name, data_dir=str(data_dir), file_format="array_record")
     except Exception as error:  # every dataset's own script fails in its own way
         reason = prepared.first_line(error)
-        raise DataError(f"TFDS cannot make a builder of {name!r}: {reason}") from error
+        raise DataError(f"TFDS cannot make a builder of {quoted(name)}: {reason}") from error
 
 
 def run_builder(
@@ -141,7 +144,9 @@ def run_builder(
                     )
             except Exception as error:  # every dataset's own script fails in its own way
                 reason = prepared.first_line(error)
-                raise DataError(f"TFDS could not prepare {builder.name!r}: {reason}") from error
+                raise DataError(
+                    f"TFDS could not prepare {quoted(builder.name)}: {reason}"
+                ) from error
     prepared.read_builder(final)
     return final
 
@@ -160,7 +165,7 @@ def _manual_dir(
     )
     if not given.is_dir() or not any(given.iterdir()):
         raise DataError(
-            f"{builder.name!r} is made of files that you have to download, and {str(given)!r} has"
+            f"{quoted(builder.name)} is made of files that you have to download, and {quoted_path(given)} has"
             f" none; give their directory as --manual_dir=DIR ({' '.join(instructions.split())})"
         )
     return str(given)
@@ -187,7 +192,7 @@ def _alone(data_dir: Path, name: str) -> Iterator[None]:
         lock = open(data_dir / f".{name}.lock", "a")  # noqa: SIM115
     except OSError as error:
         raise DataError(
-            f"cannot write into data_dir {str(data_dir)!r} ({error.strerror or error});"
+            f"cannot write into data_dir {quoted_path(data_dir)} ({error.strerror or error});"
             " name a directory that can be written"
         ) from error
     with lock:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from input_pipeline.errors import DataError, unknown_name
+from isobudget.wording import quoted, quoted_path
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -41,7 +42,7 @@ def parse(name: str) -> Request:
     match = re.fullmatch(r"([A-Za-z]\w*)(?:/([\w.\-]+))?(?::(\d+\.\d+\.\d+))?", name)
     if not match:
         raise DataError(
-            f"dataset {name!r} is not a name such as 'cifar10', 'cifar10:3.0.2' or"
+            f"dataset {quoted(name)} is not a name such as 'cifar10', 'cifar10:3.0.2' or"
             " 'imagenette/320px-v2'"
         )
     return Request(*match.groups())
@@ -71,7 +72,7 @@ def find_directory(request: Request, data_dir: Path) -> Path | None:
         if default not in configs and len(configs) > 1:
             listed = " or ".join(f"{request.name}/{config}" for config in configs)
             raise DataError(
-                f"dataset {request.name!r} is prepared in several configs: say {listed}"
+                f"dataset {quoted(request.name)} is prepared in several configs: say {listed}"
             )
         root = root / (default if default in configs else configs[0])
     versions = _versions(root)
@@ -113,13 +114,13 @@ def read_builder(directory: Path) -> "tfds.core.DatasetBuilder":
         file_format = builder.info.file_format
     except Exception as error:  # TFDS raises many kinds for a damaged file
         raise DataError(
-            f"the metadata in {str(directory)!r} cannot be read ({first_line(error)});"
+            f"the metadata in {quoted_path(directory)} cannot be read ({first_line(error)});"
             " remove that directory and prepare the dataset again"
         ) from error
     if file_format is None or file_format.value != "array_record":
         content = file_format.value if file_format else "nothing"
         raise DataError(
-            f"{str(directory)!r} holds {content}, which has no random access; remove it and prepare"
+            f"{quoted_path(directory)} holds {content}, which has no random access; remove it and prepare"
             " the dataset as array_record with python -m input_pipeline.prepare"
         )
     return builder
@@ -162,7 +163,7 @@ def supervision(builder: "tfds.core.DatasetBuilder") -> Supervision:
             picture_name, label_name = keys
             return Supervision(picture_name, label_name, tuple(classes.names), multi_label)
     raise DataError(
-        f"dataset {builder.name!r} does not hold pictures with one class each, or a list of classes"
+        f"dataset {quoted(builder.name)} does not hold pictures with one class each, or a list of classes"
         f" (its features: {', '.join(features)})"
     )
 
@@ -181,7 +182,7 @@ def picture_key(builder: "tfds.core.DatasetBuilder") -> str:
     if isinstance(key, str) and key in features and isinstance(features[key], tfds.features.Image):
         return key
     raise DataError(
-        f"dataset {builder.name!r} does not hold pictures (its features: {', '.join(features)})"
+        f"dataset {quoted(builder.name)} does not hold pictures (its features: {', '.join(features)})"
     )
 
 
@@ -232,12 +233,12 @@ class ArrayRecordSource:
         missing = [path for path in info.filepaths if not Path(path).is_file()]
         if missing:
             raise DataError(
-                f"{len(missing)} of the {len(info.filepaths)} files of split {split!r} are missing,"
-                f" the first of them {str(missing[0])!r}; remove its directory and prepare the"
+                f"{len(missing)} of the {len(info.filepaths)} files of split {quoted(split)} are missing,"
+                f" the first of them {quoted_path(missing[0])}; remove its directory and prepare the"
                 " dataset again"
             )
         self._supervision = supervision(builder)
-        self._place = f"of split {split!r} in {str(builder.data_path)!r}"
+        self._place = f"of split {quoted(split)} in {quoted_path(builder.data_path)}"
         self._records = array_record_data_source.ArrayRecordDataSource(info.file_instructions)
         self._check_some_labels()
 
@@ -312,7 +313,7 @@ def not_prepared(request: Request, data_dir: Path, own_names: tuple[str, ...]) -
 
 def _not_prepared(request: Request, data_dir: Path, options: str) -> DataError:
     return DataError(
-        f"dataset {str(request)!r} is not prepared in {str(data_dir)!r};"
+        f"dataset {quoted(request)} is not prepared in {quoted_path(data_dir)};"
         f" run python -m input_pipeline.prepare {options} --data_dir={data_dir}"
     )
 

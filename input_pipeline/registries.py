@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from input_pipeline.errors import DataError
+from isobudget.wording import quoted
 
 # By name; see `register_crop` and `register_change`.
 CROPS: dict[str, Callable[..., Any]] = {}
@@ -60,16 +61,16 @@ def options(function: Callable[..., Any]) -> dict[str, Any]:
 def _check_name(kind: str, name: str, function: Callable[..., Any]) -> None:
     if not name.isidentifier():
         raise DataError(
-            f"{name!r} cannot be the name of a {kind}: a name is made of letters, digits and _"
+            f"{quoted(name)} cannot be the name of a {kind}: a name is made of letters, digits and _"
         )
     if name in RESERVED_NAMES:
         raise DataError(
-            f"{name!r} cannot be the name of a {kind}: config.augmentation.{name} is a field of its own"
+            f"{quoted(name)} cannot be the name of a {kind}: config.augmentation.{name} is a field of its own"
         )
     for other_kind, registry in (("crop", CROPS), ("change", CHANGES)):
         if name in registry:
             raise DataError(
-                f"the {kind} {name!r} of {function.__module__} needs another name:"
+                f"the {kind} {quoted(name)} of {function.__module__} needs another name:"
                 f" {registry[name].__module__} has a {other_kind} of that name"
             )
 
@@ -83,13 +84,13 @@ def _check_parameters(
         each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD) for each in given
     ):
         raise DataError(
-            f"the {kind} {name!r} has to take ({', '.join(expected)}), and any options by name after"
+            f"the {kind} {quoted(name)} has to take ({', '.join(expected)}), and any options by name after"
             f" a *, not {inspect.signature(function)}"
         )
     for option, default in options(function).items():
         if not _fits_a_configuration(default):
             raise DataError(
-                f"the option {option!r} of the {kind} {name!r} needs a default that is a bool, int,"
+                f"the option {quoted(option)} of the {kind} {quoted(name)} needs a default that is a bool, int,"
                 " float, str or tuple of these"
             )
 

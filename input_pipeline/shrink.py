@@ -15,6 +15,7 @@ from PIL import Image
 
 from input_pipeline import passes, prepared
 from input_pipeline.decoding import MAX_PIXELS, decode
+from isobudget.wording import quoted
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -123,7 +124,7 @@ def _smaller_record(
     values[0] = smaller_picture(
         data,
         shorter_side,
-        lambda: f"record {shard.first + index} of split {shard.split!r}",
+        lambda: f"record {shard.first + index} of split {quoted(shard.split)}",
         max_pixels,
     )
     return record if values[0] == data else example.SerializeToString(deterministic=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from input_pipeline.errors import DataError, unknown_name
+from isobudget.wording import quoted
 
 
 class Source(Protocol):
@@ -51,7 +52,7 @@ def resolve(spec: str, sizes: Mapping[str, int], dataset_name: str) -> list[Spli
     except (AssertionError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
-            f"split {spec!r} of {dataset_name} cannot be read: {reason.rstrip('.')};"
+            f"split {quoted(spec)} of {dataset_name} cannot be read: {reason.rstrip('.')};"
             " write it as 'train' or 'train[:90%]'"
         ) from error
     ranges = []
@@ -62,7 +63,7 @@ def resolve(spec: str, sizes: Mapping[str, int], dataset_name: str) -> list[Spli
         ranges.append(SplitRange(part.splitname, start, max(start, stop)))
     if not sum(part.stop - part.start for part in ranges):
         listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        raise DataError(f"split {spec!r} of {dataset_name} is empty (examples: {listed})")
+        raise DataError(f"split {quoted(spec)} of {dataset_name} is empty (examples: {listed})")
     return ranges
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from isobudget.wording import quoted
+
 VERSION = "1.0.0"
 NUM_CLASSES = 1000
 SPLIT_SIZES = {"train": 10_240, "validation": 1_024, "test": 1_024}
@@ -31,7 +33,7 @@ class SyntheticSource:
         return {"image": _picture(number % _NUM_PICTURES), "label": number % NUM_CLASSES}
 
     def describe(self, index: int) -> str:
-        return f"example {index} of the synthetic split {self._split!r}"
+        return f"example {index} of the synthetic split {quoted(self._split)}"
 
 
 @functools.cache

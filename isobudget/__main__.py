@@ -5,6 +5,7 @@ import runpy
 import sys
 
 from isobudget.command import MISTAKE_STATUS, printed
+from isobudget.wording import quoted
 
 # What each does, in the order in which people meet them.
 COMMANDS = {
@@ -49,7 +50,7 @@ def main() -> int:
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {close[0]}?" if close else "see isobudget --help."
-        print(f"error: there is no command {name!r}: {hint}", file=sys.stderr)
+        print(f"error: there is no command {quoted(name)}: {hint}", file=sys.stderr)
         return MISTAKE_STATUS
     sys.argv = [f"isobudget {name}", *arguments]
     runpy.run_module(COMMANDS[name][0], run_name="__main__", alter_sys=True)

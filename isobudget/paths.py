@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from isobudget.errors import UserError
+from isobudget.wording import quoted_path
 
 
 def expanded(path: str | os.PathLike[str], instead: str) -> Path:
@@ -24,7 +25,7 @@ def expanded(path: str | os.PathLike[str], instead: str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise UserError(
-            f"there is no home folder for {os.fspath(path)!r}: give {instead} as a whole path."
+            f"there is no home folder for {quoted_path(path)}: give {instead} as a whole path."
         ) from None
 
 

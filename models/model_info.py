@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from isobudget import imagenet
-from isobudget.wording import quoted
+from isobudget.wording import quoted, shown
 from models.classifier import Classifier
 from models.errors import ModelError
 
@@ -158,7 +158,7 @@ def _options(name: str, build: Callable[..., Classifier]) -> dict[str, Any]:
             )
         # Strictly these types, as values are read from text as the type of the default.
         if type(parameter.default) not in (bool, int, float, str):
-            given = "none" if parameter.default is parameter.empty else repr(parameter.default)
+            given = "none" if parameter.default is parameter.empty else shown(parameter.default)
             raise ModelError(
                 f"option {quoted(parameter.name)} of model {quoted(name)} needs a default that is a bool, an int,"
                 f" a float or a str, and has {given}."
@@ -174,25 +174,25 @@ def _check_facts(info: ModelInfo) -> None:
         )
     if not isinstance(info.paper, Paper):
         raise ModelError(
-            f"the paper of model {quoted(info.name)} is a models.Paper, not {info.paper!r}."
+            f"the paper of model {quoted(info.name)} is a models.Paper, not {shown(info.paper)}."
         )
     for reported in filter(None, (info.reported, *info.also_reported)):
         if not isinstance(reported, Reported):
             raise ModelError(
-                f"accuracy reported of model {quoted(info.name)} is a models.Reported, not {reported!r}."
+                f"accuracy reported of model {quoted(info.name)} is a models.Reported, not {shown(reported)}."
             )
         if not all(0 <= share <= 1 for share in (reported.top1, reported.top5 or 0)):
             raise ModelError(
-                f"accuracy reported of model {quoted(info.name)} is a fraction from 0 to 1, not {reported!r}."
+                f"accuracy reported of model {quoted(info.name)} is a fraction from 0 to 1, not {shown(reported)}."
             )
     for field, values in (("mean", info.mean), ("std", info.std)):
         if not isinstance(values, tuple) or len(values) != 3:
             raise ModelError(
-                f"{field} of model {quoted(info.name)} is a tuple of 3 numbers, not {values!r}."
+                f"{field} of model {quoted(info.name)} is a tuple of 3 numbers, not {shown(values)}."
             )
     if min(info.std) <= 0:
         raise ModelError(
-            f"std of model {quoted(info.name)} is 3 numbers above 0, not {info.std!r}."
+            f"std of model {quoted(info.name)} is 3 numbers above 0, not {shown(info.std)}."
         )
 
 
@@ -201,7 +201,7 @@ def _check_sizes(info: ModelInfo) -> None:
         size = getattr(info, field)
         if type(size) is not int or size < 1:
             raise ModelError(
-                f"{field} of model {quoted(info.name)} is a whole number of pixels above 0, not {size!r}."
+                f"{field} of model {quoted(info.name)} is a whole number of pixels above 0, not {shown(size)}."
             )
     for field, least in (("input_size", "min_size"), ("resize_size", "input_size")):
         if getattr(info, field) < getattr(info, least):

@@ -8,6 +8,7 @@ from pathlib import Path
 from absl import flags
 
 from isobudget import terminal
+from isobudget.wording import quoted_path
 from results import RecordError
 from results.records.files import write_atomically
 from results.records.folders import Problem
@@ -36,7 +37,9 @@ def write(paths: Sequence[str], texts: Mapping[str, Callable[[], str]]) -> None:
     """
     for path in paths:
         if Path(path).suffix not in texts:
-            raise RecordError(f"--out ends with {' or '.join(texts)}, and {path!r} does not.")
+            raise RecordError(
+                f"--out ends with {' or '.join(texts)}, and {quoted_path(path)} does not."
+            )
     for path in paths:
         try:
             write_atomically(path, texts[Path(path).suffix]())
@@ -47,7 +50,7 @@ def write(paths: Sequence[str], texts: Mapping[str, Callable[[], str]]) -> None:
 def unwritable(path: str | os.PathLike[str], error: OSError) -> RecordError:
     """Returns the mistake of an --out that cannot be written."""
     return RecordError(
-        f"{os.fspath(path)!r} cannot be written ({error.strerror or error}); choose another --out."
+        f"{quoted_path(path)} cannot be written ({error.strerror or error}); choose another --out."
     )
 
 

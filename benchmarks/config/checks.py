@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from benchmarks.config.fields import BATCH_NORM_SCOPES, DTYPES, RECIPES, default_config
 from benchmarks.errors import ConfigError
 from input_pipeline.resizing import INTERPOLATIONS
+from isobudget.wording import shown
 
 
 class Check(NamedTuple):
@@ -144,7 +145,7 @@ def check(config: ConfigDict) -> None:
     for field, right, is_right in CHECKS:
         value = value_of(config, field)
         if not is_right(value):
-            raise ConfigError(f"config.{field} is {right}, not {_shown(value)}.")
+            raise ConfigError(f"config.{field} is {right}, not {shown(value)}.")
 
 
 def value_of(config: ConfigDict, field: str) -> Any:
@@ -168,9 +169,4 @@ def _check_type(field: str, value: Any, default: Any) -> None:
     said, kind = _TYPES[type(default)]
     wrong_bool = isinstance(value, bool) and not isinstance(default, bool)
     if not isinstance(value, kind) or wrong_bool:
-        raise ConfigError(f"config.{field} is {said}, not {_shown(value)}.")
-
-
-def _shown(value: Any) -> str:
-    text = repr(list(value)) if isinstance(value, tuple) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        raise ConfigError(f"config.{field} is {said}, not {shown(value)}.")

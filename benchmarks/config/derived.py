@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 import models
 from benchmarks.config.fields import PUBLISHED, SMALLEST
 from benchmarks.errors import ConfigError
+from isobudget.wording import shown
 
 # With image_size "smallest", sides are multiples of this, so that every stage halves evenly.
 _SIZE_STEP = 32
@@ -56,7 +57,7 @@ def image_size(config: ConfigDict) -> int:
         return int(config.image_size)
     except ValueError:
         raise ConfigError(
-            f'config.image_size is a number of pixels, "{SMALLEST}" or "{PUBLISHED}", not {config.image_size!r}.'
+            f'config.image_size is a number of pixels, "{SMALLEST}" or "{PUBLISHED}", not {shown(config.image_size)}.'
         ) from None
 
 

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from benchmarks.config import plugins
 from benchmarks.config.fields import default_config
 from benchmarks.errors import ConfigError
-from isobudget.wording import shown
+from isobudget.wording import quoted, shown
 from results.records import settings
 
 
@@ -56,7 +56,7 @@ def _migrated(content: dict[str, Any], path: Path) -> dict[str, Any]:
     augmentation = content.get("augmentation")
     if isinstance(augmentation, str):
         if augmentation not in settings.NAMED_AUGMENTATIONS:
-            raise ConfigError(f"{path}: there is no augmentation {augmentation!r}.")
+            raise ConfigError(f"{path}: there is no augmentation {quoted(augmentation)}.")
         augmentation = settings.NAMED_AUGMENTATIONS[augmentation]
     if isinstance(augmentation, dict) and augmentation.get("crop") in settings.RENAMED_CROPS:
         augmentation = augmentation | {"crop": settings.RENAMED_CROPS[augmentation["crop"]]}
@@ -75,12 +75,12 @@ def _update(config: ConfigDict, content: dict[str, Any], path: Path, prefix: str
         if isinstance(present, ConfigDict) and isinstance(value, dict):
             _update(present, value, path, f"{prefix}{name}.")
         elif isinstance(present, ConfigDict) or (value is None and present is not None):
-            raise ConfigError(f"{path}: {field} cannot be {value!r}.")
+            raise ConfigError(f"{path}: {field} cannot be {shown(value)}.")
         else:
             try:
                 config[name] = value
             except (TypeError, ValueError):
-                raise ConfigError(f"{path}: {field} cannot be {value!r}.") from None
+                raise ConfigError(f"{path}: {field} cannot be {shown(value)}.") from None
 
 
 class Difference(NamedTuple):

@@ -19,6 +19,7 @@ from benchmarks.errors import ConfigError
 from benchmarks.steps.pure_model import PureModel
 from benchmarks.tasks import metrics
 from input_pipeline.datasets import Dataset
+from isobudget.wording import quoted, quoted_path
 
 PRESENT, NAMES = "present", "names"
 # The test sets whose authors do not let a model choose among all of its classes.
@@ -191,13 +192,13 @@ def _read(path: str) -> dict[str, str]:
             lines = [line for line in csv.reader(file) if line]
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"--subset is {PRESENT}, {NAMES} or a CSV file, and {path!r} cannot be read"
+            f"--subset is {PRESENT}, {NAMES} or a CSV file, and {quoted_path(path)} cannot be read"
             f" ({getattr(error, 'strerror', None) or 'it is not text'})."
         ) from None
     for number, line in enumerate(lines, start=1):
         if len(line) != 2:
             raise ConfigError(
-                f"{path}, line {number}: it is 'class of the dataset,class of the model', not {','.join(line)!r}."
+                f"{path}, line {number}: it is 'class of the dataset,class of the model', not {quoted(','.join(line))}."
             )
     pairs = {theirs.strip(): ours.strip() for theirs, ours in lines}
     if not pairs:

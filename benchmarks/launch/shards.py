@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from benchmarks.errors import ConfigError
+from isobudget.wording import quoted
 
 Item = TypeVar("Item")
 
@@ -32,7 +33,7 @@ def parse(text: str) -> Shard:
     """
     index, _, count = text.partition("/")
     if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
-        raise ConfigError(f"--shard is i/n with i from 0 to n-1, such as 0/4, not {text!r}.")
+        raise ConfigError(f"--shard is i/n with i from 0 to n-1, such as 0/4, not {quoted(text)}.")
     return Shard(int(index), int(count))
 
 
@@ -50,7 +51,9 @@ def from_environment(environment: Mapping[str, str]) -> Shard:
         try:
             return int(environment.get(name, default))
         except ValueError:
-            raise ConfigError(f"{name} is a whole number, not {environment[name]!r}.") from None
+            raise ConfigError(
+                f"{name} is a whole number, not {quoted(environment[name])}."
+            ) from None
 
     count = number(SHARDS_VARIABLE, 0)
     if "SLURM_ARRAY_TASK_ID" in environment:

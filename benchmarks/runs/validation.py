@@ -13,6 +13,7 @@ from benchmarks.runs import normalization
 from benchmarks.runs.budget import BUDGET_KINDS
 from benchmarks.steps import freezing, optimizers
 from input_pipeline import augmentation
+from isobudget.wording import shown
 
 
 def validate(config: ConfigDict) -> None:
@@ -25,7 +26,7 @@ def validate(config: ConfigDict) -> None:
     checks.check(config)
     if config.budget.kind not in BUDGET_KINDS:
         raise ConfigError(
-            f"config.budget.kind is one of {', '.join(BUDGET_KINDS)}, not {config.budget.kind!r}."
+            f"config.budget.kind is one of {', '.join(BUDGET_KINDS)}, not {shown(config.budget.kind)}."
         )
     tasks.validate(config)
     optimizers.validate(config.optimizer)

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 import models
 from benchmarks.errors import ConfigError
+from isobudget.wording import quoted
 
 ALL = "all"
 
@@ -122,6 +123,6 @@ def validate(config: ConfigDict) -> None:
     for name in named:
         if name not in known:
             raise ConfigError(
-                f"config.transfer.frozen_stages: {config.model} has no stage {name!r}, but {', '.join(known)};"
+                f"config.transfer.frozen_stages: {config.model} has no stage {quoted(name)}, but {', '.join(known)};"
                 f' "{ALL}" is everything but the head.'
             )

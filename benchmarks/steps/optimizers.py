@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 
 from benchmarks.errors import ConfigError
 from benchmarks.registry import OPTIMIZERS, SCHEDULES, Registry, options
+from isobudget.wording import quoted, shown
 
 # A fraction of a run: more than the error of a float32 division on any device, less than one step in a million.
 _ROUNDING = 5e-7
@@ -208,13 +209,13 @@ def validate(config: ConfigDict) -> None:
     for field, choices in registries:
         if config[field] not in choices:
             raise ConfigError(
-                f"config.optimizer.{field} is one of {', '.join(choices)}, not {config[field]!r}."
+                f"config.optimizer.{field} is one of {', '.join(choices)}, not {shown(config[field])}."
             )
         known = options(choices[config[field]])
         for option in config.get(config[field], {}) if known else ():
             if option not in known:
                 raise ConfigError(
-                    f"config.optimizer.{config[field]} has no option {option!r}, but {', '.join(known)}."
+                    f"config.optimizer.{config[field]} has no option {quoted(option)}, but {', '.join(known)}."
                 )
     if not 0 <= config.warmup_fraction <= 1:
         raise ConfigError(

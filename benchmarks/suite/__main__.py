@@ -28,6 +28,7 @@ from benchmarks.launch import local, shards
 from benchmarks.machine import preemption, startup
 from benchmarks.suite import dry_run
 from benchmarks.suite.run import plan, run
+from isobudget.wording import quoted
 from results import leaderboard, records
 
 
@@ -38,7 +39,7 @@ def _seeds(texts: list[str] | None) -> list[int] | None:
         return [int(text) for text in texts or ("",)]
     except ValueError:
         raise ConfigError(
-            f"--seeds are whole numbers with commas between them, not {','.join(texts)!r}."
+            f"--seeds are whole numbers with commas between them, not {quoted(','.join(texts))}."
         ) from None
 
 

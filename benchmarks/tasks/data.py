@@ -7,6 +7,7 @@ import models
 from benchmarks.errors import ConfigError
 from benchmarks.tasks.task import BINARY, SINGLE_LABEL, TASKS
 from input_pipeline import datasets
+from isobudget.wording import quoted, shown
 
 # How many examples of the training split are counted to weigh its labels.
 _COUNTED_EXAMPLES = 10_000
@@ -32,7 +33,7 @@ def validate(config: ConfigDict) -> None:
       ConfigError: one has an impossible value.
     """
     if config.task not in TASKS:
-        raise ConfigError(f"config.task is one of {', '.join(TASKS)}, not {config.task!r}.")
+        raise ConfigError(f"config.task is one of {', '.join(TASKS)}, not {shown(config.task)}.")
     if config.positive_class and config.task != BINARY.name:
         raise ConfigError(f"config.positive_class goes with config.task=binary, not {config.task}.")
     if config.task == SINGLE_LABEL.name and config.positive_weight != "1":
@@ -44,7 +45,8 @@ def validate(config: ConfigDict) -> None:
             weight = 0.0
         if not 0 < weight < float("inf"):
             raise ConfigError(
-                f"config.positive_weight is a number above 0 or {BALANCED!r}, not {config.positive_weight!r}."
+                f"config.positive_weight is a number above 0 or {quoted(BALANCED)}, not"
+                f" {shown(config.positive_weight)}."
             )
 
     name, options = models.parse(config.model)

@@ -18,6 +18,7 @@ from benchmarks.registry import Registry
 from benchmarks.tasks import metrics, thresholds
 from benchmarks.tasks.metrics import Metric, Predictions
 from input_pipeline import datasets
+from isobudget.wording import quoted, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Task(abc.ABC):
         measured = self._measure(predictions, thresholds)
         for name, metric in METRICS[self.name].items():
             if name in measured:
-                raise ConfigError(f"there is a metric {name!r} of {self.name} already.")
+                raise ConfigError(f"there is a metric {quoted(name)} of {self.name} already.")
             measured[name] = _number(name, metric(predictions))
         return measured
 
@@ -223,7 +224,7 @@ class Binary(_Sigmoid):
         if dataset.multi_label or dataset.num_classes != 2:
             raise ConfigError(
                 f"config.task=binary is one class against the rest, and {dataset.name} has {dataset.num_classes}"
-                f" classes: name one as config.positive_class, such as {dataset.class_names[0]!r}."
+                f" classes: name one as config.positive_class, such as {quoted(dataset.class_names[0])}."
             )
 
     def logit_names(self, class_names):
@@ -298,7 +299,7 @@ def register_metric(task: str, name: str) -> Callable[[_Metric], _Metric]:
       ConfigError: no such task, or the name is taken.
     """
     if task not in METRICS:
-        raise ConfigError(f"a metric is of a task, {', '.join(METRICS)}, not of {task!r}.")
+        raise ConfigError(f"a metric is of a task, {', '.join(METRICS)}, not of {shown(task)}.")
 
     def decorate(metric: _Metric) -> _Metric:
         METRICS[task].register(name, metric, metric.__module__)
@@ -311,4 +312,4 @@ def _number(name: str, value: object) -> float:
     try:
         return float(value)  # type: ignore[arg-type]  # whatever a plug-in returns
     except (TypeError, ValueError):
-        raise ConfigError(f"the metric {name!r} is a number, not {value!r}.") from None
+        raise ConfigError(f"the metric {quoted(name)} is a number, not {shown(value)}.") from None

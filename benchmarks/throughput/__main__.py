@@ -32,6 +32,7 @@ from benchmarks.throughput import input_speed, loop_overhead, recognition_speed,
 from benchmarks.throughput.model_speed import measure
 from input_pipeline import augmentation, datasets, pictures
 from isobudget import paths
+from isobudget.wording import quoted, shown
 
 # ImageNet's: models are timed with the head that their papers gave them.
 _NUM_CLASSES = 1000
@@ -42,9 +43,11 @@ def _measure_input() -> list[input_speed.InputSpeed] | list[input_speed.Waiting]
     given = flags.FLAGS
     size = given.image_size or "224"
     if not size.isdigit():
-        raise ConfigError(f"--image_size is a number of pixels, not {size!r}.")
+        raise ConfigError(f"--image_size is a number of pixels, not {shown(size)}.")
     if not all(count.isdigit() for count in given.workers):
-        raise ConfigError(f"--workers is numbers of processes, not {','.join(given.workers)!r}.")
+        raise ConfigError(
+            f"--workers is numbers of processes, not {quoted(','.join(given.workers))}."
+        )
     workers = [int(count) for count in given.workers]
     dataset = datasets.load(given.dataset, given.data_dir)
     config = default_config()

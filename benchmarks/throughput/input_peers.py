@@ -19,6 +19,7 @@ from PIL import Image
 
 from benchmarks.errors import ConfigError
 from input_pipeline.datasets import Dataset
+from isobudget.wording import shown
 
 Reader = tuple[str, int, Callable[[], Iterator]]
 
@@ -32,7 +33,7 @@ def readers(
       ConfigError: no such peer, or it is not installed.
     """
     if peer not in _PEERS:
-        raise ConfigError(f"a peer is one of {', '.join(_PEERS)}, not {peer!r}.")
+        raise ConfigError(f"a peer is one of {', '.join(_PEERS)}, not {shown(peer)}.")
     package, make = _PEERS[peer]
     if importlib.util.find_spec(package) is None:
         raise ConfigError(f"comparing with {peer} needs {package}; run pip install {package}")

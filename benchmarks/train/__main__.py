@@ -16,6 +16,7 @@ from benchmarks.cli import command, progress
 from benchmarks.errors import ConfigError, StorageError
 from benchmarks.machine import distributed, preemption, startup
 from benchmarks.train.run import train_and_evaluate
+from isobudget.wording import quoted
 
 
 def define_flags() -> None:
@@ -42,7 +43,9 @@ def _profile_steps(given: list[str]) -> tuple[int, int] | None:
     if not given:
         return None
     if len(given) != 2 or not all(each.isdigit() for each in given):
-        raise ConfigError(f"--profile_steps is two steps, such as 10,15, not {','.join(given)!r}.")
+        raise ConfigError(
+            f"--profile_steps is two steps, such as 10,15, not {quoted(','.join(given))}."
+        )
     return int(given[0]), int(given[1])
 
 

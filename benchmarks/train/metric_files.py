@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from isobudget.wording import quoted
 from results.records import files, layout
 
 
@@ -115,5 +116,5 @@ def _step_of(line: str, path: Path) -> float:
     try:
         return int(json.loads(line)["step"])
     except (ValueError, TypeError, KeyError):
-        print(f"warning: a damaged line of {path} is dropped: {line[:60]!r}", file=sys.stderr)
+        print(f"warning: a damaged line of {path} is dropped: {quoted(line[:60])}", file=sys.stderr)
         return float("inf")

@@ -29,7 +29,8 @@ def main(paths: Sequence[str]) -> None:
         comparisons, alone = compare.compare(a, b)
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise RecordError(
-            f"{paths[0]} or {paths[1]} is not a leaderboard.json as this version writes it ({error!r})."
+            f"{paths[0]} or {paths[1]} is not a leaderboard.json as this version writes it"
+            f" ({type(error).__name__}: {error})."
         ) from None
     if not comparisons:
         raise RecordError(f"{paths[0]} and {paths[1]} have no task in common.")

@@ -13,6 +13,7 @@ from pathlib import Path
 from absl import flags
 
 from isobudget import command, terminal
+from isobudget.wording import quoted_path
 from results import RecordError, confusions, output, records
 from results.confusions import report
 from results.records import predictions
@@ -36,7 +37,9 @@ def main(folders: Sequence[str]) -> None:
     folder = Path(folders[0])
     path = records.path_in(folder)
     if not path.is_file():
-        raise RecordError(f"there is no run in {str(folder)!r}: a run's folder has {path.name}.")
+        raise RecordError(
+            f"there is no run in {quoted_path(folder)}: a run's folder has {path.name}."
+        )
     run = records.read(path)
     try:
         of_run = confusions.of(predictions.read(folder, run, flags.FLAGS.split))

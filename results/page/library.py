@@ -12,6 +12,7 @@ from importlib import resources
 from typing import Any
 
 from isobudget.paths import cache_folder, some_home
+from isobudget.wording import quoted
 from results.records.files import write_atomically
 
 _MAKERS = ("charts.py", "figures.py", "library.py")
@@ -44,7 +45,9 @@ def _make() -> tuple[str, dict[str, Any]]:
     script = vl_convert.javascript_bundle()  # type: ignore[call-arg]
     for ending in ("</script", "<!--"):
         if ending in script.lower():
-            raise ValueError(f"The script of Vega has {ending!r} in it and cannot stand in a page.")
+            raise ValueError(
+                f"The script of Vega has {quoted(ending)} in it and cannot stand in a page."
+            )
     return script, charts.specifications()
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from isobudget.wording import quoted
 from results import RecordError
 from results.records import tasks
 
@@ -71,11 +72,11 @@ def _rows(
         if name not in known or header.count(name) > 1:
             wrong = "unknown" if name not in known else "there twice"
             raise RecordError(
-                f"{path}: the column {_short(name)} is {wrong}; known are {', '.join(known)}."
+                f"{path}: the column {quoted(name)} is {wrong}; known are {', '.join(known)}."
             )
     for name in ("model", "source"):
         if name not in header:
-            raise RecordError(f"{path}: the column {name!r} is missing.")
+            raise RecordError(f"{path}: the column {quoted(name)} is missing.")
     figures = []
     for number, fields in rows:
         if not fields:
@@ -117,7 +118,7 @@ def _imagenet() -> tuple[Reported, ...]:
 def _row(fields: dict[str, str], where: str) -> Reported:
     for name in ("model", "source"):
         if not fields[name].strip():
-            raise RecordError(f"{where}: the field {name!r} is empty.")
+            raise RecordError(f"{where}: the field {quoted(name)} is empty.")
     whole = {name: _number(fields, name, where) for name in _WHOLE}
     metrics = {name: _number(fields, name, where) for name in tasks.FRACTIONS}
     return Reported(
@@ -127,11 +128,6 @@ def _row(fields: dict[str, str], where: str) -> Reported:
         metrics={name: value for name, value in metrics.items() if value is not None},
         **whole,
     )
-
-
-def _short(text: str) -> str:
-    shown = repr(text)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
 def _number(fields: Mapping[str, str], name: str, where: str) -> Any:
@@ -144,7 +140,9 @@ def _number(fields: Mapping[str, str], name: str, where: str) -> Any:
     except ValueError:
         value = None
     if value is None or not good(value):
-        raise RecordError(f"{where}: the field {name!r} must be {wanted}, not {_short(text)}.")
+        raise RecordError(
+            f"{where}: the field {quoted(name)} must be {wanted}, not {quoted(text)}."
+        )
     return value
 
 

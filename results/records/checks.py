@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from isobudget.wording import shown
 from results import RecordError
 from results.records import tasks
 
@@ -167,9 +168,7 @@ def _check(record: Any, ranges: Mapping[str, _Range]) -> None:
 
 def _check_value(path: str, value: Any, wanted: _Range) -> None:
     if value is not None and not wanted.holds(value):
-        shown = repr(value)
-        shown = shown if len(shown) <= 40 else shown[:37] + "..."
-        raise RecordError(f"the field '{path}' must {wanted.words}, not {shown}.")
+        raise RecordError(f"the field '{path}' must {wanted.words}, not {shown(value)}.")
 
 
 def _check_metrics(path: str, metrics: Mapping[str, float]) -> None:
@@ -181,7 +180,7 @@ def _check_metrics(path: str, metrics: Mapping[str, float]) -> None:
         if name in tasks.FRACTIONS:
             _check_value(at, value, _MEASURED_FRACTION)
         elif not math.isinf(value) and abs(value) > _LARGEST:
-            raise RecordError(f"the field '{at}' must be at most 1e100, not {value!r}.")
+            raise RecordError(f"the field '{at}' must be at most 1e100, not {shown(value)}.")
 
 
 def _inside(value: Any, keys: list[str]) -> Any:

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 
+from isobudget.wording import quoted, shown
 from results import RecordError
 
 T = TypeVar("T")
@@ -195,12 +196,10 @@ def _join(where: str, name: Any) -> str:
 
 def _key(key: Any, where: str) -> str:
     if not isinstance(key, str):
-        raise RecordError(f"'{where}' has the key {key!r}, and a JSON key is a string.")
+        raise RecordError(f"'{where}' has the key {quoted(key)}, and a JSON key is a string.")
     return key
 
 
 def _ill_typed(wanted: str, value: Any) -> _MisfitError:
-    shown = repr(value)
-    shown = shown if len(shown) <= 40 else shown[:37] + "..."
-    shown = shown.replace("{", "{{").replace("}", "}}")
-    return _MisfitError(f"the field '{{}}' must be {wanted}, not {shown}.")
+    given = shown(value).replace("{", "{{").replace("}", "}}")
+    return _MisfitError(f"the field '{{}}' must be {wanted}, not {given}.")

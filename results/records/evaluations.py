@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from isobudget.wording import quoted
 from results import RecordError
 from results.records import folders, layout
 from results.records.checks import check_evaluation
@@ -86,7 +87,7 @@ def path_of(run_folder: str | os.PathLike[str], name: str) -> Path:
       RecordError: the name is no file's name.
     """
     if not name or name.startswith(".") or "/" in name or "\0" in name:
-        raise RecordError(f"an evaluation's name must name a file, not {name!r}.")
+        raise RecordError(f"an evaluation's name must name a file, not {quoted(name)}.")
     return layout.evaluations_in(run_folder) / f"{name}.json"
 
 
@@ -167,9 +168,9 @@ def _of_a_run(
 ) -> EvaluationRecord:
     """Returns the evaluation under the run id that its run was loaded with."""
     if evaluation.name != name:
-        raise RecordError(f"it calls itself {evaluation.name!r}, not {name!r}.")
+        raise RecordError(f"it calls itself {quoted(evaluation.name)}, not {quoted(name)}.")
     if evaluation.run_id not in runs:
-        raise RecordError(f"there is no record of its run {evaluation.run_id!r}.")
+        raise RecordError(f"there is no record of its run {quoted(evaluation.run_id)}.")
     for run in runs[evaluation.run_id]:
         if run.weights_digest == evaluation.weights_digest:
             return dataclasses.replace(evaluation, run_id=run.run_id)

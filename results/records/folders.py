@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from isobudget.wording import quoted_path, shown
 from results import RecordError
 from results.records import groups, settings
 from results.records.checks import check_run
@@ -67,7 +68,9 @@ def from_json(text: str) -> RunRecord:
             f"up to {SCHEMA_VERSION}: update the suite to read it."
         )
     if isinstance(value, dict) and (type(version) is not int or version < 1):
-        raise RecordError(f"the field 'schema_version' must be an integer from 1, not {version!r}.")
+        raise RecordError(
+            f"the field 'schema_version' must be an integer from 1, not {shown(version)}."
+        )
     try:
         record = decode(RunRecord, value, finite=not says_non_finite(text))
     except RecursionError:
@@ -111,7 +114,9 @@ def find(directories: Iterable[str | os.PathLike[str]]) -> list[Path]:
     by_inode = {}
     for directory in map(Path, directories):
         if not directory.is_dir():
-            raise RecordError(f"there is no folder {str(directory)!r} to look for records in.")
+            raise RecordError(
+                f"there is no folder {quoted_path(directory)} to look for records in."
+            )
         for path in (path_in(directory), *directory.glob(f"{RUNS}/*/{RECORD}")):
             with contextlib.suppress(OSError):
                 status = path.stat()

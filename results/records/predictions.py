@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from isobudget.wording import quoted
 from results import RecordError
 from results.records import layout, tasks
 from results.records.schema import RunRecord
@@ -182,7 +183,9 @@ def _get(arrays: Mapping[str, np.ndarray], ndim: int, *wanted: str) -> list[np.n
     """Returns the arrays, all of one shape."""
     missing = [name for name in wanted if name not in arrays]
     if missing:
-        raise RecordError(f"it has no {missing[0]!r}, which predictions of the record's task have.")
+        raise RecordError(
+            f"it has no {quoted(missing[0])}, which predictions of the record's task have."
+        )
     chosen = [arrays[name] for name in wanted]
     if any(each.ndim != ndim or each.shape != chosen[0].shape for each in chosen):
         raise RecordError(f"{' and '.join(wanted)} do not have the same shape.")
