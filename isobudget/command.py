@@ -21,6 +21,7 @@ from absl import flags
 
 from isobudget import plugins
 from isobudget.errors import UserError
+from isobudget.wording import escaped, quoted
 
 MISTAKE_STATUS = 2
 UNWRITTEN_STATUS = 1  # of a command whose output cannot be written
@@ -126,6 +127,7 @@ def _status(
     """Returns the exit status of a command, after running it; see `run`."""
     try:
         before = set(flags.FLAGS)
+        _read_flag_files()
         define_flags()
         if _asks_for_help(sys.argv[1:]):
             print(usage(inspect.getmodule(main), set(flags.FLAGS) - before))
@@ -133,10 +135,10 @@ def _status(
         _quiet_libraries()
         arguments = _parse_flags()
         if arguments and not takes_arguments:
-            raise UserError(f"there is no argument {arguments[0]!r}; see --help.")
+            raise UserError(f"there is no argument {quoted(arguments[0])}; see --help.")
         return (main(arguments) if takes_arguments else main()) or 0
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {escaped(str(error))}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
@@ -230,6 +232,23 @@ def _asks_for_help(arguments: Sequence[str]) -> bool:
     return any(each in ("--help", "-help", "-h", "--helpfull", "--helpshort") for each in own)
 
 
+def _read_flag_files() -> None:
+    """Puts what the files of --flagfile hold in its place on the command line.
+
+    Not left to the parser: a configuration's flag reads them when it is defined, and plug-ins are imported before it.
+
+    Raises:
+      UserError: a file cannot be read.
+    """
+    try:
+        sys.argv = flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False)
+    except UnicodeDecodeError:
+        raise UserError("--flagfile: the file is no text in UTF-8.") from None
+    except flags.Error as error:
+        reason = re.sub(r"^ERROR:: |\[Errno \d+\] ", "", str(error))
+        raise UserError(_sentence(f"--flagfile: {reason}")) from None
+
+
 def _parse_flags() -> list[str]:
     """Parses the command line and returns what is left beside the flags.
 
@@ -272,6 +291,11 @@ def _text(error: Exception) -> str:
         return "--config: get_config of the file returns nothing."
     if missing:
         return f"--{missing[1]} must be given; see --help."
+    early = re.search(r"Found (\S+) in argv before a value for --config was specified", text)
+    if early:
+        return f"--config must be given before {early[1]}."
+    if re.match(r"Unknown command line flag 'config\.", text) and "config" in flags.FLAGS:
+        return "--config must be given; see --help."
     unknown = re.search(r"Did you mean \"(.*)\" instead of \"(.*)\"\?", text)
     if unknown:
         return f"there is no field {unknown[2]}; did you mean {unknown[1]}?"

@@ -67,6 +67,40 @@ def test_a_mistake_on_the_command_line_is_one_sentence_and_status_2(run, argumen
     assert told.count("\n") == 1
 
 
+@pytest.fixture
+def flag_file(tmp_path):
+    return tmp_path / "flags.txt"
+
+
+def test_flags_may_stand_in_a_file_plugins_too(run, flag_file, monkeypatch):
+    imported = []
+    monkeypatch.setattr(plugins, "load", lambda names, where: imported.extend(names))
+    flag_file.write_text("--plugins=my_models\n--size=5\n")
+
+    def define():
+        size()
+        plugins.define_flag()
+
+    assert run(show, f"--flagfile={flag_file}", define_flags=define) == (0, "5\n", "")
+    assert imported == ["my_models"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file or directory"),
+        (b"--size=\xff", "the file is no text in UTF-8"),
+        (b"--siz=5", "Unknown command line flag 'siz'"),
+    ],
+)
+def test_a_file_of_flags_that_cannot_be_read_is_one_sentence(run, flag_file, content, reason):
+    if content is not None:
+        flag_file.write_bytes(content)
+    status, out, told = run(show, f"--flagfile={flag_file}", define_flags=size)
+    assert (status, out, told.count("\n")) == (2, "", 1)
+    assert reason in told
+
+
 def test_a_users_mistake_is_one_sentence_and_status_2(run):
     def main():
         raise UserError("there is no model 'resnet5'.")
