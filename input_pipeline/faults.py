@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 from input_pipeline.errors import DataError
+from isobudget.wording import exact
 
 DEFAULT_MAX_FRACTION = 0.001
 
@@ -46,6 +47,6 @@ class Faults:
             if len(self._indices) > self._max_fraction * self._num_examples:
                 raise DataError(
                     f"{len(self._indices)} of the {self._num_examples} examples of {self._place} cannot be read,"
-                    f" more than max_unreadable_fraction {self._max_fraction:g} allows; example {index}: {reason}"
+                    f" more than max_unreadable_fraction {exact(self._max_fraction)} allows; example {index}: {reason}"
                 )
             print(f"{self._place}, example {index}: {reason}", file=sys.stderr, flush=True)

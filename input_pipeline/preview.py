@@ -18,6 +18,7 @@ from input_pipeline import augmentation, datasets, decoding, loader, seeds
 from input_pipeline.errors import DataError
 from input_pipeline.names import printable
 from isobudget import command, imagenet, plugins
+from isobudget.wording import exact, quoted_path
 
 _ON_DEVICE = ("random_erasing", "mixup", "cutmix")
 _TILE, _GAP, _LINE, _TITLE = 144, 10, 17, 30
@@ -162,7 +163,7 @@ def _write(picture: Image.Image, path: Path) -> None:
         picture.save(path)
     except (OSError, ValueError) as error:  # ValueError: a suffix of no known format
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{str(path)!r} cannot be written ({reason})") from error
+        raise DataError(f"{quoted_path(path)} cannot be written ({reason})") from error
 
 
 def _define_flags() -> None:
@@ -195,7 +196,7 @@ def main() -> None:
     pictures, targets = training_batch(config, dataset, size, given.step)
     shown = min(given.pictures, len(pictures))
     chosen = config.augmentation
-    mixing = [f"{each} {chosen[each]:g}" for each in _ON_DEVICE if chosen[each]]
+    mixing = [f"{each} {exact(chosen[each])}" for each in _ON_DEVICE if chosen[each]]
     changes = ", ".join([chosen.crop, *chosen.changes, *mixing])
     title = f"{dataset.name} {config.train_split}, step {given.step}, {size} px: {changes}"
     labels = captions(targets[:shown], dataset.class_names)

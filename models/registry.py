@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from flax import nnx
 from jax.typing import DTypeLike
 
-from isobudget.wording import digits, quoted
+from isobudget.wording import digits, exact, quoted
 from models.classifier import Classifier, check_num_classes, too_small
 from models.errors import ModelError, enumerate_names, fitting
 from models.initializers import shapes_only
@@ -253,7 +253,4 @@ def _text(value: Any) -> str:
     """Returns the shortest text that reads back as the value."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float):
-        short = f"{value:g}"
-        return short if float(short) == value else repr(value)
-    return str(value)
+    return exact(value) if isinstance(value, float) else str(value)

@@ -14,6 +14,7 @@ import numpy as np
 
 import models
 from benchmarks.errors import ConfigError
+from isobudget.wording import exact
 from results.records.evaluations import Compression
 
 INDEX_BITS = 4
@@ -39,7 +40,7 @@ def name(weight_bits: int, sparsity: float) -> str:
     """Returns what an evaluation of such weights is called: `compressed-8bit-0.67`; empty if nothing is done."""
     if (weight_bits, sparsity) == (FLOAT_BITS, 0.0):
         return ""
-    return f"compressed-{weight_bits}bit" + (f"-{sparsity:g}" if sparsity else "")
+    return f"compressed-{weight_bits}bit" + (f"-{exact(sparsity)}" if sparsity else "")
 
 
 def validate(weight_bits: int, sparsity: float) -> None:
@@ -49,7 +50,7 @@ def validate(weight_bits: int, sparsity: float) -> None:
             f"--weight_bits is from {_MIN_BITS} to {_MAX_BITS}, or {FLOAT_BITS} for float32, not {weight_bits}."
         )
     if not 0 <= sparsity < 1:
-        raise ConfigError(f"--sparsity is from 0 to below 1, not {sparsity:g}.")
+        raise ConfigError(f"--sparsity is from 0 to below 1, not {exact(sparsity)}.")
 
 
 def compress(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.errors import BudgetError
+from isobudget.wording import exact
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def plan(kind: str, amount: float, costs: Costs) -> Budget:
     steps = BUDGET_KINDS[kind](amount, costs)
     if steps is not None and steps < 1:
         raise BudgetError(
-            f"a budget of {amount:g} {kind} is less than one batch of {costs.batch_size}."
+            f"a budget of {exact(amount)} {kind} is less than one batch of {costs.batch_size}."
         )
     return Budget(kind, amount, costs, steps)
 

@@ -24,6 +24,7 @@ from benchmarks.launch import local
 from benchmarks.machine import preemption
 from benchmarks.tune.run import run
 from benchmarks.tune.search import Allowance
+from isobudget.wording import exact
 from results.records import tasks as ranked_tasks
 
 
@@ -74,7 +75,7 @@ def main() -> int:
         entry = tuned["models"].get(label)
         outcome = "no trial completed"
         if entry:
-            values = ", ".join(f"{field}={value:g}" for field, value in entry["best"].items())
+            values = ", ".join(f"{field}={exact(value)}" for field, value in entry["best"].items())
             task = ranked_tasks.find(given.config.task)
             outcome = f"{values} (validation {task.spoken} {entry['validation'][task.primary]:.2%})"
         print(f"{label}: {outcome}")

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from isobudget.wording import exact
 from results.claims.evidence import Check, Evidence
 from results.tables.cells import count, three
 
@@ -139,7 +140,7 @@ def compression(evidence: Evidence) -> Iterable[Check]:
             ratio = 4 * parameters / made.bytes
             size = Check(
                 f"bytes: alexnet {count(4 * parameters)} / {name} with {made.weight_bits} bits and "
-                f"sparsity {made.sparsity:g} {count(made.bytes)} = {three(ratio)} (at least 450)",
+                f"sparsity {exact(made.sparsity)} {count(made.bytes)} = {three(ratio)} (at least 450)",
                 ratio >= 450,
             )
             score = evidence.as_accurate_compressed(f"{name} ({kind})", runs, "alexnet")

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from isobudget.wording import exact
 from results.records import spending
 from results.records.schema import RunRecord
 from results.records.settings import Settings, of_group
@@ -82,7 +83,7 @@ def start(record: RunRecord) -> str:
             (
                 f"from {source}" if source else "",
                 ("all but the head" if frozen == "all" else frozen) + " frozen" if frozen else "",
-                f"backbone at {rate:g} of the learning rate" if rate not in (None, 1) else "",
+                f"backbone at {exact(rate)} of the learning rate" if rate not in (None, 1) else "",
             ),
         )
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from isobudget.wording import exact
 from results.rankings.rows import Row, Table
 from results.records import tasks
 from results.records.groups import Group, device, host
@@ -48,7 +49,9 @@ def tuning(group: Group) -> str:
 def budget(group: Group) -> str:
     """Returns the budget with its unit: `12,000 examples`, `1e+15 training FLOPs`."""
     amount = group.budget_amount
-    number = f"{amount:,.10g}" if amount < 1e9 else f"{amount:.4g}"
+    number = exact(amount, 4) if amount >= 1e9 else f"{amount:,.10g}"
+    if float(number.replace(",", "")) != amount:
+        number = exact(amount)
     return f"{number} {_UNITS.get(group.budget_kind, group.budget_kind.replace('_', ' '))}"
 
 

@@ -116,3 +116,4 @@ def test_an_evaluation_is_called_by_what_was_done():
     assert compression.name(32, 0.0) == ""
     assert compression.name(8, 0.0) == "compressed-8bit"
     assert compression.name(6, 0.67) == "compressed-6bit-0.67"
+    assert compression.name(6, 0.6666666) != compression.name(6, 0.6666667)

@@ -65,6 +65,13 @@ def test_points_are_spread_evenly_over_the_logarithm_of_the_range(config):
     assert points(config, 3) == points(config, 7)[:3]
 
 
+def test_in_a_narrow_range_no_point_is_another(config):
+    config.tuning.optimizer.learning_rate = (0.01, 0.01001)
+    rates = [point["optimizer.learning_rate"] for point in points(config, 64)]
+    assert len(set(rates)) == 64
+    assert points(config, 7) == points(config, 64)[:7]
+
+
 def test_several_fields_are_searched_together_and_stay_in_their_ranges(config):
     config.tuning.optimizer.weight_decay = (1e-5, 1e-3)
     many = points(config, 32)

@@ -129,7 +129,11 @@ def test_tuning_allowances_are_told_and_never_share_a_ranking(run):
 
 @pytest.mark.parametrize(
     ("kind", "amount", "text"),
-    [("flops", 1e15, "1e+15 training FLOPs"), ("seconds", 90, "90 seconds of training on H200")],
+    [
+        ("flops", 1e15, "1e+15 training FLOPs"),
+        ("flops", 1.23451e15, "1.23451e+15 training FLOPs"),
+        ("seconds", 90, "90 seconds of training on H200"),
+    ],
 )
 def test_a_heading_has_the_unit_of_the_budget(run, kind, amount, text):
     record = spent(run("a", 0, 0.9, hardware={"device_kind": "H200"}), kind, amount)
