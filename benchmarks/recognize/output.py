@@ -1,8 +1,6 @@
 """The labels of pictures as JSON lines, CSV or a table."""
 
-import csv
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.recognize.recognizer import Prediction, Recognizer
+from isobudget import csv_lines
 from isobudget.terminal import text
 
 FORMATS = ("table", "jsonl", "csv")
@@ -58,18 +57,17 @@ class _Csv:
 
     def __init__(self, pairs: int):
         self._pairs = pairs
-        self._writer = csv.writer(sys.stdout, lineterminator="\n")
         columns = [
             f"{kind}{place + 1}" for place in range(pairs) for kind in ("label", "confidence")
         ]
-        self._writer.writerow(["picture", "decision", "error", *columns])
+        print(csv_lines.line(["picture", "decision", "error", *columns]), end="")
 
     def write(self, row: dict[str, Any]) -> None:
         confidences = row.get("confidences", {}).items()
         cells = [cell for label, value in confidences for cell in (label, f"{value:.6f}")]
         cells += [""] * (2 * self._pairs - len(cells))
         decision = ";".join(row.get("decision", ()))
-        self._writer.writerow([row["picture"], decision, row.get("error", ""), *cells])
+        print(csv_lines.line([row["picture"], decision, row.get("error", ""), *cells]), end="")
 
     def close(self) -> None:
         pass

@@ -183,6 +183,14 @@ def test_every_row_of_the_csv_has_the_columns_of_its_head(recognizer, folder, ca
     assert float(lines[0][4]) >= float(lines[0][6]) >= float(lines[0][8])
 
 
+@pytest.mark.parametrize("name", ["=1+1", "+cat", "-cat", "@cat", 'a "cat", or\r two\n'])
+def test_names_come_back_from_the_csv_as_they_are(recognizer, capsys, name):
+    writer = writer_of("csv", recognizer, 1)
+    writer.write({"picture": name, "decision": [name], "confidences": {name: 0.5}})
+    _, row = csv.reader(io.StringIO(capsys.readouterr().out, newline=""))
+    assert row == [name, name, "", name, "0.500000"]
+
+
 def test_the_table_shows_names_as_they_are(recognizer, capsys):
     writer = writer_of("table", recognizer, 1)
     shown = {"picture": "dog[/x].png", "decision": ["cat[tabby]"], "confidences": {"cat[red]": 0.5}}
