@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 
 _LONGEST = 60  # characters of a value
+_LONGEST_PRINTED = 10**4000  # Python makes no text of numbers that are a little longer
 _MOST_DIGITS = 17  # that a float has
 _SURROGATES = 0xDC00  # where Python puts the bytes of a file's name that are no UTF-8
 
@@ -20,7 +21,7 @@ def quoted_path(path: str | os.PathLike[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """Returns a value of a configuration or of JSON: text between quotes, numbers, true, lists and groups without."""
+    """Returns a value of a configuration or of JSON: text between quotes, numbers, true, null and lists without."""
     return quoted(value) if isinstance(value, str) else shorten(_plain(value), _LONGEST)
 
 
@@ -71,9 +72,9 @@ def _plain(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if value is None:
-        return "none"
+        return "null"
     if isinstance(value, int):
-        return digits(value)
+        return str(value) if abs(value) < _LONGEST_PRINTED else digits(value)
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{key}: {_plain(each)}' for key, each in value.items())}}}"
     if isinstance(value, list | tuple):

@@ -158,7 +158,7 @@ def _options(name: str, build: Callable[..., Classifier]) -> dict[str, Any]:
             )
         # Strictly these types, as values are read from text as the type of the default.
         if type(parameter.default) not in (bool, int, float, str):
-            given = "none" if parameter.default is parameter.empty else shown(parameter.default)
+            given = "none" if parameter.default is parameter.empty else repr(parameter.default)
             raise ModelError(
                 f"option {quoted(parameter.name)} of model {quoted(name)} needs a default that is a bool, an int,"
                 f" a float or a str, and has {given}."

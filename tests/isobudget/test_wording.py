@@ -32,7 +32,8 @@ def test_paths_are_whole_and_other_values_are_short():
     ("value", "text"),
     [
         (True, "true"),
-        (None, "none"),
+        (None, "null"),
+        (10**400, f"1{28 * '0'}…{30 * '0'}"),
         (0.5, "0.5"),
         (("it's", r"\d", 2), r"['it's', '\d', 2]"),
         ({"a": [1, False]}, "{a: [1, false]}"),
@@ -66,3 +67,7 @@ def test_no_message_uses_pythons_own_quoting():
         for match in re.finditer(r"\{[^{}]*![ra]\}", path.read_text())
     ]
     assert quoting == []
+
+
+def test_a_number_that_python_makes_no_text_of_is_told_by_its_length():
+    assert shown(10**5000) == "a number of more than 30 digits"
