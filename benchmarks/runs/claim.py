@@ -54,8 +54,11 @@ def claim_run(workdir: Path, config: ConfigDict) -> None:
     kept = _keep_earlier(workdir)
     _write(workdir / CONFIG_FILE, content)
     goes_on = "evaluated anew" if finished_training.find(workdir) else "goes on"
+    calibrated = bool(record and record.decision and record.decision.temperature)
+    again = " Calibrate it again." if calibrated else ""
     _tell(
-        f"{workdir}: {_text(changes)}; the training is kept and {goes_on}, and what was evaluated before is in {kept}."
+        f"{workdir}: {_text(changes)}; the training is kept and {goes_on}, and what was evaluated before is in"
+        f" {kept}.{again}"
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.calibrate import calibrate
 from benchmarks.cli import progress
 from benchmarks.config import checks, default_config
 from benchmarks.config.fields import EVALUATION_FIELDS
@@ -201,3 +202,25 @@ def test_speeds_are_left_out_on_another_machine_than_the_record_names(
     assert record.throughput.infer_images_per_second is None
     assert record.software["python"] != "4.0"
     assert "its inference speed is not measured" in capfd.readouterr().err
+
+
+def test_a_budget_of_seconds_is_not_spent_again(config, tmp_path):
+    config.budget.kind, config.budget.amount = "seconds", 0.2
+    before = train_and_evaluate(config, tmp_path)
+    config.crop_fraction = 0.5
+    after = train_and_evaluate(config, tmp_path, reporter=(trains := Trains()))
+    assert (after.budget, trains.steps) == (before.budget, [])
+    assert after.weights_digest == before.weights_digest
+    kept = (
+        tmp_path / "earlier" / "1" / "progress.jsonl"
+    )  # which running the earlier record again needs
+    assert kept.read_bytes() == (tmp_path / "progress.jsonl").read_bytes()
+
+
+def test_a_temperature_stays_with_the_earlier_record(config, copied_run, capfd):
+    fitted = calibrate(copied_run).temperature
+    config.crop_fraction = 0.5
+    assert train_and_evaluate(config, copied_run).decision is None
+    assert "Calibrate it again." in capfd.readouterr().err
+    earlier = records.read(copied_run / "earlier" / "1" / "record.json")
+    assert earlier.decision.temperature == fitted
