@@ -20,7 +20,7 @@ from benchmarks.reproduce import comparison, reproduce
 from benchmarks.runs import pace
 from benchmarks.steps.abstract import abstract_state
 from benchmarks.steps.compile import compile_program
-from benchmarks.train import attempt, loop
+from benchmarks.train import loop, opening
 from benchmarks.train.run import train_and_evaluate
 from benchmarks.weights.stored import load_weights, weights_digest
 from results import records
@@ -238,14 +238,14 @@ def test_what_changes_no_result_is_tried_first_where_memory_runs_out(
 ):
     plain = train_and_evaluate(config, tmp_path / "plain")
     assert (plain.remat, plain.accumulation) == (False, 1)
-    compile_all = attempt.compile_program
+    compile_all = opening.compile_program
 
     def compile_within_memory(setup, mesh, saving, positive_weights):
         if not saving.remat:
             raise MemoryError
         return compile_all(setup, mesh, saving, positive_weights)
 
-    monkeypatch.setattr(attempt, "compile_program", compile_within_memory)
+    monkeypatch.setattr(opening, "compile_program", compile_within_memory)
     record = train_and_evaluate(config, tmp_path / "saving")
     assert (record.status, record.remat, record.accumulation) == ("completed", True, 1)
     assert record.metrics.test["loss"] == pytest.approx(plain.metrics.test["loss"], rel=1e-4)
