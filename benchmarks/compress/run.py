@@ -18,6 +18,7 @@ from benchmarks.evaluate.run import evaluate_model
 from benchmarks.inference import trained_model
 from benchmarks.inference.trained_model import TrainedModel
 from benchmarks.machine.mesh import create_mesh, replicate
+from isobudget.wording import exact
 from results.records import evaluations
 from results.records import tasks as record_tasks
 
@@ -114,7 +115,7 @@ def compress(
         done = []
         if sparsity:
             trained = _changed(trained, lambda kernel: kernels.prune(kernel, sparsity))
-            done.append(f"pruned-{sparsity!r}")
+            done.append(f"pruned-{exact(sparsity)}")
             yield stage("-".join(done), trained, storage.FLOAT_BITS)
             if retrain_examples >= config.batch_size:
                 rate = rate_factor * trained.setup.learning_rate
