@@ -1,6 +1,7 @@
 """GoogLeNet (Inception v1): Szegedy et al., "Going Deeper with Convolutions", 2014, arXiv:1409.4842, table 1.
 
-`googlenet` is torchvision's: batch norm after each convolution, and 3x3 kernels where the paper has 5x5.
+`googlenet` is torchvision's: batch norm after each convolution, and 3x3 kernels where the paper has 5x5. TF-slim's
+`inception_v1`, which torchvision took its weights from, is the same network with `padding=tensorflow`.
 `googlenet_paper` is the paper's: biases and no batch norm, true 5x5 kernels, and local response normalization after the
 first pool and before the second. The paper does not give its constants, so they are those of the Caffe port
 (`bvlc_googlenet/train_val.prototxt`).
@@ -32,6 +33,7 @@ from models.layers import (
 )
 from models.model_info import Paper, Reported
 from models.normalization import imagenet_to_half
+from models.padding import SAME, TENSORFLOW, TORCH, Same, check_padding, keeping_size
 from models.registry import register
 from models.windows import (
     AdaptiveAveragePool,
@@ -68,7 +70,7 @@ class ConvRelu(Layer):
         kernel: int,
         *,
         strides: int = 1,
-        padding: int = 0,
+        padding: int | Same = 0,
         dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
@@ -163,20 +165,24 @@ class GoogLeNet(Classifier):
         transform_input: bool = False,
         dropout: float,
         auxiliary_dropout: float,
+        padding: str = TORCH,
         dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
+        check_padding(padding)
         make: dict[str, Any] = {"dtype": dtype, "rngs": rngs}
+        # Caffe's and PyTorch's pools are not padded, but their last window may end outside the picture.
+        same: dict[str, Any] = {"padding": SAME} if padding == TENSORFLOW else {"ceil_mode": True}
         convolution: _Convolution = ConvRelu if as_paper else ConvNorm
         pool = _pool_5x5_to_4x4 if as_paper else AdaptiveAveragePool(4)
         self.transform_input = transform_input
-        self.conv1 = convolution(3, 64, 7, strides=2, padding=3, **make)
-        self.maxpool1 = MaxPool(3, 2, ceil_mode=True)
+        self.conv1 = convolution(3, 64, 7, strides=2, padding=keeping_size(7, padding), **make)
+        self.maxpool1 = MaxPool(3, 2, **same)
         self.conv2 = convolution(64, 64, 1, **make)
         self.conv3 = convolution(64, 192, 3, padding=1, **make)
-        self.maxpool2 = MaxPool(3, 2, ceil_mode=True)
-        self.maxpool3 = MaxPool(3, 2, ceil_mode=True)
-        self.maxpool4 = MaxPool(3 if as_paper else 2, 2, ceil_mode=True)
+        self.maxpool2 = MaxPool(3, 2, **same)
+        self.maxpool3 = MaxPool(3, 2, **same)
+        self.maxpool4 = MaxPool(3 if as_paper else 2, 2, **same)
         self.norm = LocalResponseNorm(5, alpha=1e-4 / 5, beta=0.75, k=1.0) if as_paper else None
         inputs = 192
         for name, channels in _MODULES.items():
@@ -227,6 +233,7 @@ class GoogLeNet(Classifier):
     paper=_PAPER,
     min_size=15,
     reported=Reported(0.69778, 0.89530, "torchvision IMAGENET1K_V1"),
+    conventions={"torchvision": {"padding": TORCH}, "tf-slim": {"padding": TENSORFLOW}},
     published_options={"transform_input": True},
 )
 def googlenet(
@@ -237,6 +244,7 @@ def googlenet(
     transform_input: bool = False,
     dropout: float = 0.2,
     auxiliary_dropout: float = 0.7,
+    padding: str = TORCH,
 ) -> GoogLeNet:
     """Returns torchvision's GoogLeNet; `transform_input` is for its weights (`normalization.imagenet_to_half`)."""
     return GoogLeNet(
@@ -246,6 +254,7 @@ def googlenet(
         transform_input=transform_input,
         dropout=dropout,
         auxiliary_dropout=auxiliary_dropout,
+        padding=padding,
         dtype=dtype,
         rngs=rngs,
     )

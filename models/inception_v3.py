@@ -3,6 +3,9 @@
 As torchvision has it, after the authors' TensorFlow code: the stem of table 1, three modules of figure 5 at 35x35, four
 of figure 6 at 17x17 with 7x1 and 1x7 kernels, and two of figure 7 at 8x8, with the grid reductions of figure 10 between
 them; batch norm after each convolution. The auxiliary head of figure 8 runs in training only, at 17x17.
+
+Convolutions are padded alike in PyTorch and in TensorFlow, but average pooling is not: `padding=tensorflow` leaves
+padding out of the means, as the authors' weights and those of Keras want it.
 """
 
 from collections.abc import Mapping
@@ -18,10 +21,15 @@ from models.initializers import normal
 from models.layers import ConvNorm, Dropout, Layer, Linear, Mode, Stage
 from models.model_info import Paper, Reported
 from models.normalization import imagenet_to_half
+from models.padding import TENSORFLOW, TORCH, check_padding
 from models.registry import register
 from models.windows import AdaptiveAveragePool, AveragePool, MaxPool, global_average_pool
 
-_AVERAGE = AveragePool(3, 1, padding=1)
+# TensorFlow leaves padding out of an average.
+_AVERAGES = {
+    TORCH: AveragePool(3, 1, padding=1),
+    TENSORFLOW: AveragePool(3, 1, padding=1, count_padding=False),
+}
 _HALVE = MaxPool(3, 2)
 
 
@@ -30,6 +38,7 @@ class Module(Layer):
 
     branches: tuple[tuple[str | tuple[str, str], ...], ...]
     branch_pool: ConvNorm
+    padding: str = TORCH
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         outputs = [self._branch(x, names, mode) for names in self.branches]
@@ -37,7 +46,7 @@ class Module(Layer):
 
     def pool(self, x: jax.Array, mode: Mode) -> jax.Array:
         """Returns the last branch: averages, projected by a 1x1 convolution."""
-        return self.branch_pool(_AVERAGE(x), mode)
+        return self.branch_pool(_AVERAGES[self.padding](x), mode)
 
     def _branch(
         self, x: jax.Array, names: tuple[str | tuple[str, str], ...], mode: Mode
@@ -191,9 +200,11 @@ class InceptionV3(Classifier):
         auxiliary: bool,
         transform_input: bool,
         dropout: float,
+        padding: str,
         dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
+        check_padding(padding)
         make: dict[str, Any] = {"dtype": dtype, "rngs": rngs}
         self.transform_input = transform_input
         self.auxiliary = auxiliary
@@ -217,6 +228,9 @@ class InceptionV3(Classifier):
         self.Mixed_7a = ModuleD(768, **make)
         self.Mixed_7b = ModuleE(1280, **make)
         self.Mixed_7c = ModuleE(2048, **make)
+        for module in vars(self).values():
+            if isinstance(module, Module):
+                module.padding = padding
         self.dropout = Dropout(dropout)
         self.fc = Linear(2048, num_classes, **make)
 
@@ -247,6 +261,13 @@ class InceptionV3(Classifier):
     input_size=299,
     resize_size=342,
     reported=Reported(0.77294, 0.93450, "torchvision IMAGENET1K_V1"),
+    also_reported=(Reported(0.779, 0.937, "Keras Applications", options={"padding": TENSORFLOW}),),
+    conventions={
+        "torchvision": {"padding": TORCH},
+        "timm": {"padding": TORCH},
+        "tf-slim": {"padding": TENSORFLOW},
+        "keras": {"padding": TENSORFLOW},
+    },
     published_options={"transform_input": True},
 )
 def inception_v3(
@@ -256,6 +277,7 @@ def inception_v3(
     auxiliary: bool = True,
     transform_input: bool = False,
     dropout: float = 0.5,
+    padding: str = TORCH,
 ) -> InceptionV3:
     """Returns Inception v3; `transform_input` is for torchvision's weights (`normalization.imagenet_to_half`)."""
     return InceptionV3(
@@ -263,6 +285,7 @@ def inception_v3(
         auxiliary=auxiliary,
         transform_input=transform_input,
         dropout=dropout,
+        padding=padding,
         dtype=dtype,
         rngs=rngs,
     )

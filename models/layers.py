@@ -18,6 +18,7 @@ from jax.typing import DTypeLike
 from models.convolution import conv_general_dilated
 from models.errors import ModelError
 from models.initializers import Initializer, he_normal, ones, zeros
+from models.padding import Same
 from models.windows import widened
 
 
@@ -74,7 +75,7 @@ class Sequential(Layer):
 
 
 class Conv(nnx.Conv, Layer):
-    """`nnx.Conv` with symmetric padding in pixels (an int or a pair), like PyTorch's Conv2d."""
+    """`nnx.Conv` with symmetric padding in pixels (an int or a pair), like PyTorch's Conv2d, or TensorFlow's "SAME"."""
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class Conv(nnx.Conv, Layer):
         kernel_size: int | tuple[int, int],
         *,
         strides: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] = 0,
+        padding: int | tuple[int, int] | Same = 0,
         groups: int = 1,
         use_bias: bool = True,
         kernel_init: Initializer | None = None,
@@ -91,13 +92,12 @@ class Conv(nnx.Conv, Layer):
         dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
     ):
-        height, width = _pair(padding)
         super().__init__(
             in_features,
             out_features,
             _pair(kernel_size),
             strides=_pair(strides),
-            padding=((height, height), (width, width)),
+            padding=padding if isinstance(padding, str) else _both_sides(padding),
             feature_group_count=groups,
             use_bias=use_bias,
             kernel_init=kernel_init or he_normal,
@@ -115,13 +115,13 @@ class Conv(nnx.Conv, Layer):
         """Returns a new layer like this one, freshly initialized, with other output channels."""
         kernel_init, bias_init = self.initializers
         # `nnx.Conv` declares wider types than those that `__init__` gives it.
-        (height, _), (width, _) = cast(tuple[tuple[int, int], tuple[int, int]], self.padding)
+        padding = cast(Same | tuple[tuple[int, int], tuple[int, int]], self.padding)
         return Conv(
             self.in_features,
             out_features,
             cast(tuple[int, int], self.kernel_size),
             strides=cast(tuple[int, int], self.strides),
-            padding=(height, width),
+            padding=padding if isinstance(padding, str) else (padding[0][0], padding[1][0]),
             groups=self.feature_group_count,
             use_bias=self.use_bias,
             kernel_init=kernel_init,
@@ -250,7 +250,7 @@ class ConvNorm(Layer):
         kernel: int | tuple[int, int],
         *,
         strides: int = 1,
-        padding: int | tuple[int, int] = 0,
+        padding: int | tuple[int, int] | Same = 0,
         kernel_init: Initializer | None = None,
         dtype: DTypeLike | None = None,
         rngs: nnx.Rngs,
@@ -304,6 +304,11 @@ def relu6(x: jax.Array) -> jax.Array:
 def flatten(x: jax.Array) -> jax.Array:
     """Returns [batch, channels * height * width] in PyTorch's order, channels first, which its dense weights expect."""
     return jnp.transpose(x, (0, 3, 1, 2)).reshape(x.shape[0], -1)
+
+
+def _both_sides(padding: int | tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    height, width = _pair(padding)
+    return (height, height), (width, width)
 
 
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:

@@ -3,12 +3,14 @@
 
 Table 1: a 3x3 convolution, then thirteen depthwise separable ones (a depthwise 3x3 and a pointwise 1x1, each followed
 by batch norm and ReLU), global average pooling and one dense layer. The width multiplier (section 3.3) thins all layers
-alike; `depthwise=false` replaces each separable convolution by a standard 3x3 one (table 4). As in the authors' code,
-the activation is ReLU6 and a thinned layer has int(width * channels) channels, at least 8. Attribute names are timm's
-(`mobilenetv1_100`).
+alike; `depthwise=false` replaces each separable convolution by a standard 3x3 one (table 4). As in the authors' code
+(TF-slim), the activation is ReLU6, a thinned layer has int(width * channels) channels, at least 8, convolutions are
+padded as TensorFlow pads and batch norm's epsilon is 0.001. timm's `mobilenetv1_100`, which the attributes are named
+after, is `padding=torch,epsilon=1e-05`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import jax
 from flax import nnx
@@ -18,6 +20,7 @@ from models.classifier import Classifier
 from models.initializers import he_normal_fan_out, normal
 from models.layers import BatchNorm, Conv, Dropout, Layer, Linear, Mode, Sequential, Stage, relu6
 from models.model_info import Paper, Reported
+from models.padding import TENSORFLOW, TORCH, check_padding, keeping_size
 from models.registry import register
 from models.widths import check_width
 from models.windows import global_average_pool
@@ -25,6 +28,34 @@ from models.windows import global_average_pool
 # Channels of each depthwise separable convolution. The first one of each stage has stride 2, except in the first stage.
 _STAGES = ((64,), (128, 128), (256, 256), (512,) * 6, (1024, 1024))
 _MIN_CHANNELS = 8
+
+
+# Top-1 of TF-slim's checkpoints at 224, 192, 160 and 128 pixels, by width (research/slim/nets/mobilenet_v1.md).
+_SIZES = (224, 192, 160, 128)
+_SLIM = {
+    "1.0": (0.709, 0.700, 0.680, 0.652),
+    "0.75": (0.684, 0.672, 0.653, 0.621),
+    "0.5": (0.633, 0.617, 0.591, 0.563),
+    "0.25": (0.498, 0.477, 0.455, 0.415),
+}
+# Top-1 at 224 pixels, by width (table 6).
+_PAPER = {1.0: 0.706, 0.75: 0.684, 0.5: 0.637, 0.25: 0.506}
+_TIMM: dict[str, Any] = {"padding": TORCH, "epsilon": 1e-5}
+_TENSORFLOW: dict[str, Any] = {"padding": TENSORFLOW, "epsilon": 1e-3}
+
+
+def _also_reported() -> Iterator[Reported]:
+    for width, shares in _SLIM.items():
+        for size, top1 in zip(_SIZES, shares, strict=True):
+            if (width, size) != ("1.0", 224):  # which is `reported`
+                source, options = f"TF-slim MobileNet_v1_{width}_{size}", {"width": float(width)}
+                yield Reported(top1, None, source, image_size=size, options=options)
+    for each, top1 in _PAPER.items():
+        yield Reported(top1, None, "the paper, table 6", options={"width": each})
+    yield Reported(0.704, 0.895, "Keras Applications")
+    weights = "timm mobilenetv1_100.ra4_e3600_r224_in1k"
+    yield Reported(0.75382, 0.92312, weights, options=_TIMM)
+    yield Reported(0.76094, 0.93004, weights, image_size=256, resize_size=256, options=_TIMM)
 
 
 def _thinned(channels: int, width: float) -> int:
@@ -35,20 +66,28 @@ class SeparableConv(Layer):
     """A depthwise 3x3 and a pointwise 1x1 convolution (figure 3, right)."""
 
     def __init__(
-        self, inputs: int, outputs: int, stride: int, *, dtype: DTypeLike | None, rngs: nnx.Rngs
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        *,
+        padding: str,
+        epsilon: float,
+        dtype: DTypeLike | None,
+        rngs: nnx.Rngs,
     ):
         self.conv_dw = Conv(
             inputs,
             inputs,
             3,
             strides=stride,
-            padding=1,
+            padding=keeping_size(3, padding),
             groups=inputs,
             use_bias=False,
             dtype=dtype,
             rngs=rngs,
         )
-        self.bn1 = BatchNorm(inputs, dtype=dtype, rngs=rngs)
+        self.bn1 = BatchNorm(inputs, epsilon=epsilon, dtype=dtype, rngs=rngs)
         self.conv_pw = Conv(
             inputs,
             outputs,
@@ -58,7 +97,7 @@ class SeparableConv(Layer):
             dtype=dtype,
             rngs=rngs,
         )
-        self.bn2 = BatchNorm(outputs, dtype=dtype, rngs=rngs)
+        self.bn2 = BatchNorm(outputs, epsilon=epsilon, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         x = relu6(self.bn1(self.conv_dw(x), mode))
@@ -69,20 +108,28 @@ class StandardConv(Layer):
     """The 3x3 convolution that a depthwise separable one replaces (figure 3, left)."""
 
     def __init__(
-        self, inputs: int, outputs: int, stride: int, *, dtype: DTypeLike | None, rngs: nnx.Rngs
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        *,
+        padding: str,
+        epsilon: float,
+        dtype: DTypeLike | None,
+        rngs: nnx.Rngs,
     ):
         self.conv = Conv(
             inputs,
             outputs,
             3,
             strides=stride,
-            padding=1,
+            padding=keeping_size(3, padding),
             use_bias=False,
             kernel_init=he_normal_fan_out,
             dtype=dtype,
             rngs=rngs,
         )
-        self.bn1 = BatchNorm(outputs, dtype=dtype, rngs=rngs)
+        self.bn1 = BatchNorm(outputs, epsilon=epsilon, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         return relu6(self.bn1(self.conv(x), mode))
@@ -100,31 +147,40 @@ class MobileNetV1(Classifier):
         *,
         depthwise: bool,
         dropout: float,
+        padding: str,
+        epsilon: float,
         dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
         check_width(width)
+        check_padding(padding)
         block = SeparableConv if depthwise else StandardConv
+        make: dict[str, Any] = {
+            "padding": padding,
+            "epsilon": epsilon,
+            "dtype": dtype,
+            "rngs": rngs,
+        }
         inputs = _thinned(32, width)
         self.conv_stem = Conv(
             3,
             inputs,
             3,
             strides=2,
-            padding=1,
+            padding=keeping_size(3, padding),
             use_bias=False,
             kernel_init=he_normal_fan_out,
             dtype=dtype,
             rngs=rngs,
         )
-        self.bn1 = BatchNorm(inputs, dtype=dtype, rngs=rngs)
+        self.bn1 = BatchNorm(inputs, epsilon=epsilon, dtype=dtype, rngs=rngs)
         stages = []
         for index, stage in enumerate(_STAGES):
             blocks = []
             for position, channels in enumerate(stage):
                 outputs = _thinned(channels, width)
                 stride = 2 if index > 0 and position == 0 else 1
-                blocks.append(block(inputs, outputs, stride, dtype=dtype, rngs=rngs))
+                blocks.append(block(inputs, outputs, stride, **make))
                 inputs = outputs
             stages.append(Sequential(*blocks))
         self.blocks = Sequential(*stages)
@@ -157,6 +213,8 @@ class MobileNetV1(Classifier):
     mean=(0.5, 0.5, 0.5),
     std=(0.5, 0.5, 0.5),
     reported=Reported(0.709, 0.899, "TF-slim MobileNet_v1_1.0_224"),
+    also_reported=tuple(_also_reported()),
+    conventions={"tf-slim": _TENSORFLOW, "keras": _TENSORFLOW, "timm": _TIMM},
 )
 def mobilenet_v1(
     num_classes: int,
@@ -165,8 +223,17 @@ def mobilenet_v1(
     width: float = 1.0,
     depthwise: bool = True,
     dropout: float = 0.001,
+    padding: str = TENSORFLOW,
+    epsilon: float = 1e-3,
 ) -> MobileNetV1:
     """Returns MobileNet v1 thinned to `width`; with `depthwise=false`, of standard convolutions."""
     return MobileNetV1(
-        width, num_classes, depthwise=depthwise, dropout=dropout, dtype=dtype, rngs=rngs
+        width,
+        num_classes,
+        depthwise=depthwise,
+        dropout=dropout,
+        padding=padding,
+        epsilon=epsilon,
+        dtype=dtype,
+        rngs=rngs,
     )

@@ -3,9 +3,10 @@
 Table 2, as torchvision has it: a 3x3 convolution, seventeen inverted residuals (a 1x1 expansion, a depthwise 3x3, and a
 1x1 projection without activation), a 1x1 convolution, global average pooling and one dense layer. The width multiplier
 scales all layers, except the last convolution if it is below 1 (section 6.1); channels are rounded to multiples of 8.
+The authors' own weights, TF-slim's, and those of Keras are `padding=tensorflow,epsilon=0.001`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from models.classifier import Classifier
 from models.initializers import he_normal, he_normal_fan_out, normal
 from models.layers import BatchNorm, Conv, Dropout, Layer, Linear, Mode, Sequential, Stage, relu6
 from models.model_info import Paper, Reported
+from models.padding import TENSORFLOW, TORCH, check_padding, keeping_size
 from models.registry import register
 from models.widths import check_width, make_divisible
 from models.windows import global_average_pool
@@ -32,12 +34,40 @@ _ROWS = (
 )
 
 
+# Top-1 and top-5 in percent of TF-slim's checkpoints, by width and image size (research/slim/nets/mobilenet/README.md).
+_SLIM = {
+    "1.4": {224: (75.0, 92.5)},
+    "1.3": {224: (74.4, 92.1)},
+    "1.0": {224: (71.8, 91.0), 192: (70.7, 90.1), 160: (68.8, 89.0), 128: (65.3, 86.9), 96: (60.3, 83.2)},
+    "0.75": {224: (69.8, 89.6), 192: (68.7, 88.9), 160: (66.4, 87.3), 128: (63.2, 85.3), 96: (58.8, 81.6)},
+    "0.5": {224: (65.4, 86.4), 192: (63.9, 85.4), 160: (61.0, 83.2), 128: (57.7, 80.8), 96: (51.2, 75.8)},
+    "0.35": {224: (60.3, 82.9), 192: (58.2, 81.2), 160: (55.7, 79.1), 128: (50.8, 75.0), 96: (45.5, 70.4)},
+}  # fmt: skip
+_TORCH: dict[str, Any] = {"padding": TORCH, "epsilon": 1e-5}
+_TENSORFLOW: dict[str, Any] = {"padding": TENSORFLOW, "epsilon": 1e-3}
+
+
+def _also_reported() -> Iterator[Reported]:
+    yield Reported(0.72154, 0.90822, "torchvision IMAGENET1K_V2", resize_size=232)
+    for width, by_size in _SLIM.items():
+        for size, (top1, top5) in by_size.items():
+            yield Reported(
+                round(top1 / 100, 3),
+                round(top5 / 100, 3),
+                f"TF-slim mobilenet_v2_{width}_{size}",
+                image_size=size,
+                options=_TENSORFLOW | {"width": float(width)},
+            )
+    yield Reported(0.713, 0.901, "Keras Applications", options=_TENSORFLOW)
+
+
 def _conv(
     inputs: int,
     outputs: int,
     kernel: int,
     stride: int = 1,
     *,
+    padding: str,
     dtype: DTypeLike | None,
     rngs: nnx.Rngs,
 ) -> Conv:
@@ -48,7 +78,7 @@ def _conv(
         outputs,
         kernel,
         strides=stride,
-        padding=kernel // 2,
+        padding=keeping_size(kernel, padding),
         groups=inputs if depthwise else 1,
         use_bias=False,
         kernel_init=he_normal if depthwise else he_normal_fan_out,
@@ -63,11 +93,14 @@ def _conv_norm_relu(
     kernel: int,
     stride: int = 1,
     *,
+    padding: str,
+    epsilon: float,
     dtype: DTypeLike | None,
     rngs: nnx.Rngs,
 ) -> Sequential:
-    convolution = _conv(inputs, outputs, kernel, stride, dtype=dtype, rngs=rngs)
-    return Sequential(convolution, BatchNorm(outputs, dtype=dtype, rngs=rngs), relu6)
+    convolution = _conv(inputs, outputs, kernel, stride, padding=padding, dtype=dtype, rngs=rngs)
+    norm = BatchNorm(outputs, epsilon=epsilon, dtype=dtype, rngs=rngs)
+    return Sequential(convolution, norm, relu6)
 
 
 class InvertedResidual(Layer):
@@ -80,18 +113,25 @@ class InvertedResidual(Layer):
         stride: int,
         expansion: int,
         *,
+        padding: str,
+        epsilon: float,
         dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
-        make: dict[str, Any] = {"dtype": dtype, "rngs": rngs}
+        make: dict[str, Any] = {
+            "padding": padding,
+            "epsilon": epsilon,
+            "dtype": dtype,
+            "rngs": rngs,
+        }
         hidden = inputs * expansion
         self.residual = stride == 1 and inputs == outputs
         layers = [_conv_norm_relu(inputs, hidden, 1, **make)] if expansion > 1 else []
         self.conv = Sequential(
             *layers,
             _conv_norm_relu(hidden, hidden, 3, stride, **make),
-            _conv(hidden, outputs, 1, **make),
-            BatchNorm(outputs, **make),
+            _conv(hidden, outputs, 1, padding=padding, dtype=dtype, rngs=rngs),
+            BatchNorm(outputs, epsilon=epsilon, dtype=dtype, rngs=rngs),
         )
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
@@ -110,11 +150,19 @@ class MobileNetV2(Classifier):
         num_classes: int,
         *,
         dropout: float,
+        padding: str,
+        epsilon: float,
         dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
         check_width(width)
-        make: dict[str, Any] = {"dtype": dtype, "rngs": rngs}
+        check_padding(padding)
+        make: dict[str, Any] = {
+            "padding": padding,
+            "epsilon": epsilon,
+            "dtype": dtype,
+            "rngs": rngs,
+        }
         inputs = make_divisible(32 * width)
         layers: list[Layer] = [_conv_norm_relu(3, inputs, 3, 2, **make)]
         ends = [1]
@@ -133,7 +181,8 @@ class MobileNetV2(Classifier):
         self.features = Sequential(*layers)
         self.stage_ends = (*ends, len(layers))
         self.classifier = Sequential(
-            Dropout(dropout), Linear(last, num_classes, kernel_init=normal(0.01), **make)
+            Dropout(dropout),
+            Linear(last, num_classes, kernel_init=normal(0.01), dtype=dtype, rngs=rngs),
         )
 
     def stages(self) -> Mapping[str, Stage]:
@@ -150,7 +199,13 @@ class MobileNetV2(Classifier):
     paper=Paper("MobileNetV2: Inverted Residuals and Linear Bottlenecks", "1801.04381", 2018),
     min_size=32,
     reported=Reported(0.71878, 0.90286, "torchvision IMAGENET1K_V1"),
-    also_reported=(Reported(0.72154, 0.90822, "torchvision IMAGENET1K_V2", resize_size=232),),
+    also_reported=tuple(_also_reported()),
+    conventions={
+        "torchvision": _TORCH,
+        "timm": _TORCH,
+        "tf-slim": _TENSORFLOW,
+        "keras": _TENSORFLOW,
+    },
 )
 def mobilenet_v2(
     num_classes: int,
@@ -158,6 +213,16 @@ def mobilenet_v2(
     rngs: nnx.Rngs,
     width: float = 1.0,
     dropout: float = 0.2,
+    padding: str = TORCH,
+    epsilon: float = 1e-5,
 ) -> MobileNetV2:
     """Returns MobileNet v2 thinned, or widened, to `width`."""
-    return MobileNetV2(width, num_classes, dropout=dropout, dtype=dtype, rngs=rngs)
+    return MobileNetV2(
+        width,
+        num_classes,
+        dropout=dropout,
+        padding=padding,
+        epsilon=epsilon,
+        dtype=dtype,
+        rngs=rngs,
+    )

@@ -4,6 +4,7 @@ Tables 1 (large) and 2 (small), as torchvision has them: a 3x3 convolution, inve
 some with squeeze-and-excite (section 5.3: hard sigmoid, a quarter of the expanded channels), a 1x1 convolution, global
 average pooling and two dense layers. The width multiplier scales all layers, the hidden dense one included; channels
 are rounded to multiples of 8. Batch norm has momentum 0.99 and the authors' epsilon, 0.001 (1e-5 for timm's weights).
+The authors' own weights, TF-slim's, and those of Keras are `padding=tensorflow`.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from models.classifier import Classifier
 from models.initializers import he_normal, he_normal_fan_out, normal
 from models.layers import BatchNorm, Conv, Dropout, Layer, Linear, Mode, Sequential, Stage, relu
 from models.model_info import Paper, Reported
+from models.padding import TENSORFLOW, TORCH, check_padding, keeping_size
 from models.registry import register
 from models.widths import check_width, make_divisible
 from models.windows import global_average_pool
@@ -65,6 +67,7 @@ def _conv_norm(
     *,
     stride: int = 1,
     depthwise: bool = False,
+    padding: str,
     epsilon: float,
     dtype: DTypeLike | None,
     rngs: nnx.Rngs,
@@ -75,7 +78,7 @@ def _conv_norm(
             outputs,
             kernel,
             strides=stride,
-            padding=kernel // 2,
+            padding=keeping_size(kernel, padding),
             groups=inputs if depthwise else 1,
             use_bias=False,
             kernel_init=he_normal if depthwise else he_normal_fan_out,
@@ -113,11 +116,17 @@ class InvertedResidual(Layer):
         activation: _Activation,
         stride: int,
         *,
+        padding: str,
         epsilon: float,
         dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
-        make: dict[str, Any] = {"epsilon": epsilon, "dtype": dtype, "rngs": rngs}
+        make: dict[str, Any] = {
+            "padding": padding,
+            "epsilon": epsilon,
+            "dtype": dtype,
+            "rngs": rngs,
+        }
         self.residual = stride == 1 and inputs == outputs
         layers: list[Layer] = []
         if expanded != inputs:
@@ -149,13 +158,20 @@ class MobileNetV3(Classifier):
         width: float,
         num_classes: int,
         *,
+        padding: str,
         epsilon: float,
         dropout: float,
         dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
         check_width(width)
-        make: dict[str, Any] = {"epsilon": epsilon, "dtype": dtype, "rngs": rngs}
+        check_padding(padding)
+        make: dict[str, Any] = {
+            "padding": padding,
+            "epsilon": epsilon,
+            "dtype": dtype,
+            "rngs": rngs,
+        }
         inputs = make_divisible(16 * width)
         layers: list[Layer] = [_conv_norm(3, inputs, 3, _HS, stride=2, **make)]
         ends = [1]
@@ -196,6 +212,7 @@ def _register(name: str, rows: tuple[_Row, ...], hidden: int, *reported: Reporte
         rngs: nnx.Rngs,
         width: float = 1.0,
         dropout: float = 0.2,
+        padding: str = TORCH,
         epsilon: float = 1e-3,
     ) -> MobileNetV3:
         return MobileNetV3(
@@ -203,6 +220,7 @@ def _register(name: str, rows: tuple[_Row, ...], hidden: int, *reported: Reporte
             hidden,
             width,
             num_classes,
+            padding=padding,
             epsilon=epsilon,
             dropout=dropout,
             dtype=dtype,
@@ -216,6 +234,12 @@ def _register(name: str, rows: tuple[_Row, ...], hidden: int, *reported: Reporte
         min_size=32,
         reported=reported[0],
         also_reported=reported[1:],
+        conventions={
+            "torchvision": {"padding": TORCH, "epsilon": 1e-3},
+            "timm": {"padding": TORCH, "epsilon": 1e-5},
+            "tf-slim": {"padding": TENSORFLOW, "epsilon": 1e-3},
+            "keras": {"padding": TENSORFLOW, "epsilon": 1e-3},
+        },
     )(build)
 
 
@@ -225,6 +249,7 @@ _register(
     1280,
     Reported(0.74042, 0.91340, "torchvision IMAGENET1K_V1"),
     Reported(0.75274, 0.92566, "torchvision IMAGENET1K_V2", resize_size=232),
+    Reported(0.752, None, "TF-slim v3-large_224_1.0_float", options={"padding": TENSORFLOW}),
 )
 _register(
     "mobilenet_v3_small",

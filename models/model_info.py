@@ -16,6 +16,8 @@ from models.errors import ModelError
 BUILDER_PARAMETERS = ("num_classes", "dtype", "rngs")
 # Functions that take a model's options (`**options`) have parameters of these names.
 _TAKEN_BY_CALLERS = ("spec", "model", "path", "image_size", "train", "entry")
+# Options that change nothing in evaluation.
+_OF_TRAINING = ("dropout", "auxiliary", "auxiliary_dropout")
 # A name is part of a run's folder and of specs, `name:option=value,...`.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 
@@ -44,12 +46,16 @@ class Reported:
       top5: the share of images whose class is among the five most likely; None if it was not reported.
       source: who reported it, and for which weights.
       resize_size: the shorter side in pixels that these weights expect, where it differs from the model's.
+      image_size: the image side in pixels that it was reported at, where it differs from the model's `input_size`.
+      options: those of the model, where they differ from their defaults: its width, say, and how it pads.
     """
 
     top1: float
     top5: float | None
     source: str
     resize_size: int | None = None
+    image_size: int | None = None
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +73,11 @@ class ModelInfo:
       interpolation: how that resizing is done, such as "bilinear".
       mean: subtracted from each channel of an image scaled to 0..1.
       std: what each channel is divided by after that.
-      reported: published accuracy of the model with its default options, if there is any.
-      also_reported: published accuracy of other weights of the same architecture.
+      reported: published accuracy of the model with its default options, if there is any. The defaults of `padding` and
+        `epsilon` are the conventions of its source.
+      also_reported: published accuracy of other weights, at other sizes or with other options.
+      conventions: by library (such as "torchvision" or "keras"), how the network is computed that its weights were
+        trained for: the options `padding` and `epsilon`, as far as the model has them.
       published_options: the options that torchvision sets when it loads its weights.
       options: the default of each option.
     """
@@ -85,6 +94,7 @@ class ModelInfo:
     std: tuple[float, float, float] = imagenet.STD
     reported: Reported | None = None
     also_reported: tuple[Reported, ...] = ()
+    conventions: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     published_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -92,6 +102,28 @@ class ModelInfo:
     def crop_fraction(self) -> float:
         """The side of the central crop over the shorter side of the resized image."""
         return self.input_size / self.resize_size
+
+    def reported_at(self, image_size: int, options: Mapping[str, Any]) -> tuple[Reported, ...]:
+        """Returns the published accuracies that belong to the network of these options at this image size.
+
+        Args:
+          image_size: the image side, in pixels.
+          options: those that are not at their defaults, or all.
+        """
+        return tuple(
+            each
+            for each in filter(None, (self.reported, *self.also_reported))
+            if (each.image_size or self.input_size) == image_size
+            and self._network(each.options) == self._network(options)
+        )
+
+    def _network(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns all options but those that leave what is computed in evaluation as it is."""
+        return {
+            option: value
+            for option, value in (self.options | dict(options)).items()
+            if option not in _OF_TRAINING and option not in self.published_options
+        }
 
 
 def describe(name: str, build: Callable[..., Classifier], facts: Mapping[str, Any]) -> ModelInfo:
@@ -110,7 +142,7 @@ def describe(name: str, build: Callable[..., Classifier], facts: Mapping[str, An
     info = ModelInfo(name=name, build=build, options=_options(name, build), **facts)
     _check_facts(info)
     _check_sizes(info)
-    _check_published_options(info)
+    _check_options_of_facts(info)
     return info
 
 
@@ -211,9 +243,14 @@ def _check_sizes(info: ModelInfo) -> None:
             )
 
 
-def _check_published_options(info: ModelInfo) -> None:
-    for option in info.published_options:
-        if option not in info.options:
-            raise ModelError(
-                f"published_options of model {quoted(info.name)} set {quoted(option)}, which is no option of it."
-            )
+def _check_options_of_facts(info: ModelInfo) -> None:
+    figures = filter(None, (info.reported, *info.also_reported))
+    given: list[tuple[str, Mapping[str, Any]]] = [("published_options", info.published_options)]
+    given += [("conventions", options) for options in info.conventions.values()]
+    given += [("an accuracy reported", figure.options) for figure in figures]
+    for fact, options in given:
+        for option in options:
+            if option not in info.options:
+                raise ModelError(
+                    f"{fact} of model {quoted(info.name)} set {quoted(option)}, which is no option of it."
+                )

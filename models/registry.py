@@ -7,7 +7,7 @@ is defined: in the file of its family here, or in a module of your own, which `-
 import difflib
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from flax import nnx
@@ -99,9 +99,13 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
 def label(name: str, options: dict[str, Any]) -> str:
     """Returns the spec `name:option=value,...` with the options that differ from their defaults, sorted."""
     defaults = _MODELS[name].options
-    changed = sorted((key, value) for key, value in options.items() if value != defaults[key])
-    listed = ",".join(f"{key}={_text(value)}" for key, value in changed)
-    return f"{name}:{listed}" if listed else name
+    changed = {key: options[key] for key in sorted(options) if options[key] != defaults[key]}
+    return f"{name}:{written(changed)}" if changed else name
+
+
+def written(options: Mapping[str, Any]) -> str:
+    """Returns options as a spec has them: `option=value,...`."""
+    return ",".join(f"{option}={_text(value)}" for option, value in options.items())
 
 
 def create(

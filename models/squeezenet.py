@@ -6,6 +6,9 @@ modules (a 1x1 squeeze, then 1x1 and 3x3 expansions side by side), then a 1x1 co
 global average pooling. With simple bypass (section 6, figure 2, middle) the input of fire 3, 5, 7 and 9 is added to its
 output. `final_relu=false` leaves out the ReLU after the logits, for tasks that take their sigmoid (`binary` and
 `multi_label`): after a ReLU none is below a half.
+
+In Caffe, where the authors' weights come from, and in PyTorch a pool's last window may end outside the picture.
+TensorFlow and Keras, whose ports pool without padding ("VALID"), leave that window out: `padding=tensorflow`.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,6 +22,7 @@ from models.classifier import Classifier
 from models.initializers import constant
 from models.layers import Conv, Dropout, Layer, Mode, Sequential, Stage, relu
 from models.model_info import Paper, Reported
+from models.padding import TENSORFLOW, TORCH, check_padding
 from models.registry import register
 from models.windows import MaxPool, global_average_pool
 
@@ -74,11 +78,13 @@ class SqueezeNet(Classifier):
         bypass: bool,
         dropout: float,
         final_relu: bool,
+        padding: str,
         dtype: DTypeLike | None,
         rngs: nnx.Rngs,
     ):
+        check_padding(padding)
         kernel, channels = _STEMS[version]
-        pool = MaxPool(3, 2, ceil_mode=True)
+        pool = MaxPool(3, 2, ceil_mode=padding == TORCH)
         layers: list[Callable[..., jax.Array]] = [
             Conv(3, channels, kernel, strides=2, dtype=dtype, rngs=rngs),
             relu,
@@ -124,6 +130,7 @@ def _register(name: str, version: str, bypass: bool, min_size: int, reported: Re
         rngs: nnx.Rngs,
         dropout: float = 0.5,
         final_relu: bool = True,
+        padding: str = TORCH,
     ) -> SqueezeNet:
         return SqueezeNet(
             version,
@@ -131,11 +138,23 @@ def _register(name: str, version: str, bypass: bool, min_size: int, reported: Re
             bypass=bypass,
             dropout=dropout,
             final_relu=final_relu,
+            padding=padding,
             dtype=dtype,
             rngs=rngs,
         )
 
-    register(name, family="squeezenet", paper=_PAPER, min_size=min_size, reported=reported)(build)
+    register(
+        name,
+        family="squeezenet",
+        paper=_PAPER,
+        min_size=min_size,
+        reported=reported,
+        conventions={
+            "caffe": {"padding": TORCH},
+            "torchvision": {"padding": TORCH},
+            "keras": {"padding": TENSORFLOW},
+        },
+    )(build)
 
 
 _SOURCE = "torchvision IMAGENET1K_V1"

@@ -9,7 +9,7 @@ All of this is read from the jaxpr of the model's forward pass in evaluation mod
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -26,7 +26,7 @@ from models.errors import ModelError
 from models.layers import BatchNorm, Conv, Layer, Linear, Mode
 from models.macs import equation_macs, shape_of, trace, walk
 from models.receptive_field import IMAGE, WHOLE, Field, follow
-from models.registry import check_image_size, create_abstract, info
+from models.registry import check_image_size, create_abstract, info, parse, written
 from models.windows import AdaptiveAveragePool, AveragePool, LocalResponseNorm, MaxPool
 
 _LAYERS = (Conv, Linear, BatchNorm, MaxPool, AveragePool, AdaptiveAveragePool, LocalResponseNorm)
@@ -77,7 +77,8 @@ class ModelSummary:
     """A model at one image size, in evaluation mode.
 
     Attributes:
-      spec: the model's name and options.
+      spec: the model's name, and its options that are not at their defaults.
+      options: all its options.
       image_size: the image's side in pixels.
       num_classes: the number of logits.
       layers: in the order in which they run.
@@ -88,6 +89,7 @@ class ModelSummary:
     """
 
     spec: str
+    options: Mapping[str, Any]
     image_size: int
     num_classes: int
     layers: tuple[LayerSummary, ...]
@@ -120,6 +122,7 @@ def summarize(
     layers, stages, macs = _read(trace(model, image_size).jaxpr, own_parameters)
     return ModelSummary(
         spec=model.spec,
+        options=info(model.spec).options | parse(model.spec)[1],
         image_size=image_size,
         num_classes=num_classes,
         layers=layers,
@@ -223,6 +226,8 @@ def print_summary(summary: ModelSummary, console: Console | None = None) -> None
     console = console or terminal.console()
     size, classes = summary.image_size, summary.num_classes
     _print_line(console, f"{summary.spec} at {size}x{size}, {classes} classes")
+    if summary.options:
+        _print_line(console, f"options: {written(summary.options)}")
     layers = ("layer", "kind", "output", "parameters", "MACs", "receptive field")
     stages = ("stage", "output", "stride", "receptive field")
     terminal.print_table(

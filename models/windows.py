@@ -12,20 +12,24 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
+
+from models.padding import Same, same_pads
 
 
 @dataclasses.dataclass(frozen=True)
 class MaxPool:
     """Max pooling over windows of `window` pixels; padding counts as minus infinity.
 
-    `ceil_mode` lets a last window begin inside the picture and end outside it, as PyTorch defines it.
+    `padding` is a number of pixels on each side, or "SAME", as TensorFlow defines it. `ceil_mode` lets a last window
+    begin inside the picture and end outside it, as PyTorch defines it. A picture smaller than a window is one window.
     """
 
     window: int
     stride: int
-    padding: int = 0
+    padding: int | Same = 0
     ceil_mode: bool = False
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -35,7 +39,9 @@ class MaxPool:
         return x
 
     def _pads(self, size: int) -> tuple[int, int]:
-        extra = 0
+        if isinstance(self.padding, str):
+            return same_pads(size, self.window, self.stride)
+        extra = max(0, self.window - size - 2 * self.padding)
         if self.ceil_mode:
             over = (size + 2 * self.padding - self.window) % self.stride
             extra = (self.stride - over) % self.stride
@@ -47,18 +53,30 @@ class MaxPool:
 
 @dataclasses.dataclass(frozen=True)
 class AveragePool:
-    """Average pooling over windows of `window` pixels, in float32; padding counts as zeros, PyTorch's default."""
+    """Average pooling over windows of `window` pixels, in float32.
+
+    Padding counts as zeros, PyTorch's default, or with `count_padding=False` not at all, as in TensorFlow.
+    """
 
     window: int
     stride: int
     padding: int = 0
+    count_padding: bool = True
 
     def __call__(self, x: jax.Array) -> jax.Array:
         total = x.astype(widened(x.dtype))
         for axis in (1, 2):
             total = _pad(total, axis, self.padding, self.padding, 0.0)
             total = _slide(total, axis, self.window, self.stride, operator.add)
-        return (total / self.window**2).astype(x.dtype)
+        if self.count_padding:
+            return (total / self.window**2).astype(x.dtype)
+        rows, columns = (self._pixels_seen(size) for size in x.shape[1:3])
+        return (total / np.outer(rows, columns)[:, :, None].astype(total.dtype)).astype(x.dtype)
+
+    def _pixels_seen(self, size: int) -> np.ndarray:
+        """Returns how many pixels each window sees along a side of `size` pixels."""
+        starts = np.arange(self.output_size(size)) * self.stride - self.padding
+        return np.minimum(starts + self.window, size) - np.maximum(starts, 0)
 
     def output_size(self, size: int) -> int:
         """Returns how many windows fit along a side of `size` pixels, which is below 1 where none does."""

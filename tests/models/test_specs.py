@@ -123,7 +123,8 @@ def sentence(function, *arguments, **options) -> str:
         ("mobilenet_v1:depthwise=1", "option 'depthwise' of 'mobilenet_v1' is true or false, not '1'."),
         (
             "mobilenet_v1:it's=\\",
-            "model 'mobilenet_v1' has no option 'it's=\\': its options are width=1, depthwise=true, dropout=0.001.",
+            "model 'mobilenet_v1' has no option 'it's=\\': its options are width=1, depthwise=true, dropout=0.001,"
+            " padding=tensorflow, epsilon=0.001.",
         ),
         (None, "a model is given by its name, not by 'None'."),
     ],
