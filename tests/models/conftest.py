@@ -3,6 +3,7 @@
 import functools
 import types
 import zlib
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -96,3 +97,13 @@ def seeded():
     return types.SimpleNamespace(
         images=seeded_images, model=seeded_model, tensor=seeded_tensor, run=run
     )
+
+
+@pytest.fixture(scope="session")
+def shared_folder() -> Path:
+    """The folder `shared` beside the repository, which holds weights that others trained, and pictures."""
+    folder = Path(__file__).parents[3] / "shared"
+    for name in ("weights", "data/imagenet_validation_650", "data/imagenet_synsets.txt"):
+        if not (folder / name).exists():
+            pytest.skip(f"needs {name} in the folder `shared` beside the repository")
+    return folder

@@ -1,0 +1,44 @@
+"""Weights that others trained on ImageNet reach on real pictures what they reach in the program they come from."""
+
+import io
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models import pretrained
+
+SLIM = "mobilenet_v1_0.25_224-tfslim-f32.safetensors"
+
+
+@pytest.fixture(scope="module")
+def validation(shared_folder) -> tuple[np.ndarray, np.ndarray]:
+    """650 pictures of ImageNet's validation split, uint8 [650, 224, 224, 3], and their labels."""
+    synsets = (shared_folder / "data" / "imagenet_synsets.txt").read_text().split()
+    pictures, labels = [], []
+    with tarfile.open(shared_folder / "data/imagenet_validation_650/validation.tar") as archive:
+        for member in filter(tarfile.TarInfo.isfile, archive):
+            opened = Image.open(io.BytesIO(archive.extractfile(member).read())).convert("RGB")
+            resized = opened.resize((256, 256), Image.Resampling.BILINEAR)
+            pictures.append(np.asarray(resized.crop((16, 16, 240, 240))))
+            labels.append(synsets.index(member.name.split("/")[-2]))
+    return np.stack(pictures), np.array(labels)
+
+
+def top1(model, pictures: np.ndarray, labels: np.ndarray, seeded) -> float:
+    """Returns the share of pictures whose most likely class is right, with mean = deviation = 0.5."""
+    right = 0
+    for start in range(0, len(labels), 130):
+        images = pictures[start : start + 130].astype(np.float32) / 127.5 - 1
+        logits = seeded.run(model, lambda model, images: model(images), images)
+        right += int((np.argmax(logits, -1) == labels[start : start + 130]).sum())
+    return right / len(labels)
+
+
+def test_tf_slims_mobilenet_needs_tensorflows_padding(shared_folder, validation, seeded):
+    path = shared_folder / "weights" / SLIM
+    model = pretrained.load("mobilenet_v1:width=0.25", path)
+    assert top1(model, *validation, seeded) >= 0.65
+    padded_alike = pretrained.load("mobilenet_v1:width=0.25,padding=torch", path)
+    assert top1(padded_alike, *validation, seeded) < 0.56
