@@ -88,8 +88,8 @@ def describe(evaluation: Evaluation) -> str:
     if evaluation.compression:
         lines.append(_describe_compression(evaluation.compression))
     if evaluation.dataset.partition(":")[0] == _REPORTED_ON:
-        info = models.info(evaluation.model)
-        for reported in filter(None, (info.reported, *info.also_reported)):
+        name, options = models.parse(evaluation.model)
+        for reported in models.info(name).reported_at(evaluation.image_size, options):
             top5 = f"  top-5 {reported.top5:.3%}" if reported.top5 else ""
             lines.append(f"top-1 {reported.top1:.3%}{top5}  reported: {reported.source}")
     return "\n".join(lines)

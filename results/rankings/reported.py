@@ -89,22 +89,22 @@ def _rows(
 
 
 def beside(
-    given: Iterable[Reported], dataset: str, task: str, models: Collection[str]
+    given: Iterable[Reported], dataset: str, task: str, networks: Collection[tuple[str, int]]
 ) -> tuple[Reported, ...]:
-    """Returns what stands beside a ranking of `models` on `dataset`, best first.
+    """Returns what stands beside a ranking on `dataset`, best first.
 
     These are the figures given for its dataset or for none, and on `imagenet2012` those that are published for the
-    models in it.
+    models in it with the same options, at the same image size.
 
     Args:
       given: by the user.
       dataset: of the ranking.
       task: of the ranking, whose primary metric they are sorted by.
-      models: in the ranking.
+      networks: the models in the ranking, with their options, each with the image side that it was evaluated at.
     """
     figures = [each for each in given if each.dataset in ("", dataset)]
     if dataset == "imagenet2012":
-        known = (each for each in _imagenet() if each.model in models)
+        known = (each for each in _imagenet() if (each.model, each.image_size) in networks)
         figures += [each for each in known if each not in figures]
     primary = tasks.find(task).primary
     return tuple(sorted(figures, key=lambda r: (-r.metrics.get(primary, -1), r.model, r.source)))

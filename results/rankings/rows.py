@@ -48,6 +48,13 @@ class Row:
         return tuple(run for run in self.runs if _counts(run))
 
     @property
+    def evaluation_size(self) -> int:
+        """The image side in pixels that its runs were evaluated at, where it is not that of training."""
+        sizes = {run.config.get("eval_image_size") or self.image_size for run in self.runs}
+        size = sizes.pop() if len(sizes) == 1 else self.image_size
+        return int(size) if str(size).isdecimal() else self.image_size
+
+    @property
     def seeds(self) -> int:
         """How many seeds completed."""
         return len({run.seed for run in self.completed})
@@ -226,8 +233,8 @@ def _table(
         for key, place in ranks.items()
     ]
     unranked = (row for key, row in rows.items() if key not in ranks)
-    models = {row.model for row in rows.values()}
-    published = beside(reported, group.dataset, group.task, models)
+    networks = {(row.runs[0].label, row.evaluation_size) for row in rows.values()}
+    published = beside(reported, group.dataset, group.task, networks)
     return Table(group, (*ranked, *unranked), published)
 
 

@@ -13,14 +13,14 @@ NOTE = "Reported elsewhere, at other budgets; never ranked with what was measure
 def table(ranking: Table) -> tuple[list[str], list[list[str]]]:
     """Returns the headings and the rows, marked `reported`; no rows where nothing was reported.
 
-    The column `measured here %` has the primary metric of the same model at the same image size, if
-    that is in the ranking.
+    The column `measured here %` has the primary metric of the same model evaluated at the same image
+    size, if that is in the ranking.
     """
     metrics = tasks.find(ranking.group.task).shown
     of_metric = {c.metric: c for c in COLUMNS if c.metric}
     shown = [of_metric[m] for m in metrics if any(m in each.metrics for each in ranking.reported)]
     header = ["", "model", "size", *(c.heading for c in shown), "measured here %", "source"]
-    measured = {(row.model, row.image_size): row for row in ranking.rows if row.rank}
+    measured = {(row.model, row.evaluation_size): row for row in ranking.rows if row.rank}
     return header, [
         [
             "reported",

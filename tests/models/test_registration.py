@@ -165,6 +165,11 @@ def test_an_option_that_cannot_be_written_in_a_spec_is_refused(build, message):
         ({"reported": 0.7}, "accuracy reported of model 'net' is a models.Reported, not 0.7"),
         ({"reported": models.Reported(76.1, None, "me")}, "is a fraction from 0 to 1"),
         ({"published_options": {"depth": 3}}, "set 'depth', which is no option of it"),
+        ({"conventions": {"keras": {"padding": "torch"}}}, "set 'padding', which is no option of it"),
+        (
+            {"reported": models.Reported(0.7, None, "me", options={"depth": 2})},
+            "an accuracy reported of model 'net' set 'depth', which is no option of it",
+        ),
         ({"inputsize": 32}, "an unknown fact 'inputsize': did you mean input_size?"),
         ({"options": {}}, "an unknown fact 'options': "),
         ({"wheels": 1}, "an unknown fact 'wheels': known are family, paper, min_size"),

@@ -230,6 +230,31 @@ def test_a_label_leaves_out_defaults_and_parses_back(name):
         assert models.parse(text) == (name, {option: other})
 
 
+@pytest.mark.parametrize(
+    ("spec", "size", "top1s"),
+    [
+        ("mobilenet_v1", 224, [0.709, 0.706, 0.704]),
+        ("mobilenet_v1:width=0.25", 224, [0.498, 0.506]),
+        ("mobilenet_v1:width=0.25,padding=torch", 224, []),
+        ("mobilenet_v1:width=0.25,dropout=0.2", 128, [0.415]),
+        ("mobilenet_v1:depthwise=false", 224, []),
+        ("mobilenet_v1:padding=torch,epsilon=1e-5", 256, [0.76094]),
+        ("mobilenet_v2", 224, [0.71878, 0.72154]),
+        ("mobilenet_v2", 192, []),
+        ("mobilenet_v2:width=1.4", 224, []),
+        ("mobilenet_v2:width=1.4,padding=tensorflow,epsilon=0.001", 224, [0.75]),
+        ("inception_v3:transform_input=true,auxiliary=false", 299, [0.77294]),
+        ("inception_v3:padding=tensorflow", 299, [0.779]),
+        ("inception_v3", 224, []),
+        ("resnet50_v1:epsilon=1.001e-05", 224, [0.749]),
+        ("squeezenet1_1:final_relu=false", 224, []),
+    ],
+)
+def test_a_published_accuracy_belongs_to_its_network_and_size(spec, size, top1s):
+    name, options = models.parse(spec)
+    assert [each.top1 for each in models.info(name).reported_at(size, options)] == top1s
+
+
 def test_the_same_seed_makes_the_same_model():
     first, again, other = (
         jax.tree.leaves(nnx.state(models.create("mobilenet_v1", 5, rngs=nnx.Rngs(params=seed))))
