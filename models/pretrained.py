@@ -19,7 +19,7 @@ from jax.typing import DTypeLike
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from isobudget import command, plugins
+from isobudget import command, earlier, plugins
 from isobudget.wording import quoted, shorten
 from models import checkpoints, file_kinds, torch_files
 from models.classifier import Classifier
@@ -100,7 +100,11 @@ def save(model: Classifier, path: str | Path) -> None:
     if path.suffix in _TORCH_SUFFIXES:
         torch_files.write(tensors, path)
     elif path.suffix == ".safetensors":
-        save_file(tensors, path, metadata={"model": model.spec, "format": "pt"})
+        save_file(
+            tensors,
+            path,
+            metadata={"model": model.spec, "version": earlier.SPEC_VERSION, "format": "pt"},
+        )
     else:
         raise _wrong_suffix(path)
 
@@ -154,7 +158,10 @@ def read_all(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], str | 
 def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
     try:
         with safe_open(path, framework="np") as file:
-            saved = (file.metadata() or {}).get("model")
+            metadata = file.metadata() or {}
+            saved = metadata.get("model")
+            if saved is not None and "version" not in metadata:
+                saved = earlier.completed(saved)
             tensors = {}
             for name in file.keys():  # noqa: SIM118 (it is no dict)
                 kind = file.get_slice(name).get_dtype()

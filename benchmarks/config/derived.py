@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 import models
 from benchmarks.config.fields import PUBLISHED, SMALLEST
 from benchmarks.errors import ConfigError
+from isobudget import earlier
 from isobudget.wording import shown
 
 # With image_size "smallest", sides are multiples of this, so that every stage halves evenly.
@@ -21,6 +22,16 @@ def run_id(config: ConfigDict) -> str:
 def folder_name(spec: str) -> str:
     """Returns a model's name and options in a form that can name a folder: `mobilenet_v1-width=0.5`."""
     return models.label(*models.parse(spec)).replace(":", "-").replace(",", "-")
+
+
+def names_of_run(config: ConfigDict) -> tuple[tuple[str, str], ...]:
+    """Returns (the model's part of a folder's name, the run's whole folder name), as today and as earlier versions did.
+
+    The second is missing where they agree, or where earlier versions could not make the model.
+    """
+    label = models.label(*models.parse(config.model))
+    specs = filter(None, (label, earlier.as_written(label)))
+    return tuple((folder_name(spec), f"{folder_name(spec)}-seed{config.seed}") for spec in specs)
 
 
 def split_specs(text: str) -> list[str]:

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from benchmarks.config import plugins
 from benchmarks.config.fields import default_config
 from benchmarks.errors import ConfigError
+from isobudget import earlier
 from isobudget.wording import quoted, shown
 from results.records import settings
 
@@ -39,7 +40,9 @@ def load(path: Path) -> ConfigDict:
     written = content.get("config", content) if isinstance(content, dict) else None
     if not isinstance(written, dict) or "budget" not in written:
         raise ConfigError(f"{path} holds no configuration.")
-    migrated = _migrated(written, path)
+    version = content.get("schema_version")
+    written = {name: value for name, value in written.items() if name != "schema_version"}
+    migrated = migrated_config(written, version, path)
     config = default_config()
     config.plugins = tuple(migrated.get("plugins", ()))
     # A record also names those that an installed package brought.
@@ -51,8 +54,20 @@ def load(path: Path) -> ConfigDict:
     return config
 
 
-def _migrated(content: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Returns an older record's configuration as it is written today."""
+def migrated_config(content: dict[str, Any], version: Any, path: Path) -> dict[str, Any]:
+    """Returns an older configuration as it is written today.
+
+    Args:
+      content: of a record, or of a run's folder.
+      version: the schema version that it was written with; None if it does not say.
+      path: where it was read, for messages.
+
+    Raises:
+      ConfigError: an augmentation that there never was.
+    """
+    spec = content.get("model")
+    if isinstance(spec, str) and (type(version) is not int or version < earlier.SINCE):
+        content = content | {"model": earlier.completed(spec)}
     augmentation = content.get("augmentation")
     if isinstance(augmentation, str):
         if augmentation not in settings.NAMED_AUGMENTATIONS:

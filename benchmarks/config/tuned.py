@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 import models
 from benchmarks import tasks
 from benchmarks.errors import ConfigError
+from isobudget import earlier
 
 # Values by field, whose name has dots: {"optimizer.learning_rate": 0.003162}.
 Point = dict[str, float]
@@ -77,7 +78,11 @@ def read(path: str | Path) -> dict[str, Any]:
         _holds(entry, "best", "trials") for entry in content["models"].values()
     ):
         raise ConfigError(f"{path} holds no tuned values.")
-    return content
+    if "schema_version" in content:
+        return content
+    return content | {
+        "models": {earlier.completed(spec): entry for spec, entry in content["models"].items()}
+    }
 
 
 def validate(config: ConfigDict) -> None:

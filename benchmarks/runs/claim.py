@@ -19,7 +19,7 @@ from benchmarks.config import stored
 from benchmarks.config.fields import EVALUATION_FIELDS
 from benchmarks.errors import ConfigError
 from benchmarks.runs import finished_training
-from benchmarks.runs.folder import CONFIG_FILE, claim_directory
+from benchmarks.runs.folder import CONFIG_FILE, as_text, claim_directory
 from benchmarks.runs.record import finished_record
 from benchmarks.weights.stored import has_weights
 from isobudget.wording import shown
@@ -132,7 +132,7 @@ def _of_training(lines: str) -> str:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    files.write_atomically(path, json.dumps(content, indent=2) + "\n")
+    files.write_atomically(path, as_text(content))
 
 
 def _text(changes: Sequence[stored.Difference]) -> str:

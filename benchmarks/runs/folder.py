@@ -8,8 +8,10 @@ from typing import Any
 
 from benchmarks.config import stored
 from benchmarks.errors import ConfigError
-from results.records import files, layout
+from isobudget import earlier
+from results.records import SCHEMA_VERSION, files, layout
 
+_VERSION = "schema_version"
 # The files of a run's folder besides those that `results` reads.
 CONFIG_FILE = "config.json"
 LOG_FILE = "log.txt"
@@ -31,7 +33,7 @@ def claim_directory(
         directory.mkdir(parents=True, exist_ok=True)
         if not os.access(directory, os.W_OK):
             raise PermissionError(13, "Permission denied")
-        if files.create_atomically(path, json.dumps(content, indent=2) + "\n"):
+        if files.create_atomically(path, as_text(content)):
             return []
         theirs = json.loads(path.read_text())
     except OSError as error:
@@ -40,6 +42,10 @@ def claim_directory(
         ) from None
     except ValueError:
         raise ConfigError(f"{path} is damaged; remove it or choose another --workdir.") from None
+    if not isinstance(theirs, dict):
+        raise ConfigError(f"{path} is damaged; remove it or choose another --workdir.")
+    version = theirs.pop(_VERSION, None)
+    theirs = stored.migrated_config(theirs, version, path)
     different = list(stored.differences(theirs, json.loads(json.dumps(content))))
     fixed = [str(each) for each in different if each.field not in may_change]
     if fixed:
@@ -49,6 +55,38 @@ def claim_directory(
             " choose another --workdir."
         )
     return different
+
+
+def as_text(content: dict[str, Any]) -> str:
+    """Returns a configuration as a folder's file has it, which says by which version it was written."""
+    return json.dumps(content | {_VERSION: SCHEMA_VERSION}, indent=2) + "\n"
+
+
+def check_model(directory: Path, label: str) -> None:
+    """Checks that what an earlier version left in a run's folder, if anything, is of the model that is to run there.
+
+    Models that have gained options since had the same folder's name with other values of them.
+
+    Args:
+      directory: the run's folder, which need not be there.
+      label: the model that is to run, with its options.
+
+    Raises:
+      ConfigError: it holds a run of another model.
+    """
+    for path in (directory / CONFIG_FILE, layout.path_in(directory)):
+        try:
+            content = json.loads(path.read_text())
+            spec = content.get("config", content)["model"]
+            meant = earlier.completed(spec)
+            version = content.get(_VERSION) or 0
+        except (OSError, ValueError, TypeError, LookupError, AttributeError):
+            continue  # what reads the whole file says what is wrong with it
+        if version < earlier.SINCE and meant not in (spec, label):
+            raise ConfigError(
+                f"{directory} holds a run of an earlier version, whose {spec} is {meant} today, and not {label}; choose"
+                " another --workdir."
+            )
 
 
 def write_class_names(workdir: Path, class_names: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ import models
 from benchmarks import tasks
 from benchmarks.config.setup import Setup, set_up
 from benchmarks.runs import budget as budget_lib
-from benchmarks.runs import pace, validation
+from benchmarks.runs import folder, pace, validation
 from benchmarks.steps import freezing
 from benchmarks.weights import transfer
 from input_pipeline import augmentation, datasets, loader, seeds
@@ -106,8 +106,9 @@ def prepare_all(
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
     """
-    for config, _ in requests:
+    for config, workdir in requests:
         validation.validate(config)
+        folder.check_model(workdir, models.label(*models.parse(config.model)))
     sources = [transfer.source(config) for config, _ in requests]
     dataset = dataset or tasks.load_dataset(requests[0][0])
     return [

@@ -16,7 +16,7 @@ from benchmarks.runs.plan import prepare_all
 from benchmarks.tune.points import points
 from benchmarks.tune.search import Allowance, Rung, Search
 from input_pipeline import datasets
-from results.records import files
+from results.records import SCHEMA_VERSION, files
 
 _TUNED_FILE = "tuned.json"
 
@@ -126,6 +126,7 @@ def _tuned(
                 "examples_spent": search.examples,
             }
     return {
+        "schema_version": SCHEMA_VERSION,
         "dataset": config.dataset,
         "task": config.task,
         "recipe": config.recipe,

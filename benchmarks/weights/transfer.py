@@ -43,13 +43,10 @@ def source(config: ConfigDict) -> Source | None:
     """
     if not config.init_from:
         return None
-    name, seed = derived.folder_name(config.model), str(config.seed)
-    text = config.init_from.replace("{model}", name).replace("{seed}", seed)
-    path = paths.expanded(text, "config.init_from")
+    named = [_named(config, *names) for names in derived.names_of_run(config)]
+    path = next((path for path in named if path.exists()), named[0])
     if path.suffix.lower() in pretrained.READ_SUFFIXES:
         return Source(path, _sha256(path))
-    if (path / "runs").is_dir():
-        path = path / "runs" / derived.run_id(config)
     file = records.path_in(path)
     record = records.read(file) if file.exists() else None
     if record is None or record.status != "completed" or not record.weights_digest:
@@ -57,7 +54,35 @@ def source(config: ConfigDict) -> Source | None:
     theirs, ours = record.model.name, models.parse(config.model)[0]
     if theirs != ours:
         raise ConfigError(f"config.init_from: {path} is a run of {theirs}, not of {ours}.")
+    _check_convention(config, path, record)
     return Source(path, record.weights_digest, record)
+
+
+def _named(config: ConfigDict, model: str, run_id: str) -> Path:
+    """Returns the file or the run's folder that `config.init_from` names, given the names of the model and the run."""
+    text = config.init_from.replace("{model}", model).replace("{seed}", str(config.seed))
+    path = paths.expanded(text, "config.init_from")
+    is_file = path.suffix.lower() in pretrained.READ_SUFFIXES
+    return path / "runs" / run_id if not is_file and (path / "runs").is_dir() else path
+
+
+def _check_convention(config: ConfigDict, path: Path, record: records.RunRecord) -> None:
+    """Checks that the weights of a run were trained with the padding and the epsilon that they are to be used with.
+
+    Raises:
+      ConfigError: with others; nothing in their names and shapes would tell.
+    """
+    name, options = models.parse(config.model)
+    defaults = models.info(name).options
+    for option in ("padding", "epsilon"):
+        theirs, ours = (
+            each.get(option, defaults.get(option)) for each in (record.model.options, options)
+        )
+        if theirs != ours:
+            raise ConfigError(
+                f"config.init_from: {path} was trained with {option}={theirs}, and config.model={config.model} has"
+                f" {option}={ours}."
+            )
 
 
 def begin(config: ConfigDict, params: dict, batch_stats: dict) -> tuple[dict, dict]:

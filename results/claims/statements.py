@@ -1,7 +1,7 @@
 """The literature's statements, each a function from the evidence to its checks: to add one, add a function."""
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from isobudget.wording import exact
@@ -13,6 +13,12 @@ _WEIGHT_LAYERS = {"alexnet": 8, "vgg16": 16, "vgg19": 19}
 _RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 _ALEXNET_HEAD_INPUTS = 4096
 _IMAGENET_CLASSES = 1000
+
+
+# MobileNet v1 as its authors' code pads and normalizes, which its name means, or as PyTorch does; each is compared with
+# its own kind.
+_MOBILENET = "mobilenet_v1"
+_CONVENTIONS: tuple[dict[str, str], ...] = ({}, {"epsilon": "1e-05", "padding": "torch"})
 
 
 Test = Callable[[Evidence], Iterable[Check]]
@@ -162,8 +168,9 @@ def compression(evidence: Evidence) -> Iterable[Check]:
 )
 def mobilenet(evidence: Evidence) -> Iterable[Check]:
     name = evidence.first("squeezenet1_0", "squeezenet1_1")
-    yield evidence.size_ratio("mobilenet_v1", name, lambda ratio: ratio > 1, "above 1")
-    yield evidence.more_accurate("mobilenet_v1", name)
+    mobilenet_v1 = evidence.first(*(_mobilenet(each) for each in _CONVENTIONS))
+    yield evidence.size_ratio(mobilenet_v1, name, lambda ratio: ratio > 1, "above 1")
+    yield evidence.more_accurate(mobilenet_v1, name)
 
 
 @statement(
@@ -171,11 +178,11 @@ def mobilenet(evidence: Evidence) -> Iterable[Check]:
     "Howard et al. 2017, arXiv:1704.04861, table 4",
 )
 def depthwise(evidence: Evidence) -> Iterable[Check]:
-    standard = "mobilenet_v1:depthwise=false"
+    pairs = [(_mobilenet(each | {"depthwise": "false"}), _mobilenet(each)) for each in _CONVENTIONS]
+    # The pair of which most is there; the first where they tie.
+    standard, separable = max(pairs, key=lambda pair: len(evidence.measured(pair)))
     for what in ("parameters", "macs"):
-        yield evidence.size_ratio(
-            standard, "mobilenet_v1", lambda ratio: ratio > 1, "above 1", what
-        )
+        yield evidence.size_ratio(standard, separable, lambda ratio: ratio > 1, "above 1", what)
 
 
 @statement(
@@ -184,11 +191,7 @@ def depthwise(evidence: Evidence) -> Iterable[Check]:
     "Howard et al. 2017, arXiv:1704.04861, table 6",
 )
 def width(evidence: Evidence) -> Iterable[Check]:
-    widths = sorted(
-        (1.0 if model == "mobilenet_v1" else float(model.partition("=")[2]), model)
-        for model in evidence.labels()
-        if model == "mobilenet_v1" or (model.startswith("mobilenet_v1:width=") and "," not in model)
-    )
+    widths = max((_widths(evidence, each) for each in _CONVENTIONS), key=len)
     if len(widths) < 3:
         yield Check("needs completed runs of mobilenet_v1 at three widths", None)
         return
@@ -197,3 +200,23 @@ def width(evidence: Evidence) -> Iterable[Check]:
         yield evidence.size_ratio(wider, narrower, lambda ratio: ratio > 1, "above 1")
         yield evidence.as_accurate(wider, narrower)
     yield evidence.more_accurate(models[-1], models[0])
+
+
+def _mobilenet(options: Mapping[str, str]) -> str:
+    """Returns the label of MobileNet v1 with these options."""
+    listed = ",".join(f"{option}={options[option]}" for option in sorted(options))
+    return f"{_MOBILENET}:{listed}" if listed else _MOBILENET
+
+
+def _widths(evidence: Evidence, convention: Mapping[str, str]) -> list[tuple[float, str]]:
+    """Returns (width, label) of the MobileNets v1 of one convention, by width."""
+    widths = []
+    for label in evidence.labels():
+        if " " in label:  # a row of several of one model, with two learning rates, say
+            continue
+        name, _, listed = label.partition(":")
+        options = dict(each.split("=", 1) for each in filter(None, listed.split(",")))
+        width = options.pop("width", "1")
+        if name == _MOBILENET and options == convention:
+            widths.append((float(width), label))
+    return sorted(widths)

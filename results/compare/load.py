@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from isobudget import earlier
 from results import RecordError, records
 from results.rankings.rows import summarize
 from results.tables import document
@@ -38,4 +39,16 @@ def _read(path: Path) -> dict[str, Any]:
         raise RecordError(f"{path}: it is not a {document.FILE_NAME}.")
     if version > document.SCHEMA_VERSION:
         raise RecordError(f"{path}: it was written by a newer version of the suite; update yours.")
+    return value if version > 1 else _with_later_options(value)
+
+
+def _with_later_options(value: dict[str, Any]) -> dict[str, Any]:
+    """Returns an earlier version's document with the options in its rows' models that they have gained since."""
+    for ranking in value["rankings"]:
+        rows = ranking.get("rows") if isinstance(ranking, dict) else None
+        for row in rows if isinstance(rows, list) else ():
+            if isinstance(row, dict) and isinstance(row.get("model"), str):
+                # What tells two rows of a model apart follows its options.
+                spec, blank, apart = row["model"].partition(" ")
+                row["model"] = earlier.completed(spec) + blank + apart
     return value

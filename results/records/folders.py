@@ -15,7 +15,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from isobudget import earlier
 from isobudget.wording import quoted_path, shown
 from results import RecordError
 from results.records import groups, settings
@@ -71,6 +73,8 @@ def from_json(text: str) -> RunRecord:
         raise RecordError(
             f"the field 'schema_version' must be an integer from 1, not {shown(version)}."
         )
+    if version is not None and version < earlier.SINCE:
+        value = _with_later_options(value)
     try:
         record = decode(RunRecord, value, finite=not says_non_finite(text))
     except RecursionError:
@@ -78,6 +82,19 @@ def from_json(text: str) -> RunRecord:
     record = dataclasses.replace(record, schema_version=SCHEMA_VERSION)
     check_run(record)
     return record
+
+
+def _with_later_options(tree: dict[str, Any]) -> dict[str, Any]:
+    """Returns an earlier version's record with the options that its model has gained; an ill-typed one as it is."""
+    model, config = tree.get("model"), tree.get("config")
+    if not isinstance(model, dict) or not isinstance(config, dict):
+        return tree
+    name, options, spec = model.get("name"), model.get("options"), config.get("model")
+    if isinstance(name, str) and isinstance(options, dict):
+        model = model | {"options": earlier.completed_options(name, options)}
+    if isinstance(spec, str):
+        config = config | {"model": earlier.completed(spec)}
+    return tree | {"model": model, "config": config}
 
 
 def write(record: RunRecord, path: str | os.PathLike[str]) -> None:
@@ -148,7 +165,7 @@ def load_with_folders(
     Raises:
       RecordError: one of the directories is not there.
     """
-    kept: dict[tuple[str, groups.Group, settings.Settings], tuple[RunRecord, Path]] = {}
+    kept: dict[tuple[str, str, groups.Group, settings.Settings], tuple[RunRecord, Path]] = {}
     problems = []
     for path in find(directories):
         try:
@@ -156,11 +173,12 @@ def load_with_folders(
         except RecordError as error:
             problems.append(Problem(path, str(error)))
             continue
-        key = record.run_id, groups.group_of(record), settings.of_model(record)
-        earlier = kept.setdefault(key, (record, path))
-        if earlier[1] == path or _order(earlier[0]) == _order(record):
+        # An earlier version may have given a run's name to another network, hence the label.
+        key = record.run_id, record.label, groups.group_of(record), settings.of_model(record)
+        before = kept.setdefault(key, (record, path))
+        if before[1] == path or _order(before[0]) == _order(record):
             continue
-        last, first = sorted([earlier, (record, path)], key=lambda e: _order(e[0]), reverse=True)
+        last, first = sorted([before, (record, path)], key=lambda e: _order(e[0]), reverse=True)
         kept[key] = last
         reason = f"it is another record of run '{record.run_id}'; {last[1]} is later."
         problems.append(Problem(first[1], reason))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 Status = Literal["completed", "diverged", "out_of_memory", "failed", "crashed"]
 
@@ -20,7 +20,9 @@ class Model:
 
     Attributes:
       name: the name in the registry of models, without options.
-      options: what was set beside the name, such as `{"width": 0.5}`.
+      options: what was set beside the name, such as `{"width": 0.5}`. An option that the model gained later is added,
+        with the value that it had before, when a record is read that was written with an earlier schema version
+        (`isobudget.earlier`).
       image_size: height and width of the input, pixels.
       num_classes: outputs of the head.
       parameters: trained numbers, auxiliary heads (used in training only) excluded.

@@ -13,7 +13,7 @@ from results.tables import headings, test_sets
 from results.tables.columns import COLUMNS
 
 FILE_NAME = "leaderboard.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # from 2 on, a model's name has the options that it gained (`isobudget.earlier`)
 # Pairs grow with the square of the rows: in a longer ranking each is compared with the first and with the one above.
 MOST_ROWS_IN_PAIRS = 60
 

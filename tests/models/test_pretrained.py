@@ -110,6 +110,18 @@ def test_timms_mobilenet_v3_gets_timms_epsilon_and_keeps_it(tensors, tmp_path):
     assert pretrained.load(SPEC, tmp_path / "weights.safetensors").spec == f"{SPEC}:epsilon=1e-05"
 
 
+def test_a_file_of_an_earlier_version_pads_as_it_did(seeded, tmp_path):
+    model = seeded.model("mobilenet_v1:width=0.25", 3)
+    path = tmp_path / "weights.safetensors"
+    pretrained.save(model, path)
+    assert pretrained.load("mobilenet_v1", path).spec == "mobilenet_v1:width=0.25"
+    saved = {"model": "mobilenet_v1:width=0.25", "format": "pt"}
+    save_file(pretrained.state_dict(model), path, metadata=saved)
+    loaded = pretrained.load("mobilenet_v1", path)
+    assert loaded.spec == "mobilenet_v1:epsilon=1e-05,padding=torch,width=0.25"
+    assert pretrained.read(path)[1] == loaded.spec
+
+
 def archive(pickled: bytes, **entries: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as zipped:

@@ -101,6 +101,28 @@ def test_an_older_records_augmentation_is_read_as_it_is_written_today(
 
 
 @pytest.mark.parametrize(
+    ("version", "model"),
+    [
+        ({}, "mobilenet_v1:epsilon=1e-05,padding=torch"),
+        ({"schema_version": 5}, "mobilenet_v1:epsilon=1e-05,padding=torch"),
+        ({"schema_version": 6}, "mobilenet_v1"),
+    ],
+)
+@pytest.mark.parametrize("in_record", [True, False])
+def test_an_older_configurations_mobilenet_pads_as_it_did(
+    config, tmp_path, version, model, in_record
+):
+    config.model = "mobilenet_v1"
+    plain = stored.to_plain(config)
+    content = {"config": plain} if in_record else plain
+    (tmp_path / "config.json").write_text(json.dumps(content | version))
+    loaded = stored.load(tmp_path / "config.json")
+    assert loaded.model == model
+    assert tuple(loaded.suite.models) == (model,)
+    assert "schema_version" not in loaded
+
+
+@pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
         ("crop", "centre", "did you mean center"),

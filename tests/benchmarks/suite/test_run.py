@@ -164,6 +164,35 @@ def test_a_folder_of_another_configuration_is_refused_and_left_alone(config, tmp
     assert [path.name for path in tmp_path.iterdir()] == ["suite.json"]
 
 
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_run_that_an_earlier_version_left_under_another_models_name_is_refused(
+    config, tmp_path, finished
+):
+    folder = tmp_path / "runs" / "mobilenet_v1-width=0.25-seed0"
+    folder.mkdir(parents=True)
+    content = stored.to_plain(config) | {"model": "mobilenet_v1:width=0.25"}
+    if finished:
+        (folder / "record.json").write_text(json.dumps({"schema_version": 5, "config": content}))
+    else:
+        (folder / "config.json").write_text(json.dumps(content))
+    with pytest.raises(ConfigError) as error:
+        plan(config, tmp_path, ["mobilenet_v1:width=0.25"], [0])
+    assert str(error.value) == (
+        f"{folder} holds a run of an earlier version, whose mobilenet_v1:width=0.25 is"
+        " mobilenet_v1:epsilon=1e-05,padding=torch,width=0.25 today, and not mobilenet_v1:width=0.25; choose another"
+        " --workdir."
+    )
+    plan(config, tmp_path, ["tiny"], [0])
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"schema_version": 4}', '{"model": 3}'])
+def test_whatever_else_lies_in_a_runs_folder_is_left_to_what_reads_it(config, tmp_path, text):
+    folder = tmp_path / "runs" / "mobilenet_v1-seed0"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(text)
+    assert len(plan(config, tmp_path, ["mobilenet_v1"], [0])) == 1
+
+
 def test_a_working_directory_that_cannot_be_made_is_refused(config, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be written"):

@@ -151,6 +151,20 @@ def test_a_trial_trains_in_a_process_of_its_own_and_never_opens_the_test_split(c
     assert (run.tuning_trials, run.test_split, run.budget.amount) == (2, "test", 256.0)
 
 
+def test_earlier_tuned_values_are_those_of_the_networks_that_they_were_found_for(config, tmp_path):
+    entry = {"best": {"optimizer.learning_rate": 0.02}, "trials": 3}
+    content = {"dataset": "digits", "recipe": "common", "models": {"mobilenet_v1": entry}}
+    path = tmp_path / "tuned.json"
+    path.write_text(json.dumps(content))
+    config.tuned = str(path)
+    run = resolve.for_run(config, "mobilenet_v1:padding=torch,epsilon=1e-05", 0)
+    assert run.optimizer.learning_rate == 0.02
+    with pytest.raises(ConfigError, match="has nothing for mobilenet_v1, only for mobilenet_v1:ep"):
+        resolve.for_run(config, "mobilenet_v1", 0)
+    path.write_text(json.dumps(content | {"schema_version": 6}))
+    assert resolve.for_run(config, "mobilenet_v1", 0).optimizer.learning_rate == 0.02
+
+
 def test_tuned_values_of_something_else_are_refused(config, trained, tmp_path):
     tune.run(config, tmp_path, Allowance(1), model_specs=["tiny"])
     config.tuned = str(tmp_path / "tuned.json")

@@ -126,6 +126,29 @@ def test_a_head_of_other_classes_is_drawn_and_the_rest_taken(config, pretrained_
     np.testing.assert_array_equal(batch_stats["bn"]["mean"], source[1]["bn"]["mean"])
 
 
+def test_a_run_that_padded_otherwise_is_refused_and_an_earlier_versions_is_found(
+    config, pretrained_dir, tmp_path
+):
+    name = "mobilenet_v1-width=0.25-seed0"
+    tree = json.loads((pretrained_dir / "runs" / "tiny-seed0" / "record.json").read_text())
+    tree["model"] |= {"name": "mobilenet_v1", "options": {"width": 0.25}}
+    tree["config"]["model"] = "mobilenet_v1:width=0.25"
+    folder = tmp_path / "runs" / name
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text(json.dumps(tree | {"schema_version": 5}))
+    today = "mobilenet_v1:width=0.25,padding=torch,epsilon=1e-05"
+    for init_from in (tmp_path, tmp_path / "runs" / "{model}-seed{seed}"):
+        config.model, config.init_from = today, str(init_from)
+        assert transfer.source(config).path == folder
+        config.model = "mobilenet_v1:width=0.25"
+        with pytest.raises(ConfigError) as error:
+            transfer.source(config)
+        assert str(error.value) == (
+            f"config.init_from: {folder} was trained with padding=torch, and config.model=mobilenet_v1:width=0.25 has"
+            " padding=tensorflow."
+        )
+
+
 def test_a_file_of_weights_is_begun_from(config, tmp_path):
     model = models.create("tiny", 4, rngs=nnx.Rngs(params=7))
     path = tmp_path / "weights.safetensors"

@@ -7,6 +7,7 @@ import math
 import pytest
 import scipy.stats
 
+from isobudget import earlier
 from results import claims, records
 from results.claims import STATEMENTS
 from results.rankings import rows
@@ -123,6 +124,25 @@ def test_with_one_seed_only_counts_are_judged(ranking):
 )
 def test_a_statement_does_not_hold_where_one_figure_contradicts_it(ranking, key, changed):
     assert verdicts(ranking(**changed))[key] == "does not hold"
+
+
+@pytest.mark.parametrize("key", ["mobilenet", "depthwise", "width"])
+def test_statements_on_mobilenet_hold_for_those_that_pad_as_pytorch_does(ranking, key):
+    padded = [
+        dataclasses.replace(
+            each,
+            model=dataclasses.replace(
+                each.model, options=earlier.completed_options(each.model.name, each.model.options)
+            ),
+        )
+        for each in ranking()
+    ]
+    assert verdicts(padded)[key] == "holds"
+    assert "mobilenet_v1:" in figures(padded, key)[0]
+    # And of both kinds, the one that the name means is judged.
+    both = [*padded, *(dataclasses.replace(each, run_id=f"{each.run_id}-b") for each in ranking())]
+    assert verdicts(both)[key] == "holds"
+    assert "padding" not in figures(both, key)[0]
 
 
 def test_a_difference_whose_interval_spans_zero_does_not_hold(ranking):

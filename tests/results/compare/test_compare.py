@@ -16,6 +16,7 @@ from rich.console import Console
 from results import RecordError, compare, records
 from results.compare import __main__ as compare_command
 from results.compare import report
+from results.compare.load import load
 from results.rankings import rows
 from results.records import Throughput
 from results.tables import document
@@ -152,6 +153,18 @@ def test_command_compares_folders_and_files_and_writes_what_it_prints(run, tmp_p
     assert line in (tmp_path / "c.md").read_text()
     (written,) = json.loads((tmp_path / "c.json").read_text())["comparisons"]
     assert [change["verdict"] for change in written["changes"]] == ["better", "no difference shown"]
+
+
+def test_an_earlier_leaderboards_mobilenet_is_the_network_that_it_was(run, tmp_path):
+    table = rows.summarize([run("mobilenet_v1", 0, 0.5)])
+    written = json.loads(document.to_json(table))
+    path = tmp_path / "leaderboard.json"
+    models = {}
+    for version in (1, 2):
+        path.write_text(json.dumps(written | {"schema_version": version}))
+        (row,) = load(str(path))[0]["rankings"][0]["rows"]
+        models[version] = row["model"]
+    assert models == {1: "mobilenet_v1:epsilon=1e-05,padding=torch", 2: "mobilenet_v1"}
 
 
 @pytest.mark.parametrize(

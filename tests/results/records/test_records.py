@@ -37,7 +37,7 @@ def test_record_survives_json(make):
 
 def test_json_keys_are_the_schema(make):
     tree = json.loads(records.to_json(make()))
-    assert tree["schema_version"] == 5
+    assert tree["schema_version"] == 6
     assert set(tree) == {
         *("schema_version", "run_id", "status", "error", "model", "dataset", "budget", "recipe"),
         *("seed", "metrics", "timings", "throughput", "software", "hardware", "git", "command"),
@@ -67,6 +67,40 @@ def test_plugins_survive_json_and_older_records_have_none(make):
     del tree["plugins"]
     older = records.from_json(json.dumps(tree | {"schema_version": 3}))
     assert (older.plugins, older.schema_version) == ((), records.SCHEMA_VERSION)
+
+
+def test_an_earlier_records_model_is_named_as_what_it_was(make):
+    record = make(model=Model("mobilenet_v1", {"width": 0.25}, 32, 10))
+    record = dataclasses.replace(record, config={"model": "mobilenet_v1:width=0.25"})
+    tree = json.loads(records.to_json(record))
+    assert records.from_json(json.dumps(tree)) == record
+    older = records.from_json(json.dumps(tree | {"schema_version": 5}))
+    assert older.label == "mobilenet_v1:epsilon=1e-05,padding=torch,width=0.25"
+    assert older.config["model"] == older.label
+    assert records.from_json(records.to_json(older)) == older
+
+
+@pytest.mark.parametrize("config", [{"model": 3}, {}, {"model": None}])
+def test_an_earlier_record_without_a_models_name_in_its_configuration_is_read(make, config):
+    record = make(model=Model("mobilenet_v1", {}, 32, 10), config=config)
+    tree = json.loads(records.to_json(record)) | {"schema_version": 5}
+    assert records.from_json(json.dumps(tree)).config == config
+
+
+def test_runs_of_one_name_of_two_versions_are_both_kept(make, tmp_path):
+    record = make(model=Model("mobilenet_v1", {}, 32, 10), run_id="mobilenet_v1-seed0")
+    record = dataclasses.replace(record, config={"model": "mobilenet_v1"})
+    records.write(record, records.record_path(tmp_path / "new", record.run_id))
+    older = json.loads(records.to_json(record)) | {"schema_version": 5}
+    path = records.record_path(tmp_path / "old", record.run_id)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(older))
+    loaded, problems = records.load_all([tmp_path / "new", tmp_path / "old"])
+    assert problems == []
+    assert {each.run_id: each.label for each in loaded} == {
+        "new/mobilenet_v1-seed0": "mobilenet_v1",
+        "old/mobilenet_v1-seed0": "mobilenet_v1:epsilon=1e-05,padding=torch",
+    }
 
 
 def test_non_finite_numbers_survive_strict_json(make):
@@ -116,7 +150,7 @@ def test_numpy_scalars_and_tuples_become_plain_values(make):
         ("started_at", "2025-01-01T00:00:00", "'started_at' must be an ISO 8601 time in UTC"),
         ("finished_at", "yesterday", "'finished_at' must be an ISO 8601 time in UTC"),
         ("schema_version", ..., "'schema_version' must be an integer from 1, not null."),
-        ("schema_version", 6, "record schema 6 and this version of the suite reads up to 5"),
+        ("schema_version", 7, "record schema 7 and this version of the suite reads up to 6"),
         ("plugins", {}, "the field 'plugins' must be a list, not {}."),
         ("plugins", ["mine"], "the field 'plugins.0' must be a mapping, not 'mine'."),
         ("plugins", [{"package": "a"}], "the field 'plugins.0.module' is missing."),
@@ -223,7 +257,7 @@ def test_load_all_leaves_out_what_it_cannot_read_and_names_it(make, changed, tmp
     texts = {
         "damaged": "\x00\x01",
         "half": records.to_json(make("half"))[:200],
-        "newer": changed("schema_version", 6),
+        "newer": changed("schema_version", 7),
     }
     for run_id, text in texts.items():
         path = records.record_path(tmp_path, run_id)
