@@ -1,5 +1,6 @@
 """The literature's statements, each a function from the evidence to its checks: to add one, add a function."""
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -215,8 +216,10 @@ def _widths(evidence: Evidence, convention: Mapping[str, str]) -> list[tuple[flo
         if " " in label:  # a row of several of one model, with two learning rates, say
             continue
         name, _, listed = label.partition(":")
-        options = dict(each.split("=", 1) for each in filter(None, listed.split(",")))
+        pairs = (each.partition("=") for each in filter(None, listed.split(",")))
+        options = {option: value for option, _, value in pairs}
         width = options.pop("width", "1")
         if name == _MOBILENET and options == convention:
-            widths.append((float(width), label))
+            with contextlib.suppress(ValueError):  # a record may say anything
+                widths.append((float(width), label))
     return sorted(widths)

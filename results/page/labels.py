@@ -21,8 +21,11 @@ class Place:
 
 
 def shortened(text: str) -> str:
-    """Returns a name that fits a chart."""
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    """Returns a name that fits a chart, without its middle if it is long: variants of a model differ at the end."""
+    if len(text) <= _LONGEST:
+        return text
+    begin = (_LONGEST - 1) // 2
+    return f"{text[:begin]}…{text[len(text) - (_LONGEST - 1 - begin) :]}"
 
 
 def text_width(text: str, font_size: float) -> float:

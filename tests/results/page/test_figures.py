@@ -19,6 +19,14 @@ POINTS = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), max_size=12)
 SVG = "{http://www.w3.org/2000/svg}"
 
 
+def test_a_long_name_keeps_its_beginning_and_its_end():
+    names = [f"mobilenet_v1:epsilon=1e-05,padding=torch{end}" for end in ("", ",width=0.5")]
+    shown = [labels.shortened(name) for name in names]
+    assert shown == ["mobilenet_v1:…,padding=torch", "mobilenet_v1:…orch,width=0.5"]
+    assert {len(each) for each in shown} == {28}
+    assert labels.shortened("mobilenet_v1:width=0.25") == "mobilenet_v1:width=0.25"
+
+
 def test_the_front_of_known_points():
     points = [(1, 5), (2, 4), (2, 7), (3, 7), (4, 9), (4, 8)]
     assert pareto.front(points, lower_x_is_better=True) == [True, False, True, False, True, False]
