@@ -9,8 +9,8 @@ from models import pretrained
 pytestmark = pytest.mark.parity
 
 NAMES = {
-    "mobilenetv1_100": "mobilenet_v1",
-    "mobilenetv1_125": "mobilenet_v1:width=1.25",
+    "mobilenetv1_100": "mobilenet_v1:padding=torch,epsilon=1e-05",
+    "mobilenetv1_125": "mobilenet_v1:width=1.25,padding=torch,epsilon=1e-05",
     "mobilenetv2_100": "mobilenet_v2",
     "mobilenetv2_140": "mobilenet_v2:width=1.4",
     "mobilenetv3_large_100": "mobilenet_v3_large",
@@ -18,6 +18,15 @@ NAMES = {
     "resnet18": "resnet18",
     "vgg11_bn": "vgg11_bn",
     "inception_v3": "inception_v3:auxiliary=false,transform_input=false",
+}
+
+
+# Padded as TensorFlow pads; at 97 pixels, where every side that is halved is odd, both paddings would agree.
+PADDED = {
+    "mobilenetv1_100": "mobilenet_v1",
+    "mobilenetv2_100": "mobilenet_v2:padding=tensorflow,epsilon=0.001",
+    "mobilenetv3_large_100": "mobilenet_v3_large:padding=tensorflow,epsilon=0.001",
+    "mobilenetv3_small_100": "mobilenet_v3_small:padding=tensorflow,epsilon=0.001",
 }
 
 
@@ -49,6 +58,29 @@ def test_a_timm_file_loads_and_gives_timms_logits(name, timm, torch, seeded, tmp
 
     same = pretrained.state_dict(pretrained.load(NAMES[name], tmp_path / "model.pth"))
     assert all(np.array_equal(a, same[k]) for k, a in pretrained.state_dict(ours).items())
+
+
+@pytest.mark.parametrize("size", [96, 110])
+@pytest.mark.parametrize("name", PADDED)
+def test_timms_networks_of_tensorflows_padding_give_the_same_logits(
+    name, size, timm, torch, seeded, tmp_path
+):
+    theirs = timm.create_model(name, num_classes=10, pad_type="same", bn_eps=1e-3).eval()
+    arrays = {
+        key: seeded.tensor(key, tuple(value.shape))
+        for key, value in theirs.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+    tensors = {key: torch.from_numpy(value) for key, value in arrays.items()}
+    theirs.load_state_dict(tensors, strict=False)
+    save_file(arrays, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    images = seeded.images(2, size)
+    with torch.no_grad():
+        channels_first = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+        expected = theirs(channels_first).numpy()
+    ours = pretrained.load(PADDED[name], tmp_path / "model.safetensors")
+    logits = np.asarray(seeded.run(ours, lambda model, images: model(images), images))
+    assert np.abs(logits - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "older"])
