@@ -9,7 +9,8 @@ with the other, and nothing fails.
 
 from typing import Literal
 
-from models.errors import ModelError, quoted
+from isobudget.wording import quoted
+from models.errors import ModelError
 
 TORCH, TENSORFLOW = "torch", "tensorflow"
 Same = Literal["SAME"]
