@@ -5,6 +5,9 @@ PyTorch's [out, in, height, width] and [out, in] to [height, width, in, out] and
 and every parameter filled. Of a training script's checkpoint the weights are found (`models.checkpoints`).
 
     python -m models.pretrained --model=resnet50 --weights=resnet50-0676ba61.pth --out=DIR
+
+Beside the weights, `DIR/weights.json` describes what they need (`models.weight_description`); flags such as `--mean`
+change that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +24,7 @@ from safetensors.numpy import save_file
 
 from isobudget import command, earlier, plugins
 from isobudget.wording import quoted, shorten
-from models import checkpoints, file_kinds, torch_files
+from models import checkpoints, file_kinds, torch_files, weight_description
 from models.classifier import Classifier
 from models.errors import LONGEST, ModelError, enumerate_names, fitting
 from models.registry import create_abstract, info, parse
@@ -323,24 +326,35 @@ def define_flags() -> None:
     )
     flags.DEFINE_string("out", None, "The folder to write weights.safetensors into.")
     flags.mark_flags_as_required(("model", "weights", "out"))
+    weight_description.define_flags()
     plugins.define_flag()
 
 
 def main() -> None:
     """Writes the weights of --weights, checked against --model, to `weights.safetensors` in the folder --out.
 
+    `weights.json` beside it describes what they need.
+
     Raises:
       ModelError: an unknown model, weights that cannot be read or do not fit it, or a folder that cannot be written.
     """
-    model = load(flags.FLAGS.model, flags.FLAGS.weights, entry=flags.FLAGS.entry)
+    source = flags.FLAGS.weights
+    stated = weight_description.stated(source, weight_description.from_flags())
+    conventions = {name: stated[name] for name in weight_description.CONVENTIONS if name in stated}
+    model = load(flags.FLAGS.model, source, entry=flags.FLAGS.entry, **conventions)
+    description = weight_description.describe_weights(model, source, stated)
     path = Path(flags.FLAGS.out) / "weights.safetensors"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save(model, path)
+        described = weight_description.write(description, path)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ModelError(f"{_shown(path)} cannot be written: {shorten(reason, 100)}.") from error
-    print(f"wrote {path}: {model.spec}")
+    print(f"wrote {path}: {model.spec}\nwrote {described}")
+    if description.assumed:
+        listed = ", ".join(description.assumed)
+        print(f"assumed, as neither the file nor a flag says it: {listed} (docs/weights.md)")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,13 @@
 
     python -m benchmarks.evaluate --workdir=runs/digits/runs/resnet50-seed0 --split=validation
     python -m benchmarks.evaluate --model=resnet50 --weights=resnet50-0676ba61.pth --dataset=imagenet2012
+    python -m benchmarks.evaluate --weights=DIR/weights.safetensors --dataset=folder:PICTURES
 
-Published weights are evaluated as their authors did, with the model's own image size, resizing and normalization,
-unless `--image_size` and `--crop_fraction` say otherwise (torchvision's V2 weights need --crop_fraction=0.9655, a
-resize to 232). The figures are printed, and `--out` also writes them as JSON. `--name` keeps them beside the run's
+Weights are evaluated as their description beside them says (docs/weights.md), or else with the image size, resizing and
+normalization of the model's authors. Flags such as `--mean`, `--image_size` and `--crop_fraction` say otherwise
+(torchvision's V2 weights need --crop_fraction=0.9655, a resize to 232). The classes of a dataset are looked up among the
+model's by name, ImageNet's by synset, words or number, and the model chooses among all of its classes. The figures are
+printed, and `--out` also writes them as JSON, with how the pictures were fed. `--name` keeps them beside the run's
 record, so that the tables show results on other test sets or with smaller weights (docs/results.md):
 
     python -m benchmarks.evaluate --workdir=RUN --dataset=imagenet_r --split=test --name=imagenet_r
@@ -34,6 +37,7 @@ from benchmarks.evaluate.run import (
 from benchmarks.inference import trained_model
 from benchmarks.machine import startup
 from isobudget import paths
+from models import weight_description
 from results.records import files
 
 
@@ -53,17 +57,6 @@ def define_flags() -> None:
         "data_dir",
         None,
         "The directory of prepared datasets. By default the run's, or else $TFDS_DATA_DIR or ~/tensorflow_datasets.",
-    )
-    flags.DEFINE_string(
-        "image_size",
-        None,
-        "The side of the images, in pixels. By default the run's, or with --weights the model's.",
-    )
-    flags.DEFINE_float(
-        "crop_fraction",
-        None,
-        "The fraction of a picture's shorter side that is kept, above 0 and up to 1. By default the run's, or with "
-        "--weights the model's.",
     )
     flags.DEFINE_integer(
         "crops",
@@ -92,9 +85,10 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "subset",
         None,
-        "The classes that the model may choose among: 'present' for those that occur in the split (the default for "
-        "imagenet_a and imagenet_r), 'names' for those that the dataset names, or a CSV file with a line "
-        "'class of the dataset,class of the model' for each. By default all of the model's classes.",
+        "Narrow the choice to some of the model's classes, which makes it easier: 'present' for those that occur in the "
+        "split (the default for imagenet_a and imagenet_r, as their authors do it), 'names' for those that the dataset "
+        "names, or a CSV file with a line 'class of the dataset,class of the model' for each. By default the model "
+        "chooses among all of its classes, however few of them the dataset has.",
     )
     flags.DEFINE_integer(
         "weight_bits",
@@ -123,11 +117,13 @@ def main() -> int:
     given = flags.FLAGS
     if given.out:
         paths.check_writable(given.out)
+    trained_model.check_flags()
     changes: dict[str, Any] = {field: given[flag].value for field, flag in FLAGS.items()}
     changes = {field: value for field, value in changes.items() if value is not None}
+    changes |= weight_description.from_flags()
     title = Path(given.workdir or given.weights or "").name
     reporter = progress.create("auto", title)
-    if given.workdir and not (given.model or given.weights):
+    if given.workdir:
         evaluation = evaluate_run(
             given.workdir,
             given.split,
@@ -140,7 +136,7 @@ def main() -> int:
         )
     elif given.name or given.weight_bits != compression.FLOAT_BITS or given.sparsity:
         raise ConfigError("--name, --weight_bits and --sparsity go with --workdir.")
-    elif given.model and given.weights and not given.workdir:
+    else:
         evaluation = evaluate_weights(
             given.model,
             given.weights,
@@ -149,8 +145,6 @@ def main() -> int:
             reporter=reporter,
             **changes,
         )
-    else:
-        raise ConfigError("say --workdir, or --model and --weights.")
     print(describe(evaluation))
     if given.out:
         files.write_atomically(

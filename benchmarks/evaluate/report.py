@@ -28,6 +28,14 @@ class Evaluation:
       num_classes: how many classes the model chose among.
       left_out: how many examples have no label among those, and so do not count.
       compression: what was done to the weights; None if nothing.
+      subset: what narrowed the choice, as --subset takes it; empty if nothing did.
+      dataset_classes: how many of the model's classes the dataset has.
+      model_classes: how many classes the model tells apart.
+      needs: what the weights need, as they were used: a `models.weight_description.WeightDescription` as JSON, whose
+        `assumed` has the names of what is the registry's for want of another word.
+      described_in: the file that describes the weights; empty for a run, and if there is none.
+      overridden: what was described otherwise than it was used, as (described, used) by name.
+      remarks: the same in words.
     """
 
     model: str
@@ -43,6 +51,13 @@ class Evaluation:
     num_classes: int
     left_out: int = 0
     compression: evaluations.Compression | None = None
+    subset: str = ""
+    dataset_classes: int = 0
+    model_classes: int = 0
+    needs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    described_in: str = ""
+    overridden: Mapping[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 def to_record(
@@ -81,6 +96,7 @@ def describe(evaluation: Evaluation) -> str:
             if name != "examples"
         ),
     ]
+    lines += [*_describe_choice(evaluation), *_describe_needs(evaluation)]
     if evaluation.left_out:
         lines.append(
             f"{evaluation.left_out:,} examples without a label among the {evaluation.num_classes:,} classes left out"
@@ -93,6 +109,44 @@ def describe(evaluation: Evaluation) -> str:
             top5 = f"  top-5 {reported.top5:.3%}" if reported.top5 else ""
             lines.append(f"top-1 {reported.top1:.3%}{top5}  reported: {reported.source}")
     return "\n".join(lines)
+
+
+def _describe_choice(evaluation: Evaluation) -> list[str]:
+    """Returns a line on the classes, if they are not simply the model's own."""
+    among, present, of = (
+        f"{count:,}"
+        for count in (
+            evaluation.num_classes,
+            evaluation.dataset_classes,
+            evaluation.model_classes,
+        )
+    )
+    if evaluation.subset:
+        return [
+            f"the choice was narrowed to {among} of the model's {of} classes (--subset={evaluation.subset}), which is"
+            " easier than among all"
+        ]
+    if present == of:
+        return []
+    return [
+        f"the pictures are of {present} of the model's {of} classes, and it chose among all {of}"
+    ]
+
+
+def _describe_needs(evaluation: Evaluation) -> list[str]:
+    """Returns lines on how pictures were fed to the model."""
+    needs = evaluation.needs
+    numbers = {name: ",".join(f"{each:g}" for each in needs[name]) for name in ("mean", "std")}
+    origin = f" ({evaluation.described_in})" if evaluation.described_in else ""
+    lines = [
+        f"fed {needs['channel_order'].upper()}, mean {numbers['mean']}, deviation {numbers['std']},"
+        f" crop {needs['crop_fraction']:.4g}, {needs['interpolation']}{origin}"
+    ]
+    if needs["assumed"]:
+        lines.append(
+            f"assumed, as nothing beside the weights says it: {', '.join(needs['assumed'])} (docs/weights.md)"
+        )
+    return lines + [f"changed: {each}" for each in evaluation.remarks]
 
 
 def _describe_compression(made: evaluations.Compression) -> str:

@@ -27,6 +27,9 @@ FLAGS = {
     "data_dir": "data_dir",
     "image_size": "image_size",
     "crop_fraction": "crop_fraction",
+    "interpolation": "interpolation",
+    "mean": "mean",
+    "std": "std",
     "eval_crops": "crops",
     "eval_batch_size": "batch_size",
     "num_workers": "num_workers",
@@ -71,7 +74,11 @@ def evaluate_run(
     evaluation = evaluate_model(trained, split or trained.config.test_split, subset, reporter)
     evaluation = dataclasses.replace(evaluation, compression=compressed)
     if name:
-        options = {FLAGS[field]: value for field, value in changes.items() if field not in _LOCAL}
+        options = {
+            FLAGS[field]: ",".join(map(str, value)) if field in ("mean", "std") else value
+            for field, value in changes.items()
+            if field not in _LOCAL
+        }
         options |= {"split": evaluation.split} | ({"subset": subset} if subset else {})
         if compressed:
             options |= {"weight_bits": weight_bits, "sparsity": sparsity}
@@ -96,7 +103,7 @@ def _compressed(
 
 
 def evaluate_weights(
-    model: str,
+    model: str | None,
     weights: str | Path,
     dataset: str = WEIGHTS_DATASET,
     split: str = WEIGHTS_SPLIT,
@@ -105,16 +112,17 @@ def evaluate_weights(
     reporter: progress.Reporter | None = None,
     **changes,
 ) -> Evaluation:
-    """Evaluates the weights of a `.pth` or `.safetensors` file.
+    """Evaluates the weights of a file, fed as its description says, or else as the model's authors feed it.
 
     Args:
-      model: `name` or `name:option=value,...`.
+      model: `name` or `name:option=value,...`; None for the one that is described beside the file.
       weights: see `models.pretrained.load`.
-      dataset: as `input_pipeline.datasets.load` takes it; its labels are the weights' classes, in their order.
+      dataset: as `input_pipeline.datasets.load` takes it; its classes are the weights', by name or, if they are as
+        many, by their order.
       split: of the dataset.
       subset: see `subsets.choose`; by default what is usual for the dataset.
       reporter: is told how far the evaluation is.
-      **changes: fields of the configuration: `data_dir`, `image_size`, `crop_fraction`, `eval_batch_size`, `dtype`, ...
+      **changes: see `trained_model.from_weights`.
 
     Raises:
       ConfigError, ModelError, DataError: one sentence on what is wrong.
@@ -130,7 +138,8 @@ def evaluate_model(
     config, setup = trained.config, trained.setup
     dataset = datasets.load(config.dataset, config.data_dir or None, config.positive_class)
     dataset.num_examples(split)
-    model, num_classes = _fitting(trained, dataset, split, subset)
+    subset = subsets.usual(dataset.name) if subset is None else subset
+    model, choice = _fitting(trained, dataset, split, subset)
     mesh = create_mesh()
     with reporter or progress.create("lines", config.model) as reporter:
         reporter.report(progress.Event("compiling"))
@@ -150,25 +159,43 @@ def evaluate_model(
         crops=config.eval_crops,
         dtype=config.dtype,
         metrics=model.task.metrics(predictions, trained.thresholds),
-        num_classes=num_classes,
+        num_classes=len(choice.classes) if choice else model.num_logits,
         left_out=int(np.sum(~predictions["counted"])) if "counted" in predictions else 0,
+        subset=subset,
+        dataset_classes=len({*choice.places} - {-1}) if choice else model.num_logits,
+        model_classes=model.num_logits,
+        needs=trained.needs.to_json(),
+        described_in=trained.described_in,
+        overridden=trained.overridden,
+        remarks=trained.remarks,
     )
 
 
 def _fitting(
-    trained: TrainedModel, dataset: datasets.Dataset, split: str, subset: str | None
-) -> tuple[PureModel, int]:
-    """Returns the model, limited to the dataset's classes where needed, and how many classes it chooses among."""
+    trained: TrainedModel, dataset: datasets.Dataset, split: str, subset: str
+) -> tuple[PureModel, subsets.Choice | None]:
+    """Returns the model for the dataset's labels and what it chooses among; None if these are its logits in order."""
     model = trained.model
-    subset = subsets.usual(dataset.name) if subset is None else subset
-    if subset or (dataset.multi_label and model.task is tasks.SINGLE_LABEL):
-        choice = subsets.choose_for(model, dataset, split, subset, lambda: trained.class_names)
-        return subsets.restrict(model, dataset, choice), len(choice.classes)
-    model.task.check(dataset)
-    num_classes = len(model.task.logit_names(dataset.class_names))
-    if num_classes != model.num_logits:
+    several = dataset.multi_label and model.task is tasks.SINGLE_LABEL
+    if not subset and not several:
+        if model.task is not tasks.SINGLE_LABEL or _is_own(trained, dataset):
+            _check_as_many(trained, dataset)
+            return model, None
+    choice = subsets.choose_for(model, dataset, split, subset, lambda: trained.class_names)
+    in_order = tuple(range(model.num_logits))
+    if choice.classes == choice.places == in_order and not several:
+        return model, None
+    return subsets.restrict(model, dataset, choice), choice
+
+
+def _is_own(trained: TrainedModel, dataset: datasets.Dataset) -> bool:
+    return bool(trained.record) and dataset.name == trained.run_record.dataset.name
+
+
+def _check_as_many(trained: TrainedModel, dataset: datasets.Dataset) -> None:
+    trained.model.task.check(dataset)
+    num_classes = len(trained.model.task.logit_names(dataset.class_names))
+    if num_classes != trained.model.num_logits:
         raise ConfigError(
-            f"{trained.source} tells {model.num_logits} classes apart and {dataset.name} has {num_classes};"
-            f" --subset={subsets.NAMES} finds classes by their names."
+            f"{trained.source} tells {trained.model.num_logits} classes apart and {dataset.name} has {num_classes}."
         )
-    return model, num_classes

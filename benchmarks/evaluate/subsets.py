@@ -1,5 +1,8 @@
 """Test sets whose labels are not exactly the model's classes: what it chooses among, and which answers are right.
 
+A folder with some of a model's classes, called by their names, is no reason to narrow the choice: the model chooses
+among all of its classes, as it would on the whole data.
+
 ImageNet-A and -R have pictures of 200 of ImageNet's 1,000 classes, and their authors let a model choose among those
 alone (Hendrycks et al. 2019, arXiv:1907.07174; 2020, arXiv:2006.16241). ReaL has any number of labels per picture: an
 answer is right if it is among them, and pictures without a label do not count (Beyer et al. 2020, arXiv:2006.07159).
@@ -16,6 +19,7 @@ import numpy as np
 
 from benchmarks import tasks
 from benchmarks.errors import ConfigError
+from benchmarks.evaluate import labels
 from benchmarks.steps.pure_model import PureModel
 from benchmarks.tasks import metrics
 from input_pipeline.datasets import Dataset
@@ -83,27 +87,45 @@ def choose(
       dataset: the test set.
       split: the split of it.
       num_classes: how many classes the model has.
-      subset: empty or `present` where the dataset's labels are the model's classes in their order, of which `present`
-        takes those that occur in the split; `names` to look the dataset's classes up among the model's by name; or a
-        CSV file with a line `class of the dataset,class of the model` for each class that counts.
-      class_names: returns the names of the model's classes; called only if `subset` needs them.
+      subset: empty for all of the model's classes; `present` for those that occur in the split; `names` for those that
+        the dataset has; or a CSV file with a line `class of the dataset,class of the model` for each class that counts.
+      class_names: returns the names of the model's classes; without them, the dataset's labels are the model's classes
+        in their order.
 
     Raises:
       ConfigError: the labels cannot be the model's classes.
     """
     if subset in ("", PRESENT):
-        if dataset.num_classes != num_classes:
-            raise ConfigError(
-                f"the model tells {num_classes} classes apart and {dataset.name} has {dataset.num_classes};"
-                f" --subset={NAMES} or a file says which is which."
-            )
-        wanted = _present(dataset, split) if subset else range(num_classes)
-        return _choice({label: label for label in wanted}, num_classes)
+        meant = _meant(dataset, num_classes, class_names)
+        if not subset:
+            return Choice(tuple(range(num_classes)), meant)
+        wanted = _present(dataset, split)
+        return _choice({label: meant[label] for label in wanted}, dataset.num_classes)
     if class_names is None:
         raise ConfigError(f"--subset={subset} needs the names of the classes: give --workdir.")
     names = class_names()
-    pairs = {name: name for name in dataset.class_names} if subset == NAMES else _read(subset)
-    return _choice(_by_name(pairs, dataset, names), dataset.num_classes)
+    if subset == NAMES:
+        known = labels.places_of(dataset, names)
+        _refuse_strange(dataset.class_names, known, "the model")
+        return _choice(dict(enumerate(_known(known))), dataset.num_classes)
+    return _choice(_by_name(_read(subset), dataset, names), dataset.num_classes)
+
+
+def _meant(
+    dataset: Dataset, num_classes: int, class_names: Callable[[], Sequence[str]] | None
+) -> tuple[int, ...]:
+    """Returns the model's class that each label is: by its name, or by its number if there are as many of both."""
+    unknown: list[int | None] = [None] * dataset.num_classes
+    known = labels.places_of(dataset, class_names()) if class_names else unknown
+    if None not in known:
+        return tuple(_known(known))
+    if dataset.num_classes == num_classes:
+        return tuple(range(num_classes))
+    strange = [name for name, each in zip(dataset.class_names, known, strict=True) if each is None]
+    raise ConfigError(
+        f"the model tells {num_classes} classes apart and {dataset.name} has {dataset.num_classes}, of which it does not"
+        f" know {_few(strange)}: --subset=FILE says which class is which."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,20 +192,28 @@ def _present(dataset: Dataset, split: str) -> list[int]:
 
 
 def _by_name(pairs: dict[str, str], dataset: Dataset, names: Sequence[str]) -> dict[int, int]:
-    for mine, known, whose in (
-        (pairs, dataset.class_names, dataset.name),
-        (pairs.values(), names, "the model"),
-    ):
-        strange = sorted(set(mine) - set(known))
-        if strange:
-            more = f" and {len(strange) - _MOST_NAMED} more" if len(strange) > _MOST_NAMED else ""
-            raise ConfigError(
-                f"{whose} has no class {', '.join(map(repr, strange[:_MOST_NAMED]))}{more}; a --subset file says which"
-                " class is which."
-            )
-    label = {name: index for index, name in enumerate(dataset.class_names)}
-    place = {name: index for index, name in enumerate(names)}
-    return {label[theirs]: place[ours] for theirs, ours in pairs.items()}
+    theirs = labels.places([*pairs], dataset.class_names)
+    _refuse_strange([*pairs], theirs, dataset.name)
+    ours = labels.places([*pairs.values()], names)
+    _refuse_strange([*pairs.values()], ours, "the model")
+    return dict(zip(_known(theirs), _known(ours), strict=True))
+
+
+def _refuse_strange(names: Sequence[str], known: Sequence[int | None], whose: str) -> None:
+    strange = sorted({name for name, each in zip(names, known, strict=True) if each is None})
+    if strange:
+        raise ConfigError(
+            f"{whose} has no class {_few(strange)}; a --subset file says which class is which."
+        )
+
+
+def _known(places: Sequence[int | None]) -> list[int]:
+    return [place for place in places if place is not None]
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(map(repr, names[:_MOST_NAMED]))}{more}"
 
 
 def _read(path: str) -> dict[str, str]:

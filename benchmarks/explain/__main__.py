@@ -9,6 +9,7 @@ feature maps, a synthetic input that excites each, and the pictures of the datas
 other file.
 """
 
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -37,11 +38,6 @@ def define_flags() -> None:
         "data_dir",
         None,
         "The directory of prepared datasets. By default the run's, or else $TFDS_DATA_DIR or ~/tensorflow_datasets.",
-    )
-    flags.DEFINE_string(
-        "image_size",
-        None,
-        "The side of the images, in pixels. By default the run's, or with --weights the model's.",
     )
     flags.DEFINE_integer("channels", 4, "How many channels of each stage to show.", lower_bound=1)
     flags.DEFINE_integer(
@@ -73,12 +69,14 @@ def main(paths: list[str]) -> int:
         raise ConfigError("say which picture, or --dataset.")
     changes = {
         name: getattr(given, name)
-        for name in ("dataset", "data_dir", "image_size")
+        for name in ("dataset", "data_dir")
         if getattr(given, name) is not None
     }
     out = Path(given.out or Path(given.workdir) / "explain")
     check_writable(out / page.FILE_NAME)
     trained = trained_model.from_flags(**changes)
+    for remark in trained.remarks:
+        print(f"changed: {remark}", file=sys.stderr)
     explanation = explain(
         trained,
         paths[0] if paths else None,

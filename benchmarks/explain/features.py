@@ -26,8 +26,9 @@ _CHUNK = 8  # synthetic inputs that are made at once
 
 
 def first_filters(trained: TrainedModel) -> np.ndarray:
-    """Returns the kernels of the convolution that reads the picture, [filters, height, width, 3]."""
-    return np.asarray(first_kernel(trained.module()).get_value()).transpose(3, 0, 1, 2)
+    """Returns the kernels of the convolution that reads the picture, [filters, height, width, 3 for RGB]."""
+    filters = np.asarray(first_kernel(trained.module()).get_value()).transpose(3, 0, 1, 2)
+    return filters[..., ::-1] if trained.model.channel_order == "bgr" else filters
 
 
 def first_kernel(module: models.Classifier) -> nnx.Param:

@@ -2,6 +2,7 @@
 
     python -m benchmarks.recognize --workdir=runs/digits/runs/resnet50-seed0 picture.png FOLDER
     python -m benchmarks.recognize --model=resnet50 --weights=resnet50-0676ba61.pth --format=jsonl picture.jpg
+    python -m benchmarks.recognize --weights=DIR/weights.safetensors picture.jpg
 
 Standard output gets a line for each picture: the decision as the run's task makes it (the label of highest confidence;
 the class or the rest; every label above its threshold) and the most confident labels. A folder stands for the pictures
@@ -47,17 +48,6 @@ def define_flags() -> None:
         "The confidence, from 0 to 1, that a label needs to be decided on. By default the run's own thresholds, which "
         "a single_label run does not have.",
     )
-    flags.DEFINE_string(
-        "image_size",
-        None,
-        "The side of the images, in pixels. By default the run's, or with --weights the model's.",
-    )
-    flags.DEFINE_float(
-        "crop_fraction",
-        None,
-        "The fraction of a picture's shorter side that is kept, above 0 and up to 1. By default the run's, or with "
-        "--weights the model's.",
-    )
     flags.DEFINE_integer(
         "batch_size",
         None,
@@ -73,13 +63,10 @@ def main(arguments: list[str]) -> int:
     if not arguments:
         raise ConfigError("say which pictures or folders.")
     paths = pictures.find(arguments)
-    changes = {
-        "image_size": given.image_size,
-        "crop_fraction": given.crop_fraction,
-        "eval_batch_size": given.batch_size,
-    }
-    changes = {field: value for field, value in changes.items() if value is not None}
+    changes = {} if given.batch_size is None else {"eval_batch_size": given.batch_size}
     recognizer = Recognizer(trained_model.from_flags(**changes), given.threshold)
+    for remark in recognizer.trained.remarks:
+        print(f"changed: {remark}", file=sys.stderr)
     count = len(recognizer.trained.logit_names)
     writer = writer_of(given.format, recognizer, min(given.top or count, count))
     failed = 0

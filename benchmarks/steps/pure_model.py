@@ -21,6 +21,7 @@ class PureModel:
       task: the task that the logits are for.
       stage_names: the names of the stages' outputs in the jaxpr.
       auxiliary_weight: what each auxiliary loss is multiplied by.
+      channel_order: `rgb`, or `bgr` for weights that expect blue first, and their mean and deviation likewise.
     """
 
     graph: nnx.GraphDef
@@ -30,13 +31,16 @@ class PureModel:
     task: tasks.Task
     stage_names: tuple[str, ...]
     auxiliary_weight: float
+    channel_order: str = "rgb"
 
     def merge(self, params: dict, batch_stats: dict) -> models.Classifier:
         """Returns the model as a module that holds these arrays."""
         return nnx.merge(self.graph, params, batch_stats, copy=True)
 
     def normalize(self, images: jax.Array) -> jax.Array:
-        """Returns float32 images [batch, height, width, 3] of uint8 ones, with the model's mean and deviation."""
+        """Returns float32 images [batch, height, width, 3] of uint8 ones in RGB, as the model expects them."""
+        if self.channel_order == "bgr":
+            images = images[..., ::-1]
         mean = jnp.array(self.mean, jnp.float32) * 255
         std = jnp.array(self.std, jnp.float32) * 255
         return (images.astype(jnp.float32) - mean) / std
