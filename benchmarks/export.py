@@ -5,12 +5,14 @@
 
 `stablehlo` is the whole program, weights and normalization inside, as `jax.export` serializes it: uint8 images
 [batch, height, width, 3] of any batch size to float32 logits, for CPUs, CUDA GPUs and TPUs. `safetensors` holds the
-weights under torchvision's names. Beside either, a JSON file of the same name says what the logits stand for, how
-pictures are resized, and how to use the file. The file is read back at once and has to give the same logits.
+weights under torchvision's names; the description beside them (docs/weights.md) makes `--weights=FILE` all that this
+project's commands need. Beside either, a JSON file of the same name says what the logits stand for, how pictures are
+resized, and how to use the file elsewhere. The file is read back at once and has to give the same logits.
 """
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,10 +29,9 @@ from benchmarks.errors import ConfigError
 from benchmarks.inference import trained_model
 from benchmarks.inference.trained_model import TrainedModel
 from benchmarks.machine import startup
-from benchmarks.steps.abstract import DTYPES, split_configured
 from isobudget import paths
 from isobudget.wording import shown
-from models import pretrained
+from models import pretrained, weight_description
 from results.records import files
 
 FORMATS = ("stablehlo", "safetensors")
@@ -128,12 +129,12 @@ def _read_stablehlo(trained: TrainedModel, path: Path) -> Callable:
 
 def _write_safetensors(trained: TrainedModel, path: Path) -> None:
     pretrained.save(trained.module(), path)
+    weight_description.write(trained.needs, path)
 
 
 def _read_safetensors(trained: TrainedModel, path: Path) -> Callable:
-    loaded = pretrained.load(trained.label, path, dtype=DTYPES[trained.config.dtype])
-    model, params, batch_stats = split_configured(trained.setup, loaded)
-    return jax.jit(lambda images: model.logits(params, batch_stats, images))
+    read = trained_model.from_weights(trained.label, path, dtype=trained.config.dtype)
+    return jax.jit(read.logits)
 
 
 _WRITE_AND_READ: dict[str, tuple[Callable, Callable]] = {
@@ -158,7 +159,10 @@ def _describe(trained: TrainedModel, file_format: str) -> dict[str, Any]:
         "input": {
             "shape": ["batch", side, side, 3],
             "dtype": "uint8",
-            "channels": "RGB",
+            # Inside the program, they are turned to the weights' order.
+            "channels": "RGB"
+            if file_format == "stablehlo"
+            else trained.model.channel_order.upper(),
             "resize": f"the shorter side to {shorter} pixels, {config.interpolation} with antialiasing"
             f" (as Pillow and torchvision), then the central {side}x{side}",
             "normalization": {
@@ -173,6 +177,7 @@ def _describe(trained: TrainedModel, file_format: str) -> dict[str, Any]:
             "dtype": "float32",
             "is": "logits",
         },
+        "overridden": trained.overridden,
         "platforms": list(PLATFORMS) if file_format == "stablehlo" else None,
         "use": _USE[file_format],
         "jax": jax.__version__,
@@ -206,8 +211,13 @@ def main() -> int:
     name = derived.folder_name(trained.label)
     default = Path(given.workdir or "") / "export" / f"{name}.{given.format}"
     exported = export_model(trained, given.format, given.out or default)
+    for remark in trained.remarks:
+        print(f"changed: {remark}", file=sys.stderr)
+    beside = f"{exported.description}"
+    if given.format == "safetensors":
+        beside = f"{weight_description.path_of(exported.path)}, {beside}"
     print(
-        f"wrote {exported.path} ({exported.size_bytes:,} bytes) and {exported.description}\n"
+        f"wrote {exported.path} ({exported.size_bytes:,} bytes) and {beside}\n"
         f"read back, its logits differ by at most {exported.largest_difference:.3g}"
         f" (the largest logit is {exported.largest_logit:.3g})"
     )

@@ -24,7 +24,7 @@ from safetensors.numpy import save_file
 
 from isobudget import command, earlier, plugins
 from isobudget.wording import quoted, shorten
-from models import checkpoints, file_kinds, torch_files, weight_description
+from models import checkpoints, file_kinds, torch_files, weight_description, weight_flags
 from models.classifier import Classifier
 from models.errors import LONGEST, ModelError, enumerate_names, fitting
 from models.registry import create_abstract, info, parse
@@ -326,7 +326,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_string("out", None, "The folder to write weights.safetensors into.")
     flags.mark_flags_as_required(("model", "weights", "out"))
-    weight_description.define_flags()
+    weight_flags.define()
     plugins.define_flag()
 
 
@@ -339,7 +339,7 @@ def main() -> None:
       ModelError: an unknown model, weights that cannot be read or do not fit it, or a folder that cannot be written.
     """
     source = flags.FLAGS.weights
-    stated = weight_description.stated(source, weight_description.from_flags())
+    stated = weight_flags.stated(source, weight_flags.given())
     conventions = {name: stated[name] for name in weight_description.CONVENTIONS if name in stated}
     model = load(flags.FLAGS.model, source, entry=flags.FLAGS.entry, **conventions)
     description = weight_description.describe_weights(model, source, stated)

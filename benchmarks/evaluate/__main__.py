@@ -6,9 +6,9 @@
 
 Weights are evaluated as their description beside them says (docs/weights.md), or else with the image size, resizing and
 normalization of the model's authors. Flags such as `--mean`, `--image_size` and `--crop_fraction` say otherwise
-(torchvision's V2 weights need --crop_fraction=0.9655, a resize to 232). The classes of a dataset are looked up among the
-model's by name, ImageNet's by synset, words or number, and the model chooses among all of its classes. The figures are
-printed, and `--out` also writes them as JSON, with how the pictures were fed. `--name` keeps them beside the run's
+(torchvision's V2 weights need --crop_fraction=0.9655, a resize to 232). The classes of a dataset are looked up by name
+among the model's, ImageNet's by synset, words or number, and the model chooses among all of its classes. The figures
+are printed, and `--out` also writes them as JSON, with how the pictures were fed. `--name` keeps them beside the run's
 record, so that the tables show results on other test sets or with smaller weights (docs/results.md):
 
     python -m benchmarks.evaluate --workdir=RUN --dataset=imagenet_r --split=test --name=imagenet_r
@@ -37,7 +37,7 @@ from benchmarks.evaluate.run import (
 from benchmarks.inference import trained_model
 from benchmarks.machine import startup
 from isobudget import paths
-from models import weight_description
+from models import weight_flags
 from results.records import files
 
 
@@ -85,10 +85,10 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "subset",
         None,
-        "Narrow the choice to some of the model's classes, which makes it easier: 'present' for those that occur in the "
-        "split (the default for imagenet_a and imagenet_r, as their authors do it), 'names' for those that the dataset "
-        "names, or a CSV file with a line 'class of the dataset,class of the model' for each. By default the model "
-        "chooses among all of its classes, however few of them the dataset has.",
+        "Narrow the choice to some of the model's classes, which makes it easier: 'present' for those that occur in "
+        "the split (the default for imagenet_a and imagenet_r, as their authors do it), 'names' for those that the "
+        "dataset names, or a CSV file with a line 'class of the dataset,class of the model' for each. By default the "
+        "model chooses among all of its classes, however few of them the dataset has.",
     )
     flags.DEFINE_integer(
         "weight_bits",
@@ -120,7 +120,7 @@ def main() -> int:
     trained_model.check_flags()
     changes: dict[str, Any] = {field: given[flag].value for field, flag in FLAGS.items()}
     changes = {field: value for field, value in changes.items() if value is not None}
-    changes |= weight_description.from_flags()
+    changes |= weight_flags.given()
     title = Path(given.workdir or given.weights or "").name
     reporter = progress.create("auto", title)
     if given.workdir:

@@ -177,10 +177,10 @@ def _fitting(
     """Returns the model for the dataset's labels and what it chooses among; None if these are its logits in order."""
     model = trained.model
     several = dataset.multi_label and model.task is tasks.SINGLE_LABEL
-    if not subset and not several:
-        if model.task is not tasks.SINGLE_LABEL or _is_own(trained, dataset):
-            _check_as_many(trained, dataset)
-            return model, None
+    by_number = model.task is not tasks.SINGLE_LABEL or _is_own(trained, dataset)
+    if by_number and not subset and not several:
+        _check_as_many(trained, dataset)
+        return model, None
     choice = subsets.choose_for(model, dataset, split, subset, lambda: trained.class_names)
     in_order = tuple(range(model.num_logits))
     if choice.classes == choice.places == in_order and not several:

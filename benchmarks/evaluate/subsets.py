@@ -123,8 +123,8 @@ def _meant(
         return tuple(range(num_classes))
     strange = [name for name, each in zip(dataset.class_names, known, strict=True) if each is None]
     raise ConfigError(
-        f"the model tells {num_classes} classes apart and {dataset.name} has {dataset.num_classes}, of which it does not"
-        f" know {_few(strange)}: --subset=FILE says which class is which."
+        f"the model tells {num_classes} classes apart and {dataset.name} has {dataset.num_classes}, of which it does"
+        f" not know {_few(strange)}: --subset=FILE says which class is which."
     )
 
 

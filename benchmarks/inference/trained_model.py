@@ -23,7 +23,7 @@ from benchmarks.runs.record import finished_record
 from benchmarks.steps.abstract import DTYPES, abstract_model, shapes, split_configured
 from benchmarks.steps.pure_model import PureModel
 from benchmarks.weights.stored import load_weights, weights_digest
-from models import imagenet_classes, pretrained, weight_description
+from models import imagenet_classes, pretrained, weight_description, weight_flags
 from models.errors import quoted
 from models.weight_description import WeightDescription
 from results import records
@@ -116,7 +116,7 @@ class TrainedModel:
             classes=imagenet_classes.name_of(self.class_names),
             task=self.model.task.name,
             positive_class=self.config.positive_class,
-            thresholds=tuple((decision and decision.thresholds or {}).values()),
+            thresholds=tuple(((decision and decision.thresholds) or {}).values()),
             temperature=self.temperature,
         )
 
@@ -336,10 +336,10 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "weights",
         None,
-        "A file of weights that models.pretrained reads or has written, such as .pth or .safetensors. What is described "
-        "beside it is used (docs/weights.md); for other files, say --model.",
+        "A file of weights that models.pretrained reads or has written, such as .pth or .safetensors. What is "
+        "described beside it is used (docs/weights.md); for other files, say --model.",
     )
-    weight_description.define_flags()
+    weight_flags.define()
 
 
 def from_flags(**changes) -> TrainedModel:
@@ -353,7 +353,7 @@ def from_flags(**changes) -> TrainedModel:
     """
     given = flags.FLAGS
     check_flags()
-    changes |= weight_description.from_flags()
+    changes |= weight_flags.given()
     if given.workdir:
         return from_run(given.workdir, **changes)
     return from_weights(given.model, given.weights, **changes)

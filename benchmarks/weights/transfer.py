@@ -15,7 +15,7 @@ from benchmarks.steps.abstract import shapes
 from benchmarks.steps.pure_model import PureModel, split_module
 from benchmarks.weights.stored import load_weights, weights_digest
 from isobudget import paths
-from models import pretrained
+from models import pretrained, weight_description
 from results import records
 
 
@@ -38,7 +38,9 @@ def source(config: ConfigDict) -> Source | None:
     """Returns what `config.init_from` names for this model and seed; None if it is empty.
 
     Raises:
-      ConfigError: there is no such file, or no finished run of this model.
+      ConfigError: there is no such file, no finished run of this model, or a file of weights that need another
+        normalization than the run's, by the description beside it.
+      ModelError: that description is damaged.
       RecordError: the run's record cannot be read.
     """
     if not config.init_from:
@@ -46,7 +48,9 @@ def source(config: ConfigDict) -> Source | None:
     named = [_named(config, *names) for names in derived.names_of_run(config)]
     path = next((path for path in named if path.exists()), named[0])
     if path.suffix.lower() in pretrained.READ_SUFFIXES:
-        return Source(path, _sha256(path))
+        digest = _sha256(path)
+        _check_described(config, path)
+        return Source(path, digest)
     file = records.path_in(path)
     record = records.read(file) if file.exists() else None
     if record is None or record.status != "completed" or not record.weights_digest:
@@ -110,6 +114,36 @@ def begin(config: ConfigDict, params: dict, batch_stats: dict) -> tuple[dict, di
     )
 
 
+def _check_described(config: ConfigDict, path: Path) -> None:
+    """Checks that a run normalizes pictures as the weights of a file need it, if their description says how."""
+    described = weight_description.find(path)
+    if described is None:
+        return
+    beside = weight_description.path_of(path)
+    name, listed = models.parse(config.model)
+    if described.model != name:
+        raise ConfigError(
+            f"config.init_from: {beside} describes weights of {described.model}, not of {name}."
+        )
+    needed, ours = models.label(name, dict(described.options) | listed), models.label(name, listed)
+    if needed != ours:
+        raise ConfigError(
+            f"config.init_from: {beside} says config.model={needed}, and the run has {ours}."
+        )
+    if described.channel_order != "rgb":
+        raise ConfigError(
+            f"config.init_from: {beside} says that the weights expect {described.channel_order.upper()} pictures, and"
+            " training feeds RGB."
+        )
+    info = models.info(config.model)
+    fed = tuple(config.mean or info.mean), tuple(config.std or info.std)
+    if (described.mean, described.std) != fed:
+        raise ConfigError(
+            f"config.init_from: {beside} says that the weights need config.mean={described.mean} and"
+            f" config.std={described.std}, and the run has {fed[0]} and {fed[1]}."
+        )
+
+
 def _of_run(path: Path, record: records.RunRecord) -> tuple[dict, dict]:
     _, *abstract = _split_as_published(
         models.create_abstract(record.label, record.model.num_classes)
@@ -124,7 +158,10 @@ def _of_run(path: Path, record: records.RunRecord) -> tuple[dict, dict]:
 
 
 def _of_file(config: ConfigDict, path: Path) -> tuple[dict, dict]:
-    model = pretrained.load(config.model, path)
+    described = weight_description.find(path)
+    name, listed = models.parse(config.model)
+    options = dict(described.options) | listed if described else listed
+    model = pretrained.load(name, path, **options)
     ours = models.label(*models.parse(config.model))
     if model.spec != ours:
         # Its options are not in the names and shapes of its tensors, such as how images are normalized.
