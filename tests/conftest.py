@@ -70,8 +70,8 @@ def command_here(data_dir, monkeypatch, capsys):
         finally:
             for name in set(flags.FLAGS) - before:
                 # Those of a library that the command was the first to import are needed on.
-                module = flags.FLAGS.find_module_defining_flag(name, "")
-                if not module.startswith(("grain", "array_record")):
+                module_of = flags.FLAGS.find_module_defining_flag(name, "")
+                if not module_of.startswith(("grain", "array_record")):
                     delattr(flags.FLAGS, name)
         told = capsys.readouterr()
         return subprocess.CompletedProcess([module, *arguments], status, told.out, told.err)

@@ -134,7 +134,11 @@ def test_imagenets_of_two_hundred_classes_are_evaluated_on_those(name):
 @pytest.mark.parametrize(
     ("subset", "text", "message"),
     [
-        ("", None, "tells 6 classes apart and made has 2, of which it does not know 'goat': --subset=FILE"),
+        (
+            "",
+            None,
+            "tells 6 classes apart and made has 2, of which it does not know 'goat': --subset=FILE",
+        ),
         ("present", None, "tells 6 classes apart and made has 2"),
         ("names", None, "the model has no class 'goat'"),
         ("absent.csv", None, "'absent.csv' cannot be read"),
