@@ -26,7 +26,7 @@ from jax import export
 from benchmarks.cli import command
 from benchmarks.config import derived
 from benchmarks.errors import ConfigError
-from benchmarks.inference import trained_model
+from benchmarks.inference import model_flags, trained_model
 from benchmarks.inference.trained_model import TrainedModel
 from benchmarks.machine import startup
 from isobudget import paths
@@ -190,7 +190,7 @@ def _describe(trained: TrainedModel, file_format: str) -> dict[str, Any]:
 
 
 def define_flags() -> None:
-    trained_model.define_flags()
+    model_flags.define()
     flags.DEFINE_enum(
         "format",
         "stablehlo",
@@ -207,7 +207,7 @@ def main() -> int:
         raise ConfigError("say --out=FILE.")
     if given.out:
         paths.check_writable(given.out)
-    trained = trained_model.from_flags()
+    trained = model_flags.trained_model()
     name = derived.folder_name(trained.label)
     default = Path(given.workdir or "") / "export" / f"{name}.{given.format}"
     exported = export_model(trained, given.format, given.out or default)

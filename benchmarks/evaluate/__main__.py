@@ -34,7 +34,7 @@ from benchmarks.evaluate.run import (
     evaluate_run,
     evaluate_weights,
 )
-from benchmarks.inference import trained_model
+from benchmarks.inference import model_flags
 from benchmarks.machine import startup
 from isobudget import paths
 from models import weight_flags
@@ -42,7 +42,7 @@ from results.records import files
 
 
 def define_flags() -> None:
-    trained_model.define_flags()
+    model_flags.define()
     flags.DEFINE_string(
         "dataset",
         None,
@@ -117,7 +117,7 @@ def main() -> int:
     given = flags.FLAGS
     if given.out:
         paths.check_writable(given.out)
-    trained_model.check_flags()
+    model_flags.check()
     changes: dict[str, Any] = {field: given[flag].value for field, flag in FLAGS.items()}
     changes = {field: value for field, value in changes.items() if value is not None}
     changes |= weight_flags.given()

@@ -81,6 +81,7 @@ def to_record(
         command=f"python -m benchmarks.evaluate --workdir=RUN{chosen} --name={name}",
         finished_at=now(),
         compression=evaluation.compression,
+        needs=evaluation.needs,
     )
 
 

@@ -18,13 +18,13 @@ from benchmarks.cli import command
 from benchmarks.errors import ConfigError
 from benchmarks.explain import page
 from benchmarks.explain.explanation import explain
-from benchmarks.inference import trained_model
+from benchmarks.inference import model_flags
 from benchmarks.machine import startup
 from isobudget.paths import check_writable
 
 
 def define_flags() -> None:
-    trained_model.define_flags()
+    model_flags.define()
     flags.DEFINE_string("out", None, "The folder to write the page to. By default WORKDIR/explain.")
     flags.DEFINE_boolean(
         "pngs", False, "Also write every picture of the page as a PNG file, below OUT/pngs."
@@ -74,7 +74,7 @@ def main(paths: list[str]) -> int:
     }
     out = Path(given.out or Path(given.workdir) / "explain")
     check_writable(out / page.FILE_NAME)
-    trained = trained_model.from_flags(**changes)
+    trained = model_flags.trained_model(**changes)
     for remark in trained.remarks:
         print(f"changed: {remark}", file=sys.stderr)
     explanation = explain(

@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import flags
 from ml_collections import ConfigDict
 
 import models
@@ -17,20 +16,18 @@ from benchmarks.config import derived, stored
 from benchmarks.config.fields import default_config
 from benchmarks.config.setup import Setup, set_up
 from benchmarks.errors import ConfigError
+from benchmarks.inference import described
 from benchmarks.machine.mesh import create_mesh, replicate, replicated
 from benchmarks.runs import validation
 from benchmarks.runs.record import finished_record
 from benchmarks.steps.abstract import DTYPES, abstract_model, shapes, split_configured
 from benchmarks.steps.pure_model import PureModel
 from benchmarks.weights.stored import load_weights, weights_digest
-from models import imagenet_classes, pretrained, weight_description, weight_flags
+from models import imagenet_classes, pretrained, weight_description
 from models.errors import quoted
 from models.weight_description import WeightDescription
 from results import records
 from results.records import layout, predictions
-
-# What a run's configuration says of how it is fed, by the names of the flags.
-_FIELDS = ("mean", "std", "crop_fraction", "interpolation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,32 +99,13 @@ class TrainedModel:
         """What the weights need, as they are used here."""
         if self.description:
             return self.description
-        name, options = models.parse(self.label)
-        decision = self.record and self.record.decision
-        return WeightDescription(
-            model=name,
-            options=models.info(name).options | options,
-            mean=self.setup.mean,
-            std=self.setup.std,
-            channel_order=self.model.channel_order,
-            image_size=self.image_size,
-            crop_fraction=self.config.crop_fraction,
-            interpolation=self.config.interpolation,
-            classes=imagenet_classes.name_of(self.class_names),
-            task=self.model.task.name,
-            positive_class=self.config.positive_class,
-            thresholds=tuple(((decision and decision.thresholds) or {}).values()),
-            temperature=self.temperature,
-        )
+        decision = (self.record and self.record.decision) or records.Decision()
+        return described.of_run(self.setup, self.class_names, decision)
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """Where the weights are used otherwise than their description or run says, a line for each."""
-        origin = self.described_in or self.source
-        return tuple(
-            f"{name}={_shown(used)} in place of {_shown(described)}, which {origin} says"
-            for name, (described, used) in self.overridden.items()
-        )
+        return described.remarks(self.overridden, self.described_in or self.source)
 
     @property
     def logit_names(self) -> tuple[str, ...]:
@@ -235,7 +213,9 @@ def from_run(workdir: str | Path, **changes) -> TrainedModel:
     if record is None:
         raise ConfigError(f"there is no completed run in {workdir}.")
     config = stored.load(layout.path_in(workdir))
-    own = _fed(set_up(config, record.model.num_classes))
+    own = described.fed(set_up(config, record.model.num_classes))
+    if {"mean", "std"} & changes.keys():  # a configuration has both or neither
+        config.mean, config.std = own["mean"], own["std"]
     config.update(changes)
     if "image_size" in changes:
         config.eval_image_size = ""  # the size that was asked for holds in evaluation too
@@ -248,7 +228,7 @@ def from_run(workdir: str | Path, **changes) -> TrainedModel:
         raise ConfigError(
             f"the weights in {workdir / 'weights'} are not those of its record; train the run again."
         )
-    overridden = _differences(own, _fed(setup))
+    overridden = described.differences(own, described.fed(setup))
     return TrainedModel(setup, model, *weights, str(workdir), record, overridden=overridden)
 
 
@@ -265,34 +245,21 @@ def from_weights(model: str | None, weights: str | Path, **changes) -> TrainedMo
       ConfigError, ModelError: an unknown model, a file that does not fit it or its description, a damaged description,
         or a field with an impossible value.
     """
-    described = weight_description.find(weights)
-    beside = str(weight_description.path_of(weights)) if described else ""
+    beside, place = weight_description.find(weights), str(weight_description.path_of(weights))
     if model is None:
-        if described is None:
-            raise ConfigError(
-                f"say --model: there is no {weight_description.path_of(weights)} that describes the weights."
-            )
-        model = described.spec
+        if beside is None:
+            raise ConfigError(f"say --model: there is no {place} that describes the weights.")
+        model = beside.spec
     name, options = models.parse(model)
-    if described and described.model != name:
-        raise ConfigError(f"{beside} describes weights of {described.model}, not of {name}.")
-    origin = described or weight_description.describe(model, 0)
-    config = default_config()
-    config.model, config.image_size = model, str(origin.image_size)
-    conventions = weight_description.CONVENTIONS
-    describable = (*origin.values(), *conventions)
-    for key in changes:
-        if key not in config and key not in describable:
-            raise ConfigError(f"there is no field {quoted(key)} to change.")
-    config.update({key: value for key, value in changes.items() if key in config})
-    stated = {key: value for key, value in changes.items() if key in describable}
-    if "image_size" in stated:
-        stated["image_size"] = derived.image_size(config)
+    if beside and beside.model != name:
+        raise ConfigError(f"{place} describes weights of {beside.model}, not of {name}.")
+    origin = beside or weight_description.describe(model, 0)
+    config, stated = _changed(model, origin, changes)
     needed = origin.changed(stated)
-    options |= {key: needed.options[key] for key in conventions if key in stated}
-    if described:
-        options = dict(described.options) | options
-    _feed(config, needed)
+    if beside:
+        options = dict(beside.options) | options
+    options |= {key: needed.options[key] for key in weight_description.CONVENTIONS if key in stated}
+    described.feed(config, needed)
     validation.validate(config)
     loaded = pretrained.load(name, weights, dtype=DTYPES[config.dtype], **options)
     # Of what nobody stated, the file has its own: options that it was saved with, and the number of classes.
@@ -302,12 +269,11 @@ def from_weights(model: str | None, weights: str | Path, **changes) -> TrainedMo
         options=models.info(name).options | models.parse(loaded.spec)[1],
         classes=needed.classes or imagenet_classes.list_of(loaded.num_classes) or (),
     )
-    weight_description.check_classes(needed, loaded.num_classes, beside or str(weights))
+    weight_description.check_classes(needed, loaded.num_classes, place if beside else str(weights))
     setup = set_up(config, loaded.num_classes)
     pure, *values = split_configured(setup, loaded)
     pure = dataclasses.replace(pure, channel_order=needed.channel_order)
     params, batch_stats = replicate(tuple(values), create_mesh())
-    overridden = _differences(_flat(described), _flat(needed)) if described else {}
     return TrainedModel(
         setup,
         pure,
@@ -315,91 +281,27 @@ def from_weights(model: str | None, weights: str | Path, **changes) -> TrainedMo
         batch_stats,
         str(weights),
         description=needed,
-        described_in=beside,
-        overridden=overridden,
+        described_in=place if beside else "",
+        overridden=described.changes(beside, needed) if beside else {},
     )
 
 
-def define_flags() -> None:
-    """Defines --workdir, or --weights with --model, and the flags that change how either is fed."""
-    flags.DEFINE_string(
-        "workdir",
-        None,
-        "The folder of a finished run whose weights are used. Give either this, or --weights.",
-    )
-    flags.DEFINE_string(
-        "model",
-        None,
-        "The model that the file of --weights belongs to, written NAME or NAME:option=value,option=value. By default "
-        "the one that is described beside the file (docs/weights.md).",
-    )
-    flags.DEFINE_string(
-        "weights",
-        None,
-        "A file of weights that models.pretrained reads or has written, such as .pth or .safetensors. What is "
-        "described beside it is used (docs/weights.md); for other files, say --model.",
-    )
-    weight_flags.define()
-
-
-def from_flags(**changes) -> TrainedModel:
-    """Returns the trained model that the command line names, fed as it says.
-
-    Args:
-      **changes: other fields of the configuration to change.
+def _changed(
+    model: str, origin: WeightDescription, changes: Mapping[str, Any]
+) -> tuple[ConfigDict, dict[str, Any]]:
+    """Returns (the configuration of a model with these changes, those of the changes that a description has).
 
     Raises:
-      ConfigError, CheckpointError, ModelError: as `from_run` and `from_weights`, or the flags name neither or both.
+      ConfigError: a change of what neither has.
     """
-    given = flags.FLAGS
-    check_flags()
-    changes |= weight_flags.given()
-    if given.workdir:
-        return from_run(given.workdir, **changes)
-    return from_weights(given.model, given.weights, **changes)
-
-
-def check_flags() -> None:
-    """Raises `ConfigError` unless the command line names either a run or a file of weights."""
-    given = flags.FLAGS
-    if bool(given.workdir) == bool(given.weights) or (given.workdir and given.model):
-        raise ConfigError(
-            "say --workdir, or --model and --weights; --weights alone if they are described."
-        )
-
-
-def _feed(config: ConfigDict, needed: WeightDescription) -> None:
-    """Writes what weights need into the fields of a configuration."""
-    config.image_size = str(needed.image_size)
-    for field in (*_FIELDS, "task", "positive_class"):
-        config[field] = getattr(needed, field)
-
-
-def _fed(setup: Setup) -> dict[str, Any]:
-    """Returns how a run is fed, by the names of the flags that change it."""
-    return {
-        "mean": setup.mean,
-        "std": setup.std,
-        "image_size": setup.eval_image_size,
-        "crop_fraction": setup.config.crop_fraction,
-        "interpolation": setup.config.interpolation,
-    }
-
-
-def _flat(description: WeightDescription) -> dict[str, Any]:
-    return description.values() | dict(description.options)
-
-
-def _differences(described: dict[str, Any], used: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    return {
-        name: (described[name], value)
-        for name, value in used.items()
-        if name in described and name != "assumed" and described[name] != value
-    }
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, tuple):
-        few = value if len(value) <= 3 else (*value[:2], "...")
-        return ",".join(f"{each}" for each in few)
-    return f"{value}"
+    config = default_config()
+    config.model, config.image_size = model, str(origin.image_size)
+    describable = (*origin.values(), *weight_description.CONVENTIONS)
+    for key in changes:
+        if key not in config and key not in describable:
+            raise ConfigError(f"there is no field {quoted(key)} to change.")
+    config.update({key: value for key, value in changes.items() if key in config})
+    stated = {key: value for key, value in changes.items() if key in describable}
+    if "image_size" in stated:
+        stated["image_size"] = derived.image_size(config)  # which may be said in words
+    return config, stated

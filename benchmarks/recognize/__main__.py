@@ -18,7 +18,7 @@ from absl import flags
 
 from benchmarks.cli import command
 from benchmarks.errors import ConfigError
-from benchmarks.inference import trained_model
+from benchmarks.inference import model_flags
 from benchmarks.machine import startup
 from benchmarks.recognize.output import FORMATS, rows, writer_of
 from benchmarks.recognize.recognizer import Prediction, Recognizer
@@ -29,7 +29,7 @@ __all__ = ["Prediction", "Recognizer"]
 
 
 def define_flags() -> None:
-    trained_model.define_flags()
+    model_flags.define()
     flags.DEFINE_enum(
         "format",
         "table",
@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
         raise ConfigError("say which pictures or folders.")
     paths = pictures.find(arguments)
     changes = {} if given.batch_size is None else {"eval_batch_size": given.batch_size}
-    recognizer = Recognizer(trained_model.from_flags(**changes), given.threshold)
+    recognizer = Recognizer(model_flags.trained_model(**changes), given.threshold)
     for remark in recognizer.trained.remarks:
         print(f"changed: {remark}", file=sys.stderr)
     count = len(recognizer.trained.logit_names)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from isobudget.wording import quoted
 from results import RecordError
@@ -19,7 +20,7 @@ from results.records.codec import decode, encode
 from results.records.files import write_atomically
 from results.records.schema import RunRecord
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class EvaluationRecord:
       left_out: how many have no label among the run's classes, and do not count.
       num_classes: among how many classes the model had to choose.
       image_size: pixels a side.
+      needs: how pictures were fed to the model, as `models.weight_description` writes it; empty in version 1.
       finished_at: ISO 8601, UTC.
     """
 
@@ -77,6 +79,7 @@ class EvaluationRecord:
     finished_at: str
     left_out: int = 0
     compression: Compression | None = field(default=None)
+    needs: Mapping[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
 

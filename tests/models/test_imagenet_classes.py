@@ -47,7 +47,7 @@ def test_other_names_are_none_of_them(names):
 
 
 def test_a_word_of_two_classes_is_refused_by_their_synsets():
-    with pytest.raises(ModelError, match="'crane' is the name of two .* n03126707 or n02012849"):
+    with pytest.raises(ModelError, match=r"'crane' is the name of two .* n03126707 or n02012849"):
         imagenet_classes.numbers(["tench", "crane"])
 
 

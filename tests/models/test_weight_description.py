@@ -94,7 +94,7 @@ def test_the_files_of_other_programs_are_no_descriptions(weights):
 def test_an_odd_description_is_refused_in_a_sentence_that_names_it(weights, change, reason):
     value = describe("squeezenet1_1", 1000).to_json() | change
     weights.with_suffix(".json").write_text(json.dumps(value))
-    with pytest.raises(ModelError, match="net.json cannot be read as a description") as refused:
+    with pytest.raises(ModelError, match=r"net\.json cannot be read as a description") as refused:
         weight_description.find(weights)
     assert reason in str(refused.value)
     assert len(str(refused.value)) <= 300
@@ -114,7 +114,9 @@ def test_a_description_that_lacks_a_field_is_refused(weights, name):
 )
 def test_a_damaged_description_is_refused(weights, content):
     weights.with_suffix(".json").write_bytes(content)
-    with pytest.raises(ModelError, match="net.json cannot be read as a description of weights: it"):
+    with pytest.raises(
+        ModelError, match=r"net\.json cannot be read as a description of weights: it"
+    ):
         weight_description.find(weights)
 
 

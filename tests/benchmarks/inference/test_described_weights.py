@@ -20,6 +20,7 @@ from benchmarks.weights import transfer
 from models import ModelError, pretrained, weight_description
 from models.weight_description import describe
 from results import records
+from results.records import evaluations
 
 NAMES = ("ant", "bee", "cow")
 STATED = {
@@ -189,10 +190,14 @@ def test_imagenets_synsets_are_shown_in_words(copied_run):
     assert names == models.imagenet_classes.WORDS[:10]
 
 
-def test_a_run_is_fed_otherwise_on_request_and_the_evaluation_says_so(short_run):
-    evaluation = evaluate_run(short_run[0], mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-    assert evaluation.overridden["mean"][1] == (0.5, 0.5, 0.5)
-    assert evaluation.needs["mean"] == [0.5, 0.5, 0.5]
+def test_a_run_is_fed_otherwise_on_request_and_the_evaluation_says_so(short_run, copied_run):
+    evaluation = evaluate_run(copied_run, mean=(0.5, 0.5, 0.5), name="half")
+    own = trained_model.from_run(short_run[0]).setup
+    assert evaluation.overridden == {"mean": (own.mean, (0.5, 0.5, 0.5))}
+    assert evaluation.needs["std"] == list(own.std)
+    kept = evaluations.read(copied_run / "evaluations" / "half.json")
+    assert kept.needs["mean"] == [0.5, 0.5, 0.5]
+    assert "--mean=0.5,0.5,0.5 --split=test" in kept.command
     assert evaluation.metrics["loss"] != short_run[1].metrics.test["loss"]
     own = evaluate_run(short_run[0])
     assert (own.overridden, own.needs["assumed"]) == ({}, [])

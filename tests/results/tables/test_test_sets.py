@@ -126,7 +126,7 @@ def test_a_ranking_without_evaluations_has_no_such_table(runs):
     [
         ({"weights_digest": "0"}, "its weights are not those of its run's record"),
         ({"run_id": "z-9"}, "there is no record of its run 'z-9'"),
-        ({"schema_version": 2}, "update the suite"),
+        ({"schema_version": evaluations.SCHEMA_VERSION + 1}, "update the suite"),
         ({"metrics": 3}, "the field 'metrics' must be a mapping"),
         ({"name": "real"}, "it calls itself 'real', not 'v2'"),
     ],
@@ -177,3 +177,11 @@ def test_evaluations_of_two_runs_of_one_name_go_to_the_run_with_their_weights(ru
         f"x/{first.run_id}": 0.5,
         f"y/{first.run_id}": 0.6,
     }
+
+
+def test_an_evaluation_of_version_1_says_nothing_of_how_pictures_were_fed(runs, tmp_path):
+    written = evaluations.write(evaluation_of(runs["a", 0], 0.5), tmp_path)
+    value = json.loads(written.read_text()) | {"schema_version": 1}
+    del value["needs"]
+    written.write_text(json.dumps(value))
+    assert evaluations.read(written).needs == {}
