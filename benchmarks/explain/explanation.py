@@ -76,6 +76,7 @@ class Explanation:
       stages: in order.
       searched: how many pictures of the dataset were searched, and of which split.
       steps: how many steps of gradient ascent made each synthetic input.
+      remarks: where the weights were used otherwise than their description or run says.
     """
 
     model: str
@@ -91,6 +92,7 @@ class Explanation:
     stages: tuple[Stage, ...]
     searched: tuple[int, str]
     steps: int
+    remarks: tuple[str, ...] = ()
 
 
 def explain(
@@ -140,6 +142,7 @@ def explain(
         ),
         searched=(len(searched), trained.config.train_split),
         steps=steps,
+        remarks=trained.remarks,
     )
 
 

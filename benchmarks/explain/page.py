@@ -59,7 +59,8 @@ def render(explanation: Explanation, pictures: dict[str, bytes] | None = None) -
             f"<title>{_text(title)}</title><style>{style}</style></head><body><main>",
             f"<h1>{_text(title)}</h1>",
             f'<p class="source">Weights: {_text(explanation.source)}. Picture:'
-            f" {_text(explanation.picture_name)}, {len(explanation.picture)} pixels a side.</p>",
+            f" {_text(explanation.picture_name)}, {len(explanation.picture)} pixels a side."
+            f"{''.join(f' Changed: {_text(each)}.' for each in explanation.remarks)}</p>",
             _contents(explanation),
             *body,
             "</main></body></html>",

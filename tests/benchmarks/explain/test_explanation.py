@@ -151,6 +151,12 @@ def test_the_page_needs_nothing_else(explanation):
         assert f'id="{target}"' in page
 
 
+def test_the_page_says_what_was_changed(explanation, tmp_path):
+    changed = dataclasses.replace(explanation, remarks=("std=1 in place of 2, which <x> says",))
+    page, *_ = explain_page.write(changed, tmp_path)
+    assert " Changed: std=1 in place of 2, which &lt;x&gt; says.</p>" in page.read_text()
+
+
 def test_a_picture_of_ones_own_is_explained_without_any_dataset(trained, tmp_path, monkeypatch):
     path = tmp_path / "own.png"
     path.write_bytes(
