@@ -99,8 +99,11 @@ def scan(root: Path) -> Contents:
         )
     for split, folders in classes.items():
         if not folders:
-            place = printable(root / split)
-            raise DataError(f"split '{place}' has no class folders; put pictures in {place}/CLASS/")
+            place, above = printable(root / split), printable(root.parent)
+            instead = "" if any(classes.values()) else f", or give '{above}' if this is a class"
+            raise DataError(
+                f"split '{place}' has no class folders; put pictures in {place}/CLASS/{instead}"
+            )
     # The classes of the train split number the labels.
     numbered = [classes["train"]] if "train" in classes else classes.values()
     names = sorted({path.name for folders in numbered for path in folders})

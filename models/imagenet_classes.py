@@ -4,6 +4,7 @@ The words are those that torchvision's weights carry (torchvision/models/_meta.p
 same. TensorFlow's networks (TF-slim's, Coral's) have 1,001 classes, of which the first is the background.
 """
 
+import collections
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -35,8 +36,9 @@ def _plain(words: str) -> str:
 
 
 _PLAIN_WORDS = [_plain(words) for words in WORDS]
+_SHARED_WORDS = {words for words, count in collections.Counter(_PLAIN_WORDS).items() if count > 1}
 _BY_PLAIN_WORDS = {
-    words: number for number, words in enumerate(_PLAIN_WORDS) if _PLAIN_WORDS.count(words) == 1
+    words: number for number, words in enumerate(_PLAIN_WORDS) if words not in _SHARED_WORDS
 }
 
 

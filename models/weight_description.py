@@ -14,7 +14,7 @@ from typing import Any
 from models import imagenet_classes
 from models.classifier import Classifier
 from models.errors import LONGEST, ModelError, quoted, shorten
-from models.registry import check_image_size, info, label, parse
+from models.registry import check_image_size, create_abstract, info, label, parse
 
 FORMAT, VERSION = "isobudget.weights", 1
 CHANNEL_ORDERS = ("rgb", "bgr")
@@ -261,6 +261,7 @@ def _decode(value: Any) -> WeightDescription:
     description = WeightDescription(**(fields | lists))
     _check(description)
     options = parse(_spec(description))[1]
+    create_abstract(_spec(description))  # refuses values that only the model itself can judge
     return dataclasses.replace(
         description, options=info(description.model).options | options, **_floats(description)
     )

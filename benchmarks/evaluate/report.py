@@ -6,6 +6,7 @@ from typing import Any
 
 import models
 from benchmarks.runs.record import now
+from models.weight_description import CONVENTIONS
 from results import records
 from results.records import evaluations
 
@@ -141,7 +142,11 @@ def _describe_needs(evaluation: Evaluation) -> list[str]:
     origin = f" ({evaluation.described_in})" if evaluation.described_in else ""
     lines = [
         f"fed {needs['channel_order'].upper()}, mean {numbers['mean']}, deviation {numbers['std']},"
-        f" crop {needs['crop_fraction']:.4g}, {needs['interpolation']}{origin}"
+        f" crop {needs['crop_fraction']:.4g}, {needs['interpolation']}"
+        + "".join(
+            f", {name} {needs['options'][name]}" for name in CONVENTIONS if name in needs["options"]
+        )
+        + origin
     ]
     if needs["assumed"]:
         lines.append(

@@ -79,6 +79,7 @@ def test_worker_processes_read_folders(pictures):
     [
         ([], "has no folders"),
         (["train"], "has no class folders"),
+        (["n01440764"], "if this is a class"),
         (["train/cat"], "class folder .*cat' has no pictures"),
     ],
 )
