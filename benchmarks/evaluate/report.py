@@ -136,8 +136,10 @@ def _describe_choice(evaluation: Evaluation) -> list[str]:
 
 
 def _describe_needs(evaluation: Evaluation) -> list[str]:
-    """Returns lines on how pictures were fed to the model."""
+    """Returns lines on how pictures were fed to the model, if that is known."""
     needs = evaluation.needs
+    if not needs:
+        return []
     numbers = {name: ",".join(f"{each:g}" for each in needs[name]) for name in ("mean", "std")}
     origin = f" ({evaluation.described_in})" if evaluation.described_in else ""
     lines = [
