@@ -149,7 +149,11 @@ def _images(side: int) -> np.ndarray:
 
 
 def _describe(trained: TrainedModel, file_format: str) -> dict[str, Any]:
-    config, side = trained.config, trained.image_size
+    config, side, model = trained.config, trained.image_size, trained.model
+    inside = file_format == "stablehlo"
+    order, mean, std = model.channel_order, model.mean, model.std
+    if inside and order == "bgr":  # the program takes RGB and turns it itself
+        order, mean, std = "rgb", mean[::-1], std[::-1]
     shorter = max(side, int(side / config.crop_fraction + 1e-6))
     return {
         "format": file_format,
@@ -159,17 +163,14 @@ def _describe(trained: TrainedModel, file_format: str) -> dict[str, Any]:
         "input": {
             "shape": ["batch", side, side, 3],
             "dtype": "uint8",
-            # Inside the program, they are turned to the weights' order.
-            "channels": "RGB"
-            if file_format == "stablehlo"
-            else trained.model.channel_order.upper(),
+            "channels": order.upper(),
             "resize": f"the shorter side to {shorter} pixels, {config.interpolation} with antialiasing"
             f" (as Pillow and torchvision), then the central {side}x{side}",
             "normalization": {
-                "inside": file_format == "stablehlo",
+                "inside": inside,
                 "formula": "(image / 255 - mean) / std",
-                "mean": list(trained.model.mean),
-                "std": list(trained.model.std),
+                "mean": list(mean),
+                "std": list(std),
             },
         },
         "output": {

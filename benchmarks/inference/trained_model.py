@@ -247,6 +247,8 @@ def from_weights(model: str | None, weights: str | Path, **changes) -> TrainedMo
     """
     beside, place = weight_description.find(weights), str(weight_description.path_of(weights))
     if model is None:
+        if not Path(weights).exists():
+            raise ConfigError(f"there is no file {weights}.")
         if beside is None:
             raise ConfigError(f"say --model: there is no {place} that describes the weights.")
         model = beside.spec

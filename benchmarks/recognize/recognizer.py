@@ -83,7 +83,7 @@ class Recognizer:
 
     @classmethod
     def from_weights(
-        cls, model: str, weights: str | Path, threshold: float | None = None, **changes
+        cls, model: str | None, weights: str | Path, threshold: float | None = None, **changes
     ) -> "Recognizer":
         """Returns the recognizer of a file of weights; see `trained_model.from_weights`."""
         return cls(trained_model.from_weights(model, weights, **changes), threshold)

@@ -117,6 +117,9 @@ def test_a_background_class_changes_nothing(thousand, thousand_and_one, root):
     assert theirs.needs["classes"] == "imagenet_background"
     for name in ("top1", "top5", "loss"):
         assert theirs.metrics[name] == pytest.approx(ours.metrics[name], rel=1e-5)
+    for subset in ("names", "present"):
+        narrowed = measured(thousand_and_one, root, subset=subset)
+        assert (narrowed.num_classes, narrowed.metrics["top5"]) == (3, 1.0)
 
 
 def test_folders_may_be_called_by_words_or_numbers(thousand, root, tmp_path):

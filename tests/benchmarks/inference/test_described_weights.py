@@ -109,8 +109,10 @@ def test_blue_comes_first_where_the_weights_expect_it(described, noise, tmp_path
     np.testing.assert_array_equal(features.first_filters(theirs), features.first_filters(ours))
     for file_format in export.FORMATS:
         exported = export.export_model(theirs, file_format, tmp_path / f"out.{file_format}")
-        order = json.loads(exported.description.read_text())["input"]["channels"]
-        assert order == ("RGB" if file_format == "stablehlo" else "BGR")
+        told = json.loads(exported.description.read_text())["input"]
+        mean = list(STATED["mean"])
+        channels = ("RGB", mean) if file_format == "stablehlo" else ("BGR", mean[::-1])
+        assert (told["channels"], told["normalization"]["mean"]) == channels
 
 
 @pytest.mark.parametrize(
@@ -132,6 +134,8 @@ def test_what_cannot_be_is_refused(described, model, change, reason):
 def test_a_model_must_be_named_where_nothing_describes_it(drawn):
     with pytest.raises(ConfigError, match=r"say --model: there is no .*net\.json that describes"):
         trained_model.from_weights(None, drawn)
+    with pytest.raises(ConfigError, match=r"there is no file nowhere\.pth"):
+        trained_model.from_weights(None, "nowhere.pth")
 
 
 def test_a_damaged_description_ends_every_command_in_one_sentence(command_here, described):
