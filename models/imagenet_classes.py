@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 
-from models.errors import ModelError, quoted
+from isobudget.wording import quoted
+from models.errors import ModelError
 
 _LINES = resources.files(__package__).joinpath("imagenet_classes.tsv").read_text(encoding="utf-8")
 SYNSETS, WORDS = zip(*(line.split("\t") for line in _LINES.splitlines()), strict=True)

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from isobudget.wording import quoted, shorten
 from models import imagenet_classes
 from models.classifier import Classifier
-from models.errors import LONGEST, ModelError, quoted, shorten
+from models.errors import LONGEST, ModelError
 from models.registry import check_image_size, create_abstract, info, label, parse
 
 FORMAT, VERSION = "isobudget.weights", 1

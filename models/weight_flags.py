@@ -6,8 +6,9 @@ from typing import Any
 
 from absl import flags
 
+from isobudget.wording import quoted
 from models import imagenet_classes
-from models.errors import ModelError, quoted
+from models.errors import ModelError
 from models.weight_description import CHANNEL_ORDERS, CONVENTIONS, INTERPOLATIONS, find
 
 _PADDINGS = ("torch", "tensorflow")

@@ -23,8 +23,8 @@ from benchmarks.runs.record import finished_record
 from benchmarks.steps.abstract import DTYPES, abstract_model, shapes, split_configured
 from benchmarks.steps.pure_model import PureModel
 from benchmarks.weights.stored import load_weights, weights_digest
+from isobudget.wording import quoted
 from models import imagenet_classes, pretrained, weight_description
-from models.errors import quoted
 from models.weight_description import WeightDescription
 from results import records
 from results.records import layout, predictions
