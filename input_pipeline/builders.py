@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from input_pipeline import tiny_imagenet
 from input_pipeline.errors import DataError
 from isobudget.wording import quoted, quoted_path
 
@@ -110,6 +111,8 @@ def _check_name(name: str, builder_class: Any) -> None:
         owner = _builders[name].__module__
     elif name == _SYNTHETIC:
         owner = "input_pipeline.synthetic"
+    elif tiny_imagenet.is_named(name):
+        owner = "input_pipeline.tiny_imagenet"
     elif name in tfds.list_builders(with_community_datasets=False):
         # A class without skip_registration=True is in TFDS's own list, too.
         in_catalog = tfds.builder_cls(name)

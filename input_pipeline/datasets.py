@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from input_pipeline import builders, one_against_rest, prepared, splits
+from input_pipeline import builders, one_against_rest, prepared, splits, tiny_imagenet
 from input_pipeline.errors import unknown_name
 from input_pipeline.names import printable
 from input_pipeline.splits import Source
@@ -21,13 +21,14 @@ class Dataset:
     """A dataset ready to be read.
 
     Attributes:
-      name: the name it was loaded by.
+      name: the name it was loaded by, without the path of one that has a name of its own.
       version: the version of the data, such as "1.0.0".
       class_names: in the order of the labels.
       split_sizes: the number of examples in each whole split.
       open_split: returns the source of a whole split.
       multi_label: whether a picture can have any number of classes, or has exactly one.
       passed_over: a sentence on files of a folder that are not used, or "".
+      split_aliases: the split that another name stands for.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Dataset:
     open_split: Callable[[str], Source] = field(repr=False, compare=False)
     multi_label: bool = False
     passed_over: str = field(default="", compare=False, repr=False)
+    split_aliases: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def num_classes(self) -> int:
@@ -54,7 +56,7 @@ class Dataset:
         Raises:
           DataError: the split is unknown or empty.
         """
-        ranges = splits.resolve(split, self.split_sizes, printable(self.name))
+        ranges = splits.resolve(split, self.split_sizes, printable(self.name), self.split_aliases)
         return sum(part.stop - part.start for part in ranges)
 
     def source(self, split: str) -> Source:
@@ -63,7 +65,7 @@ class Dataset:
         Raises:
           DataError: the split is unknown or empty, or its files are missing.
         """
-        ranges = splits.resolve(split, self.split_sizes, printable(self.name))
+        ranges = splits.resolve(split, self.split_sizes, printable(self.name), self.split_aliases)
         whole = {part.split: self.open_split(part.split) for part in ranges}
         return splits.RangesSource([(whole[part.split], part.start, part.stop) for part in ranges])
 
@@ -82,12 +84,17 @@ def directory(data_dir: str | None) -> Path:
 
 def needs_no_preparation(name: str) -> bool:
     """Returns whether the dataset is read directly and never written to a data directory."""
-    return name == "synthetic" or name.startswith(_FOLDER)
+    return name == "synthetic" or name.startswith(_FOLDER) or tiny_imagenet.is_named(name)
+
+
+def without_path(name: str) -> str:
+    """Returns the name of a dataset without the place where this machine has it; a folder has no other name."""
+    return name.partition(":")[0] if tiny_imagenet.is_named(name) else name
 
 
 def own_names() -> tuple[str, ...]:
     """Returns the names that are known without TFDS's catalog."""
-    return (*builders.names(), "synthetic")
+    return (*builders.names(), "synthetic", f"{tiny_imagenet.NAME}:PATH")
 
 
 def load(name: str, data_dir: str | None = None, positive_class: str = "") -> Dataset:
@@ -96,8 +103,10 @@ def load(name: str, data_dir: str | None = None, positive_class: str = "") -> Da
     Args:
       name: `digits`, or its classes 0 to 4 (`digits_low`) or 5 to 9 (`digits_high`);
         `digits_multilabel`; one that a plug-in registers; `synthetic`; `folder:PATH` (pictures
-        at PATH/SPLIT/CLASS/*, or named with their labels in PATH/SPLIT/labels.csv); or any TFDS
-        dataset prepared as ArrayRecord, as `NAME[/CONFIG][:VERSION]`.
+        at PATH/SPLIT/CLASS/*, or named with their labels in PATH/SPLIT/labels.csv);
+        `tiny_imagenet:PATH` (the unpacked folder or the zip archive), or `tiny_imagenet_100:PATH` for
+        its first 100 classes by synset; or any TFDS dataset prepared as ArrayRecord, as
+        `NAME[/CONFIG][:VERSION]`.
       data_dir: the directory of prepared datasets; the default is TFDS's own.
       positive_class: the name of a class that becomes label 1, while all others become 0; with
         "" the classes stay as they are.
@@ -134,6 +143,8 @@ def load_silently(name: str, data_dir: str | None = None) -> Dataset:
         return _load_synthetic()
     if name.startswith(_FOLDER):
         return _load_folder(name)
+    if tiny_imagenet.is_named(name):
+        return _load_tiny_imagenet(name)
     return _load_prepared(name, directory(data_dir))
 
 
@@ -167,6 +178,16 @@ def _load_folder(name: str) -> Dataset:
         open_split=lambda split: folder.FolderSource(root / split, contents.files[split]),
         multi_label=contents.multi_label,
         passed_over=contents.passed_over,
+        split_aliases=splits.validation_aliases(contents.files),
+    )
+
+
+def _load_tiny_imagenet(name: str) -> Dataset:
+    request = tiny_imagenet.parse(name)
+    root = paths.expanded(request.path, "it").absolute()
+    contents = tiny_imagenet.scan(root, request.num_classes)
+    return Dataset(
+        **contents._asdict(), split_aliases=splits.validation_aliases(contents.split_sizes)
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from input_pipeline import synsets
 from input_pipeline.errors import DataError
 from input_pipeline.names import encoded, printable
 
@@ -24,7 +25,7 @@ _SYSTEM_FILES = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
 _MAX_NAMED = 5
 
 Label = int | np.ndarray
-_Label = TypeVar("_Label", bound=Label)
+_Value = TypeVar("_Value")
 
 
 class Listing(NamedTuple):
@@ -83,6 +84,7 @@ def scan(root: Path) -> Contents:
 
     The pictures of a split are in the order of a hash of their names, so that a slice such as
     `train[:90%]` has something of every class. Those in folders below a class's are of that class, too.
+    Classes that are synsets are called by the words that a table beside the splits has for them.
 
     Raises:
       DataError: it is not a folder or holds no split, a split or class is empty, a folder cannot be read, or a
@@ -111,8 +113,41 @@ def scan(root: Path) -> Contents:
     others = files_beside([root, *subfolders(root)])
     files = {split: _pictures_of(folders, labels, others) for split, folders in classes.items()}
     return Contents(
-        tuple(map(printable, names)), files, _fingerprint(files), passed_over=passed_over(others)
+        _class_names(root, names, others),
+        files,
+        fingerprint(files),
+        passed_over=passed_over(others),
     )
+
+
+def _class_names(
+    root: Path, names: Sequence[str], others: collections.Counter[str]
+) -> tuple[str, ...]:
+    """Returns the folders' names, or words for those that are synsets; takes the tables used out of `others`."""
+    synonyms: dict[str, str] = {}
+    if any(map(synsets.is_synset, names)):
+        for table in reversed(synsets.TABLES):
+            path = root / table
+            if path.is_file():
+                in_table = synsets.read_synonyms(content(path), printable(path))
+                if not in_table.keys().isdisjoint(names):
+                    synonyms |= in_table
+                    others[_suffix(table)] -= 1
+    return synsets.class_names(names, synonyms)
+
+
+def content(path: Path) -> bytes:
+    """Returns the content of a file.
+
+    Raises:
+      DataError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{printable(path)!r} cannot be read ({error.strerror or error})"
+        ) from error
 
 
 def subfolders(path: Path) -> list[Path]:
@@ -169,6 +204,7 @@ def passed_over(others: Mapping[str, int], place: str = "") -> str:
       others: the number of files by suffix.
       place: which of them these are, such as `that labels.csv does not name`.
     """
+    others = {suffix: count for suffix, count in others.items() if count}
     total = sum(others.values())
     if not total:
         return ""
@@ -228,12 +264,12 @@ def _pictures_of(
     return in_hash_order(files)
 
 
-def in_hash_order(files: Iterable[tuple[str, _Label]]) -> list[tuple[str, _Label]]:
+def in_hash_order(files: Iterable[tuple[str, _Value]]) -> list[tuple[str, _Value]]:
     """Returns the pictures in the order of a hash of their names, which looks random but never changes."""
     return sorted(files, key=lambda file: hashlib.sha256(encoded(file[0])).digest())
 
 
-def _fingerprint(files: Mapping[str, Sequence[tuple[str, int]]]) -> str:
+def fingerprint(files: Mapping[str, Sequence[tuple[str, object]]]) -> str:
     """Returns a version that changes when a picture is added, removed or renamed."""
     names = "\n".join(f"{split}/{name}" for split in sorted(files) for name, _ in files[split])
     return hashlib.sha256(encoded(names)).hexdigest()[:12]

@@ -2,11 +2,14 @@
 
 import bisect
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from input_pipeline.errors import DataError, unknown_name
 from isobudget.wording import quoted
+
+# What people call the folder of one and the same split.
+VALIDATION_NAMES = ("validation", "val", "valid")
 
 
 class Source(Protocol):
@@ -29,8 +32,24 @@ class SplitRange(NamedTuple):
     stop: int
 
 
-def resolve(spec: str, sizes: Mapping[str, int], dataset_name: str) -> list[SplitRange]:
+def validation_aliases(names: Collection[str]) -> dict[str, str]:
+    """Returns the split that `validation`, `val` and `valid` stand for, where just one of them is among `names`."""
+    present = [name for name in VALIDATION_NAMES if name in names]
+    if len(present) != 1:
+        return {}
+    return {name: present[0] for name in VALIDATION_NAMES if name != present[0]}
+
+
+def resolve(
+    spec: str, sizes: Mapping[str, int], dataset_name: str, aliases: Mapping[str, str] | None = None
+) -> list[SplitRange]:
     """Returns the ranges of whole splits that a specification such as `train[:90%]+test` stands for.
+
+    Args:
+      spec: in TFDS's split language.
+      sizes: the number of examples in each whole split.
+      dataset_name: for errors.
+      aliases: the split that another name stands for.
 
     Raises:
       DataError: the split is unknown, or the slice is malformed or empty.
@@ -43,12 +62,15 @@ def resolve(spec: str, sizes: Mapping[str, int], dataset_name: str) -> list[Spli
         )
         for name, size in sizes.items()
     }
+    parts = []
     for part in spec.split("+"):
-        name = part.split("[")[0].strip()
-        if name not in sizes and name != "all":
-            raise unknown_name(f"split of {dataset_name}", name, sizes)
+        name, bracket, limits = part.partition("[")
+        own_name = (aliases or {}).get(name.strip(), name.strip())
+        if own_name not in sizes and own_name != "all":
+            raise unknown_name(f"split of {dataset_name}", name.strip(), sizes)
+        parts.append(f"{own_name}{bracket}{limits}")
     try:
-        absolute = tfds.core.ReadInstruction.from_spec(spec).to_absolute(split_infos)
+        absolute = tfds.core.ReadInstruction.from_spec("+".join(parts)).to_absolute(split_infos)
     except (AssertionError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(

@@ -1,5 +1,7 @@
 """A user's own folder of pictures."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -99,3 +101,27 @@ def test_a_class_that_training_lacks_is_one_sentence(pictures):
 def test_a_missing_folder_is_one_sentence(tmp_path):
     with pytest.raises(DataError, match="is not a folder"):
         datasets.load(f"folder:{tmp_path}/nowhere")
+
+
+@pytest.mark.parametrize("name", ["validation", "val", "valid"])
+def test_a_validation_split_is_known_by_each_of_its_usual_names(pictures, name):
+    (pictures / "val").rename(pictures / name)
+    dataset = datasets.load(f"folder:{pictures}")
+    assert dataset.split_sizes == {"train": 40, name: 8}
+    for asked in ("validation", "val", "valid"):
+        assert dataset.num_examples(f"{asked}[:50%]") == 4
+        assert dataset.source(f"train+{asked}").describe(40).startswith(f"{pictures}/{name}/")
+    assert dataset.num_examples("all") == 48
+
+
+def test_two_validation_splits_are_told_apart(pictures):
+    shutil.copytree(pictures / "val", pictures / "valid")
+    dataset = datasets.load(f"folder:{pictures}")
+    assert dataset.source("valid").describe(0).startswith(f"{pictures}/valid/")
+    with pytest.raises(DataError, match=r"unknown split .*'validation'.*known: train, val, valid"):
+        dataset.num_examples("validation")
+
+
+def test_a_split_that_a_folder_lacks_is_one_sentence_with_those_that_it_has(pictures):
+    with pytest.raises(DataError, match=r"unknown split .*'test' \(known: train, val\)"):
+        datasets.load(f"folder:{pictures}").num_examples("test")
