@@ -94,7 +94,7 @@ def without_path(name: str) -> str:
 
 def own_names() -> tuple[str, ...]:
     """Returns the names that are known without TFDS's catalog."""
-    return (*builders.names(), "synthetic", f"{tiny_imagenet.NAME}:PATH")
+    return (*builders.names(), "synthetic", tiny_imagenet.NAME)
 
 
 def load(name: str, data_dir: str | None = None, positive_class: str = "") -> Dataset:
@@ -104,9 +104,9 @@ def load(name: str, data_dir: str | None = None, positive_class: str = "") -> Da
       name: `digits`, or its classes 0 to 4 (`digits_low`) or 5 to 9 (`digits_high`);
         `digits_multilabel`; one that a plug-in registers; `synthetic`; `folder:PATH` (pictures
         at PATH/SPLIT/CLASS/*, or named with their labels in PATH/SPLIT/labels.csv);
-        `tiny_imagenet:PATH` (the unpacked folder or the zip archive), or `tiny_imagenet_100:PATH` for
-        its first 100 classes by synset; or any TFDS dataset prepared as ArrayRecord, as
-        `NAME[/CONFIG][:VERSION]`.
+        `tiny_imagenet:PATH` (the unpacked folder or the zip archive; without a path, that in
+        `data_dir`), or `tiny_imagenet_100:PATH` for its first 100 classes by synset; or any TFDS
+        dataset prepared as ArrayRecord, as `NAME[/CONFIG][:VERSION]`.
       data_dir: the directory of prepared datasets; the default is TFDS's own.
       positive_class: the name of a class that becomes label 1, while all others become 0; with
         "" the classes stay as they are.
@@ -144,7 +144,7 @@ def load_silently(name: str, data_dir: str | None = None) -> Dataset:
     if name.startswith(_FOLDER):
         return _load_folder(name)
     if tiny_imagenet.is_named(name):
-        return _load_tiny_imagenet(name)
+        return _load_tiny_imagenet(name, directory(data_dir))
     return _load_prepared(name, directory(data_dir))
 
 
@@ -182,9 +182,10 @@ def _load_folder(name: str) -> Dataset:
     )
 
 
-def _load_tiny_imagenet(name: str) -> Dataset:
+def _load_tiny_imagenet(name: str, data_dir: Path) -> Dataset:
     request = tiny_imagenet.parse(name)
-    root = paths.expanded(request.path, "it").absolute()
+    named = request.path and paths.expanded(request.path, "the folder or archive")
+    root = (named or tiny_imagenet.find(name, data_dir)).absolute()
     contents = tiny_imagenet.scan(root, request.num_classes)
     return Dataset(
         **contents._asdict(), split_aliases=splits.validation_aliases(contents.split_sizes)

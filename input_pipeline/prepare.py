@@ -215,7 +215,8 @@ def _define_flags() -> None:
     flags.DEFINE_string(
         "dataset",
         None,
-        "Names the dataset: NAME[/CONFIG][:VERSION] in TFDS's catalog, or one that a plug-in registers.",
+        "Names the dataset: NAME[/CONFIG][:VERSION] in TFDS's catalog, or one that a plug-in registers. What is"
+        " read as it is, such as tiny_imagenet:PATH, goes with --verify alone.",
     )
     flags.DEFINE_string(
         "data_dir",
@@ -238,8 +239,8 @@ def _define_flags() -> None:
     flags.DEFINE_bool(
         "verify",
         False,
-        "Decodes every record of a prepared dataset, or of folder:PATH, and lists the bad ones."
-        " The exit status is 1 if there are any.",
+        "Decodes every record of a prepared dataset, of folder:PATH or of tiny_imagenet:PATH, and lists the bad"
+        " ones. The exit status is 1 if there are any.",
     )
     flags.DEFINE_integer(
         "max_pixels",

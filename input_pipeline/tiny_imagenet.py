@@ -33,10 +33,10 @@ _TEXTS = (".txt", ".tsv")  # boxes, annotations and tables of words
 
 
 class Request(NamedTuple):
-    """The parts of a dataset's name, `tiny_imagenet[_CLASSES]:PATH`; `num_classes` is None for all."""
+    """The parts of a dataset's name, `tiny_imagenet[_CLASSES][:PATH]`, None for those that it lacks."""
 
     num_classes: int | None
-    path: str
+    path: str | None
 
 
 class Contents(NamedTuple):
@@ -81,21 +81,33 @@ def is_named(dataset: str) -> bool:
 
 
 def parse(dataset: str) -> Request:
-    """Returns the parts of `tiny_imagenet[_CLASSES]:PATH`.
+    """Returns the parts of `tiny_imagenet[_CLASSES][:PATH]`.
 
     Raises:
-      DataError: there is no path, or less than one class.
+      DataError: the path is empty, or less than one class is asked for.
     """
     match = _NAME.fullmatch(dataset)
     number, path = match.groups() if match else (None, None)
-    if not path:
-        raise DataError(
-            f"dataset {printable(dataset)!r} is read where you have it: name the unpacked folder or the zip archive,"
-            f" {printable(dataset.rstrip(':'))}:PATH"
-        )
+    if path == "":
+        raise DataError(f"dataset {dataset!r} has no path; write {dataset}PATH")
     if number is not None and int(number) < 1:
         raise DataError(f"dataset {printable(dataset)!r} asks for no classes; {NAME}:PATH has all")
     return Request(None if number is None else int(number), path)
+
+
+def find(dataset: str, data_dir: Path) -> Path:
+    """Returns where the folder or archive lies that is asked for without a path.
+
+    Raises:
+      DataError: the data directory has neither.
+    """
+    for name in (_UNPACKED, f"{_UNPACKED}.zip"):
+        if os.path.exists(data_dir / name):
+            return data_dir / name
+    raise DataError(
+        f"dataset {dataset!r}: there is no {_UNPACKED} or {_UNPACKED}.zip in {printable(data_dir)!r}; put either"
+        f" there, or say where it is: {dataset}:PATH"
+    )
 
 
 def scan(path: Path, num_classes: int | None = None) -> Contents:

@@ -61,7 +61,7 @@ def verify(dataset: str, data_dir: str | None = None, max_pixels: int = MAX_PIXE
     """Reads and decodes every record of a dataset and returns how many can be, and which cannot.
 
     Args:
-      dataset: a prepared or registered dataset, or `folder:PATH`.
+      dataset: a prepared or registered dataset, `folder:PATH`, or `tiny_imagenet:PATH`.
       data_dir: the directory of prepared datasets; the default is TFDS's own.
       max_pixels: a picture with more is bad, see `decoding.decode`.
 

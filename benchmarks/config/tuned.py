@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 import models
 from benchmarks import tasks
 from benchmarks.errors import ConfigError
+from input_pipeline import datasets
 from isobudget import earlier
 
 # Values by field, whose name has dots: {"optimizer.learning_rate": 0.003162}.
@@ -42,10 +43,11 @@ def apply(config: ConfigDict) -> ConfigDict:
     if not config.tuned:
         return config
     content = read(config.tuned)
-    for field in ("dataset", "recipe"):
-        if content[field] != config[field]:
+    asked = {"dataset": datasets.without_path(config.dataset), "recipe": config.recipe}
+    for field, value in asked.items():
+        if content[field] != value:
             raise ConfigError(
-                f"{config.tuned} was tuned with config.{field}={content[field]}, not {config[field]}."
+                f"{config.tuned} was tuned with config.{field}={content[field]}, not {value}."
             )
     # Files from before there were several tasks name none.
     task = content.get("task", tasks.SINGLE_LABEL.name)

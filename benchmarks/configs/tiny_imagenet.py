@@ -1,12 +1,12 @@
-r"""Tiny-ImageNet (64x64 pictures) from a folder: the smallest set of photographs that tells architectures apart.
+r"""Tiny-ImageNet (64x64 pictures), 100 classes of it: the smallest set of photographs that tells architectures apart.
 
     python -m benchmarks.suite --config=benchmarks/configs/tiny_imagenet.py --workdir=runs/tiny_imagenet \
-        --config.dataset=folder:PATH --seeds=0,1,2
+        --config.dataset=tiny_imagenet_100:PATH --seeds=0,1,2
 
-PATH holds `train/<class>/*.JPEG` and `validation/<class>/*.JPEG`. Every model sees 1,500,000 pictures (30 epochs of
-100 classes): random resized crop and flip, SGD with Nesterov momentum under a cosine, batch 256. A twentieth of the
-training split is the validation part; the test split is the folder's `validation`. The learning rates are customary,
-not tuned.
+PATH is the unpacked `tiny-imagenet-200`, or its zip archive (docs/data.md). Every model sees 1,500,000 pictures (30
+epochs of 100 classes; `tiny_imagenet:PATH` has all 200): random resized crop and flip, SGD with Nesterov momentum under
+a cosine, batch 256. A twentieth of the training split is the validation part; the test split is Tiny-ImageNet's
+`validation`. The learning rates are customary, not tuned.
 """
 
 from ml_collections import ConfigDict
@@ -29,7 +29,7 @@ def get_config() -> ConfigDict:
         "mobilenet_v1:width=0.5",
         "mobilenet_v1:width=0.25",
     )
-    config.dataset = "folder:tiny_imagenet"
+    config.dataset = "tiny_imagenet_100"
     config.train_split = "train[:95%]"
     config.validation_split = "train[95%:]"
     config.test_split = "validation"

@@ -20,6 +20,7 @@ from benchmarks.runs.record import now
 from benchmarks.steps.compile import Saving
 from benchmarks.train import attempt
 from benchmarks.train.run import train_and_evaluate
+from input_pipeline import datasets
 from results import records
 
 
@@ -75,6 +76,7 @@ def _configuration(path: Path, record: records.RunRecord, data_dir: str | None) 
     config = resolve.resolved(stored.load(path))
     if data_dir is not None:
         config.data_dir = data_dir
+        config.dataset = datasets.without_path(config.dataset)
     # What was done beyond what was asked for, if memory ran out.
     if record.accumulation:
         config.accumulation = record.accumulation

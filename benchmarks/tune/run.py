@@ -127,7 +127,7 @@ def _tuned(
             }
     return {
         "schema_version": SCHEMA_VERSION,
-        "dataset": config.dataset,
+        "dataset": datasets.without_path(config.dataset),
         "task": config.task,
         "recipe": config.recipe,
         "validation_split": config.validation_split,

@@ -173,18 +173,28 @@ def test_the_first_classes_are_a_smaller_task(stanford):
     [
         ("tiny_imagenet_4:{}", "has 3 classes, not the 4 of tiny_imagenet_4"),
         ("tiny_imagenet_0:{}", "asks for no classes"),
-        ("tiny_imagenet", "name the unpacked folder or the zip archive, tiny_imagenet:PATH"),
-        ("tiny_imagenet_100:", "tiny_imagenet_100:PATH"),
+        ("tiny_imagenet_100:", "has no path; write tiny_imagenet_100:PATH"),
         ("tiny_imagenet:{}/nowhere", "does not exist"),
         ("tiny_imagenet:{}/val", "has no folder train"),
         ("tiny_imagenet:{}/words.txt", "is not a whole zip archive"),
-        ("tiny_imagenets", "tiny_imagenet:PATH"),
+        ("tiny_imagenets", "did you mean tiny_imagenet"),
     ],
 )
 def test_a_wrong_name_is_one_sentence(stanford, name, sentence):
     with pytest.raises(DataError, match=sentence) as raised:
         datasets.load(name.format(stanford))
     assert "\n" not in str(raised.value)
+
+
+def test_without_a_path_it_is_looked_for_in_the_data_directory(stanford):
+    data_dir = str(stanford.parent)
+    in_folder = datasets.load("tiny_imagenet_2", data_dir)
+    path = _zipped(stanford)
+    shutil.rmtree(stanford)
+    with pytest.raises(DataError, match=r"there is no tiny-imagenet-200 or .*: tiny_imagenet:PATH"):
+        datasets.load("tiny_imagenet", data_dir)
+    path.rename(stanford.parent / "tiny-imagenet-200.zip")
+    assert datasets.load("tiny_imagenet_2", data_dir) == in_folder
 
 
 def test_annotations_with_the_line_ends_of_windows_are_read(stanford):

@@ -7,7 +7,7 @@ import pytest
 
 import models
 from benchmarks.config import derived, recipes, resolve, stored
-from benchmarks.configs import imagenet_v2
+from benchmarks.configs import imagenet_v2, tiny_imagenet_cpu
 from benchmarks.errors import ConfigError
 from benchmarks.runs import validation
 from benchmarks.steps import optimizers
@@ -116,11 +116,29 @@ def test_a_family_without_a_recipe_is_one_sentence(config):
         _resolved(config, "tiny")
 
 
-@pytest.mark.parametrize("name", ["imagenet", "imagenet_v2", "imagenet_paper"])
+@pytest.mark.parametrize("name", ["imagenet", "imagenet_v2", "imagenet_paper", "tiny_imagenet"])
 def test_the_imagenet_configurations_can_be_run(name):
     config = importlib.import_module(f"benchmarks.configs.{name}").get_config()
     for spec in config.suite.models:
         validation.validate(resolve.for_run(config, spec, 0))
+
+
+@pytest.mark.parametrize(("variant", "number"), [("suite", 9), ("literature", 6)])
+def test_the_suite_for_two_cores_gives_every_model_the_same(variant, number):
+    config = tiny_imagenet_cpu.get_config(variant)
+    assert len(config.suite.models) == number
+    runs = [resolve.for_run(config, spec, 0) for spec in config.suite.models]
+    for run in runs:
+        validation.validate(run)
+        assert derived.image_size(run) == (64 if run.model == "alexnet" else 32)
+        assert (run.budget.kind, run.budget.amount) == ("examples", 120_000)
+        assert (run.train_split, run.validation_split) == ("train[:95%]", "train[95%:]")
+        assert run.test_split == "validation"
+
+
+def test_the_suite_for_two_cores_names_its_variants():
+    with pytest.raises(ValueError, match="is :suite or :literature, not :tuned"):
+        tiny_imagenet_cpu.get_config("tuned")
 
 
 def test_torchvisions_new_recipe_averages_over_as_many_epochs_as_torchvision():

@@ -214,6 +214,12 @@ def test_mistakes_are_told_before_anything_runs(runs_dir, tmp_path):
     change(path, config=dict(records.read(path).config) | {"dataset": "cifar10"})
     with pytest.raises(DataError, match="cifar10"):
         reproduce(path, data_dir=str(tmp_path))
+    change(
+        path,
+        config=dict(records.read(path).config) | {"dataset": "tiny_imagenet_100:/there/tiny.zip"},
+    )
+    with pytest.raises(DataError, match=f"there is no tiny-imagenet-200 or .* in '{tmp_path}'"):
+        reproduce(path, data_dir=str(tmp_path))
     change(path, status="crashed")
     with pytest.raises(ConfigError, match="was killed"):
         reproduce(path)

@@ -165,6 +165,20 @@ def test_earlier_tuned_values_are_those_of_the_networks_that_they_were_found_for
     assert resolve.for_run(config, "mobilenet_v1", 0).optimizer.learning_rate == 0.02
 
 
+def test_tuned_values_go_with_a_dataset_wherever_a_machine_has_it(config, tmp_path):
+    config.tuned = str(tmp_path / "tuned.json")
+    entry = {"best": {"optimizer.learning_rate": 0.002}, "trials": 1}
+    content = {"dataset": "tiny_imagenet_100", "recipe": "common", "models": {"tiny": entry}}
+    (tmp_path / "tuned.json").write_text(json.dumps(content))
+    config.dataset = "tiny_imagenet_100:/data/tiny-imagenet-200.zip"
+    assert resolve.for_run(config, "tiny", 0).optimizer.learning_rate == 0.002
+    config.dataset = "tiny_imagenet:/data/tiny-imagenet-200.zip"
+    with pytest.raises(
+        ConfigError, match=r"config\.dataset=tiny_imagenet_100, not tiny_imagenet\."
+    ):
+        resolve.for_run(config, "tiny", 0)
+
+
 def test_tuned_values_of_something_else_are_refused(config, trained, tmp_path):
     tune.run(config, tmp_path, Allowance(1), model_specs=["tiny"])
     config.tuned = str(tmp_path / "tuned.json")
