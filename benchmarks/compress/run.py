@@ -32,19 +32,15 @@ class Stage:
     Attributes:
       name: what was done so far, such as "pruned-0.67-retrained-8bit"; "" before the first stage.
       metric, score: what the run's task is ranked by, as people say it, and its value.
-      evaluation: on the run's test split, with the bytes that the weights take.
+      evaluation: on the run's test split.
+      compression: what was done to the weights, and the bytes that they take.
     """
 
     name: str
     metric: str
     score: float
     evaluation: Evaluation
-
-    @property
-    def compression(self) -> evaluations.Compression:
-        """What was done to the weights, and the bytes that they take."""
-        assert self.evaluation.compression is not None
-        return self.evaluation.compression
+    compression: evaluations.Compression
 
 
 def compress(
@@ -102,13 +98,14 @@ def compress(
             retrained_examples=retrained,
         )
         evaluation = evaluate_model(trained, config.test_split, None, reporter)
-        evaluation = dataclasses.replace(evaluation, compression=made)
         if name:
             record = to_record(evaluation, name, run, {})
             command = _command(sparsity, bits, retrain_examples, rate_factor)
-            evaluations.write(dataclasses.replace(record, command=command), workdir)
+            evaluations.write(
+                dataclasses.replace(record, command=command, compression=made), workdir
+            )
         task = record_tasks.find(config.task)
-        return Stage(name, task.spoken, evaluation.metrics[task.primary], evaluation)
+        return Stage(name, task.spoken, evaluation.metrics[task.primary], evaluation, made)
 
     with reporter or progress.create("lines", run.run_id) as reporter:
         yield stage("", trained, storage.FLOAT_BITS)

@@ -9,10 +9,9 @@ normalization of the model's authors. Flags such as `--mean`, `--image_size` and
 (torchvision's V2 weights need --crop_fraction=0.9655, a resize to 232). The classes of a dataset are looked up by name
 among the model's, ImageNet's by synset, words or number, and the model chooses among all of its classes. The figures
 are printed, and `--out` also writes them as JSON, with how the pictures were fed. `--name` keeps them beside the run's
-record, so that the tables show results on other test sets or with smaller weights (docs/results.md):
+record, so that the tables show results on other test sets (docs/results.md):
 
     python -m benchmarks.evaluate --workdir=RUN --dataset=imagenet_r --split=test --name=imagenet_r
-    python -m benchmarks.evaluate --workdir=RUN --weight_bits=6 --sparsity=0.67
 """
 
 import dataclasses
@@ -25,7 +24,6 @@ from absl import flags
 from benchmarks.cli import command, progress
 from benchmarks.config.fields import DTYPES
 from benchmarks.errors import ConfigError
-from benchmarks.evaluate import compression
 from benchmarks.evaluate.report import describe
 from benchmarks.evaluate.run import (
     FLAGS,
@@ -90,21 +88,11 @@ def define_flags() -> None:
         "dataset names, or a CSV file with a line 'class of the dataset,class of the model' for each. By default the "
         "model chooses among all of its classes, however few of them the dataset has.",
     )
-    flags.DEFINE_integer(
-        "weight_bits",
-        32,
-        "The bits that each weight of a kernel is rounded to, from 2 to 16; 32 leaves float32. It goes with --workdir.",
-    )
-    flags.DEFINE_float(
-        "sparsity",
-        0.0,
-        "The fraction of each kernel's weights, the smallest ones, that is set to 0. It goes with --workdir.",
-    )
     flags.DEFINE_string(
         "name",
         None,
         "Also write the result to WORKDIR/evaluations/NAME.json, which the tables show. By default nothing is written "
-        "there, or compressed-BITSbit-SPARSITY with --weight_bits or --sparsity. It goes with --workdir.",
+        "there. It goes with --workdir.",
     )
     flags.DEFINE_string(
         "out", None, "A JSON file to write the result to. By default it is only printed."
@@ -128,14 +116,12 @@ def main() -> int:
             given.workdir,
             given.split,
             subset=given.subset,
-            weight_bits=given.weight_bits,
-            sparsity=given.sparsity,
-            name=given.name or compression.name(given.weight_bits, given.sparsity),
+            name=given.name or "",
             reporter=reporter,
             **changes,
         )
-    elif given.name or given.weight_bits != compression.FLOAT_BITS or given.sparsity:
-        raise ConfigError("--name, --weight_bits and --sparsity go with --workdir.")
+    elif given.name:
+        raise ConfigError("--name goes with --workdir.")
     else:
         evaluation = evaluate_weights(
             given.model,

@@ -28,7 +28,6 @@ class Evaluation:
         record, if the task has any.
       num_classes: how many classes the model chose among.
       left_out: how many examples have no label among those, and so do not count.
-      compression: what was done to the weights; None if nothing.
       subset: what narrowed the choice, as --subset takes it; empty if nothing did.
       dataset_classes: how many of the model's classes the dataset has.
       model_classes: how many classes the model tells apart.
@@ -51,7 +50,6 @@ class Evaluation:
     metrics: Mapping[str, float]
     num_classes: int
     left_out: int = 0
-    compression: evaluations.Compression | None = None
     subset: str = ""
     dataset_classes: int = 0
     model_classes: int = 0
@@ -81,7 +79,6 @@ def to_record(
         crop_fraction=evaluation.crop_fraction,
         command=f"python -m benchmarks.evaluate --workdir=RUN{chosen} --name={name}",
         finished_at=now(),
-        compression=evaluation.compression,
         needs=evaluation.needs,
     )
 
@@ -103,8 +100,6 @@ def describe(evaluation: Evaluation) -> str:
         lines.append(
             f"{evaluation.left_out:,} examples without a label among the {evaluation.num_classes:,} classes left out"
         )
-    if evaluation.compression:
-        lines.append(_describe_compression(evaluation.compression))
     if evaluation.dataset.partition(":")[0] == _REPORTED_ON:
         name, options = models.parse(evaluation.model)
         for reported in models.info(name).reported_at(evaluation.image_size, options):
@@ -155,10 +150,3 @@ def _describe_needs(evaluation: Evaluation) -> list[str]:
             f"assumed, as nothing beside the weights says it: {', '.join(needs['assumed'])} (docs/weights.md)"
         )
     return lines + [f"changed: {each}" for each in evaluation.remarks]
-
-
-def _describe_compression(made: evaluations.Compression) -> str:
-    return (
-        f"weights of {made.weight_bits} bits, {made.sparsity:.0%} of them 0: {made.bytes:,} bytes,"
-        f" {made.dense_bytes / made.bytes:.2f} times less than the {made.dense_bytes:,} of float32"
-    )

@@ -1,21 +1,19 @@
 """Evaluating a run's weights, or those of a file, on any split."""
 
 import contextlib
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 
-import models
 from benchmarks import tasks
 from benchmarks.cli import progress
 from benchmarks.errors import ConfigError
-from benchmarks.evaluate import compression, subsets
+from benchmarks.evaluate import subsets
 from benchmarks.evaluate.report import Evaluation, to_record
 from benchmarks.inference import trained_model
 from benchmarks.inference.predict import predict, split_batches
 from benchmarks.inference.trained_model import TrainedModel
-from benchmarks.machine.mesh import create_mesh, placed, replicate
+from benchmarks.machine.mesh import create_mesh, placed
 from benchmarks.steps.eval_step import lower_eval_step
 from benchmarks.steps.pure_model import PureModel
 from input_pipeline import datasets
@@ -45,8 +43,6 @@ def evaluate_run(
     split: str | None = None,
     *,
     subset: str | None = None,
-    weight_bits: int = compression.FLOAT_BITS,
-    sparsity: float = 0.0,
     name: str = "",
     reporter: progress.Reporter | None = None,
     **changes,
@@ -57,7 +53,6 @@ def evaluate_run(
       workdir: the run's folder.
       split: a split of the run's dataset; by default its test split.
       subset: see `subsets.choose`; by default what is usual for the dataset.
-      weight_bits, sparsity: see `compression.compress`.
       name: the result is also written to `WORKDIR/evaluations/NAME.json`, which the tables read; not if empty.
       reporter: is told how far the evaluation is.
       **changes: fields of the run's configuration to change: `dataset`, `image_size`, `crop_fraction`, `dtype`, ...
@@ -68,11 +63,7 @@ def evaluate_run(
     if name:
         evaluations.path_of(workdir, name)  # refuses an impossible name before the work is done
     trained = trained_model.from_run(workdir, **changes)
-    compressed = None
-    if (weight_bits, sparsity) != (compression.FLOAT_BITS, 0.0):
-        trained, compressed = _compressed(trained, weight_bits, sparsity)
     evaluation = evaluate_model(trained, split or trained.config.test_split, subset, reporter)
-    evaluation = dataclasses.replace(evaluation, compression=compressed)
     if name:
         options = {
             FLAGS[field]: ",".join(map(str, value)) if field in ("mean", "std") else value
@@ -80,26 +71,8 @@ def evaluate_run(
             if field not in _LOCAL
         }
         options |= {"split": evaluation.split} | ({"subset": subset} if subset else {})
-        if compressed:
-            options |= {"weight_bits": weight_bits, "sparsity": sparsity}
         evaluations.write(to_record(evaluation, name, trained.run_record, options), workdir)
     return evaluation
-
-
-def _compressed(
-    trained: TrainedModel, weight_bits: int, sparsity: float
-) -> tuple[TrainedModel, evaluations.Compression]:
-    """Returns a run's model with smaller weights, and the bytes they take."""
-    abstract = models.create_abstract(trained.config.model, trained.setup.num_logits)
-    smaller = compression.compress(
-        trained.params,
-        trained.batch_stats,
-        weight_bits,
-        sparsity,
-        compression.auxiliary_names(abstract),
-    )
-    params = replicate(smaller.params, create_mesh())
-    return dataclasses.replace(trained, params=params), smaller.facts
 
 
 def evaluate_weights(

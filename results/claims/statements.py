@@ -153,7 +153,7 @@ def compression(evidence: Evidence) -> Iterable[Check]:
             score = evidence.as_accurate_compressed(f"{name} ({kind})", runs, "alexnet")
             checked.append([size, score])
     if not checked:
-        return [Check(f"needs evaluations of {names[0]} with --weight_bits and --sparsity", None)]
+        return [Check(f"needs {names[0]} after benchmarks.compress", None)]
     # One kind that does both is enough; else the one that comes nearest is told.
     return max(
         checked,

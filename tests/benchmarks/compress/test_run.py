@@ -9,6 +9,7 @@ from benchmarks.errors import ConfigError
 from benchmarks.evaluate.run import evaluate_run
 from benchmarks.train import train_and_evaluate
 from results import records
+from results.rankings import rows
 from results.records import evaluations
 
 
@@ -38,6 +39,8 @@ def test_every_stage_is_evaluated_and_kept_beside_the_record(copied_run, seen):
     kept, problems = evaluations.load_all([copied_run], [record])
     assert sorted(each.name for each in kept) == sorted(names[1:])
     assert not problems
+    (table,) = rows.summarize([record], evaluations=kept)
+    assert {each.name for _, each in table.rows[0].evaluations} == set(names[1:])
     assert {each.name: each.metrics["top1"] for each in kept} == {
         stage.name: stage.score for stage in stages[1:]
     }

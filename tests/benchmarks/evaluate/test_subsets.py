@@ -20,7 +20,6 @@ from benchmarks.machine.mesh import create_mesh, replicated
 from benchmarks.steps.abstract import abstract_model, shapes
 from benchmarks.weights.stored import load_weights
 from input_pipeline import datasets, loader
-from results.rankings import rows
 from results.records import evaluations
 
 NAMES = tuple("abcdef")
@@ -217,39 +216,6 @@ def test_a_run_of_one_label_is_evaluated_on_pictures_of_several(own_run, data_di
     right = labels[np.arange(len(labels)), logits.argmax(-1)] > 0
     assert evaluation.metrics["top1"] == pytest.approx(right.mean())
     assert (evaluation.num_classes, evaluation.left_out) == (10, 0)
-
-
-def test_smaller_weights_are_evaluated_counted_and_kept_for_the_tables(
-    command_here, own_run, tmp_path
-):
-    run_folder, record = own_run
-    ended = command_here(
-        "benchmarks.evaluate", f"--workdir={run_folder}", "--weight_bits=6", "--sparsity=0.5"
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert "weights of 6 bits, 50% of them 0: " in ended.stdout
-    evaluation = evaluations.read(run_folder / "evaluations" / "compressed-6bit-0.5.json")
-    assert evaluation.compression.dense_bytes == record.model.weight_bytes
-    # Between half the kernels' weights in 6 + 4 bits, and everything in float32.
-    assert (
-        record.model.weight_bytes * 5 / 32
-        < evaluation.compression.bytes
-        < record.model.weight_bytes
-    )
-    assert evaluation.command.endswith(
-        "--split=test --weight_bits=6 --sparsity=0.5 --name=compressed-6bit-0.5"
-    )
-    kept, _ = evaluations.load_all([run_folder], [record])
-    (table,) = rows.summarize([record], evaluations=kept)
-    assert evaluation in [each for _, each in table.rows[0].evaluations]
-
-
-def test_many_bits_change_no_answer(own_run):
-    run_folder, record = own_run
-    evaluation = evaluate_run(run_folder, weight_bits=16)
-    assert evaluation.metrics["top1"] == record.metrics.test["top1"]
-    assert evaluation.metrics["loss"] == pytest.approx(record.metrics.test["loss"], rel=1e-3)
-    assert evaluation.compression.bytes < evaluation.compression.dense_bytes
 
 
 def test_a_name_that_is_no_files_is_refused_before_the_work(own_run):
