@@ -44,7 +44,8 @@ _USE = {
     "stablehlo": "jax.export.deserialize(bytearray(open(FILE, 'rb').read())).call(images)"
     " (needs jax and flatbuffers)",
     "safetensors": "model.load_state_dict(safetensors.torch.load_file(FILE)), where model is"
-    " torchvision's (timm's for MobileNet v1) of this name and number of classes; or --weights=FILE here",
+    " torchvision's (timm's for MobileNet v1) of this name and number of classes, with this padding and batch norm's"
+    " epsilon (TensorFlow's are pad_type='same', bn_eps=0.001 in timm); or --weights=FILE here",
 }
 
 
