@@ -79,7 +79,7 @@ def check_model(directory: Path, label: str) -> None:
             content = json.loads(path.read_text())
             spec = content.get("config", content)["model"]
             meant = earlier.completed(spec)
-            version = content.get(_VERSION) or 0
+            version = int(content.get(_VERSION) or 0)
         except (OSError, ValueError, TypeError, LookupError, AttributeError):
             continue  # what reads the whole file says what is wrong with it
         if version < earlier.SINCE and meant not in (spec, label):

@@ -185,7 +185,17 @@ def test_a_run_that_an_earlier_version_left_under_another_models_name_is_refused
     plan(config, tmp_path, ["tiny"], [0])
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", '{"schema_version": 4}', '{"model": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "null",
+        '{"schema_version": 4}',
+        '{"model": 3}',
+        '{"model": "mobilenet_v1", "schema_version": "new"}',
+    ],
+)
 def test_whatever_else_lies_in_a_runs_folder_is_left_to_what_reads_it(config, tmp_path, text):
     folder = tmp_path / "runs" / "mobilenet_v1-seed0"
     folder.mkdir(parents=True)
