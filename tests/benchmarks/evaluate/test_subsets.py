@@ -19,7 +19,7 @@ from benchmarks.evaluate.subsets import Choice, ChoosingAmong
 from benchmarks.machine.mesh import create_mesh, replicated
 from benchmarks.steps.abstract import abstract_model, shapes
 from benchmarks.weights.stored import load_weights
-from input_pipeline import datasets, loader
+from input_pipeline import DataError, datasets, loader
 from results.records import evaluations
 
 NAMES = tuple("abcdef")
@@ -59,6 +59,17 @@ def test_a_model_chooses_among_the_classes_that_occur():
     hot = np.eye(6, dtype=np.float32)[[4, 1]] + np.eye(6, dtype=np.float32)[[5, 1]]
     choice = subsets.choose(dataset_of(hot, multi_label=True), "test", 6, subsets.PRESENT)
     assert choice.classes == (1, 4, 5)
+
+
+def test_as_many_classes_of_other_names_are_the_models_in_order():
+    def not_here():
+        raise DataError("the run's own dataset is not prepared")
+
+    for class_names in (None, lambda: tuple("uvwxyz"), not_here):
+        choice = subsets.choose(dataset_of([0]), "test", 6, class_names=class_names)
+        assert choice == Choice(tuple(range(6)), tuple(range(6)))
+    with pytest.raises(DataError, match="not prepared"):
+        subsets.choose(dataset_of([0]), "test", 7, class_names=not_here)
 
 
 def test_classes_are_matched_by_name_in_whatever_order():
