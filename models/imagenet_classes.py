@@ -16,10 +16,11 @@ _LINES = resources.files(__package__).joinpath("imagenet_classes.tsv").read_text
 SYNSETS, WORDS = zip(*(line.split("\t") for line in _LINES.splitlines()), strict=True)
 BACKGROUND = "background"
 
-# Lists of classes by the name that people give them in.
+# Lists of classes by the names that people give them.
+IMAGENET, WITH_BACKGROUND = "imagenet", "imagenet_background"
 LISTS: Mapping[str, tuple[str, ...]] = {
-    "imagenet": WORDS,
-    "imagenet_background": (BACKGROUND, *WORDS),
+    IMAGENET: WORDS,
+    WITH_BACKGROUND: (BACKGROUND, *WORDS),
 }
 
 # A folder of ImageNet's is often called by the synset and the words, as in `n01440764_tench`.
