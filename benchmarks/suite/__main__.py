@@ -92,8 +92,8 @@ def main() -> int:
     except local.StoppedError:
         print("told to stop; run the same command again to go on", file=sys.stderr)
         return preemption.AGAIN_STATUS
-    everything, _ = records.load_all([workdir])
-    leaderboard.print_table(everything)
+    everything, folders, _ = records.load_with_folders([workdir])
+    leaderboard.print_table(everything, folders=folders)
     print(f"Tables: {workdir / 'leaderboard.md'}, .csv and .json; page: {workdir / 'index.html'}")
     return int(any(record.status != "completed" for record in made))
 

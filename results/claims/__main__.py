@@ -1,10 +1,11 @@
-"""Checks statements of the literature against measured records: each holds, does not hold, or was not measured.
+"""Checks statements of the literature against measured records.
 
     python -m results.claims DIR... --out=FILE.md --out=FILE.json
 
-Each DIR is a folder of runs, or of one run. A statement holds only if the counts, and the 95% intervals over seeds, say
-so; docs/results.md explains how. Exit status: 0 whatever the verdicts, or 2 where there are no records or --out cannot
-be written.
+Each DIR is a folder of runs, or of one run. A statement holds, does not hold, cannot be told, or was not measured.
+Counts say so by themselves, accuracies by paired differences over seeds and test examples, speeds over seeds;
+docs/results.md explains how. Exit status: 0 whatever the verdicts, or 2 where there are no records or --out cannot be
+written.
 """
 
 from collections.abc import Sequence

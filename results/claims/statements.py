@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from isobudget.wording import exact
@@ -11,7 +11,8 @@ from results.tables.cells import count, three
 
 # Of the papers' own tables; records do not hold depths.
 _WEIGHT_LAYERS = {"alexnet": 8, "vgg16": 16, "vgg19": 19}
-_RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+_RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
+_DEEPEST_RESNET = "resnet152"
 _ALEXNET_HEAD_INPUTS = 4096
 _IMAGENET_CLASSES = 1000
 
@@ -106,14 +107,35 @@ def residual(evidence: Evidence) -> Iterable[Check]:
 
 
 @statement(
+    "At 18 layers, the plain and the residual network are similarly accurate",
+    "He et al. 2015, arXiv:1512.03385, table 2",
+)
+def residual_18(evidence: Evidence) -> Iterable[Check]:
+    yield evidence.as_accurate("resnet18", "plain18")
+    yield evidence.as_accurate("plain18", "resnet18")
+
+
+@statement(
+    "More layers, more accuracy: ResNet-18, 34, 50, 101",
+    "He et al. 2015, arXiv:1512.03385, tables 2 and 4",
+)
+def depth_to_101(evidence: Evidence) -> Iterable[Check]:
+    return _deeper_is_better(evidence, _RESNETS)
+
+
+@statement(
     "More layers, more accuracy: ResNet-18, 34, 50, 101, 152",
     "He et al. 2015, arXiv:1512.03385, tables 2 and 4",
 )
 def depth(evidence: Evidence) -> Iterable[Check]:
-    measured = evidence.measured(_RESNETS)
+    return _deeper_is_better(evidence, (*_RESNETS, _DEEPEST_RESNET))
+
+
+def _deeper_is_better(evidence: Evidence, names: Sequence[str]) -> Iterator[Check]:
+    measured = evidence.measured(names)
     for shallower, deeper in itertools.pairwise(measured):
         yield evidence.more_accurate(deeper, shallower)
-    absent = [name for name in _RESNETS if name not in measured]
+    absent = [name for name in names if name not in measured]
     if absent:
         yield Check(f"needs completed runs of {', '.join(absent)}", None)
 
@@ -126,6 +148,16 @@ def squeezenet(evidence: Evidence) -> Iterable[Check]:
     name = evidence.first("squeezenet1_0", "squeezenet1_1")
     yield evidence.size_ratio("alexnet", name, lambda ratio: ratio >= 45, "at least 45")
     yield evidence.as_accurate(name, "alexnet")
+
+
+@statement(
+    "Simple bypass makes SqueezeNet more accurate, at no parameters",
+    "Iandola et al. 2016, arXiv:1602.07360, table 3",
+)
+def bypass(evidence: Evidence) -> Iterable[Check]:
+    names = "squeezenet1_0_bypass", "squeezenet1_0"
+    yield evidence.size_ratio(*names, lambda ratio: ratio == 1, "1")
+    yield evidence.more_accurate(*names)
 
 
 @statement(
@@ -158,7 +190,7 @@ def compression(evidence: Evidence) -> Iterable[Check]:
     return max(
         checked,
         key=lambda checks: [
-            sum(check.holds is value for check in checks) for value in (True, None)
+            sum(check.as_wanted is value for check in checks) for value in (True, None)
         ],
     )
 
@@ -179,11 +211,18 @@ def mobilenet(evidence: Evidence) -> Iterable[Check]:
     "Howard et al. 2017, arXiv:1704.04861, table 4",
 )
 def depthwise(evidence: Evidence) -> Iterable[Check]:
-    pairs = [(_mobilenet(each | {"depthwise": "false"}), _mobilenet(each)) for each in _CONVENTIONS]
-    # The pair of which most is there; the first where they tie.
-    standard, separable = max(pairs, key=lambda pair: len(evidence.measured(pair)))
+    standard, separable = _standard_and_separable(evidence)
     for what in ("parameters", "macs"):
         yield evidence.size_ratio(standard, separable, lambda ratio: ratio > 1, "above 1", what)
+
+
+@statement(
+    "MobileNet with depthwise separable convolutions is similarly accurate as with standard ones",
+    "Howard et al. 2017, arXiv:1704.04861, table 4 (70.6% and 71.7%)",
+)
+def depthwise_accuracy(evidence: Evidence) -> Iterable[Check]:
+    standard, separable = _standard_and_separable(evidence)
+    yield evidence.as_accurate(separable, standard)
 
 
 @statement(
@@ -201,6 +240,30 @@ def width(evidence: Evidence) -> Iterable[Check]:
         yield evidence.size_ratio(wider, narrower, lambda ratio: ratio > 1, "above 1")
         yield evidence.as_accurate(wider, narrower)
     yield evidence.more_accurate(models[-1], models[0])
+
+
+@statement(
+    "MobileNet's resolution multiplier gives a smooth curve: larger images never make it less accurate, and the "
+    "largest make it more accurate than the smallest",
+    "Howard et al. 2017, arXiv:1704.04861, table 7",
+)
+def resolution(evidence: Evidence) -> Iterable[Check]:
+    names = [_mobilenet(convention) for convention in _CONVENTIONS]
+    name = max(names, key=lambda each: len(evidence.sizes(each)))
+    sizes = evidence.sizes(name)
+    if len(sizes) < 3:
+        yield Check("needs completed runs of mobilenet_v1 at three image sizes", None)
+        return
+    for smaller, larger in itertools.pairwise(sizes):
+        yield evidence.as_accurate_at(name, larger, smaller)
+    yield evidence.more_accurate_at(name, sizes[-1], sizes[0])
+
+
+def _standard_and_separable(evidence: Evidence) -> tuple[str, str]:
+    """Returns MobileNet v1 with standard and with depthwise separable convolutions, of one convention."""
+    pairs = [(_mobilenet(each | {"depthwise": "false"}), _mobilenet(each)) for each in _CONVENTIONS]
+    # The pair of which most is there; the first where they tie.
+    return max(pairs, key=lambda pair: len(evidence.measured(pair)))
 
 
 def _mobilenet(options: Mapping[str, str]) -> str:

@@ -16,6 +16,7 @@ from results import RecordError, leaderboard, output
 from results.leaderboard import files
 from results.page import curves
 from results.rankings import load
+from results.records.folders import Problem
 
 
 def define_flags() -> None:
@@ -41,17 +42,17 @@ def main(directories: Sequence[str]) -> None:
     if given.plots and given.out is None:
         raise RecordError("--plots needs --out=DIR, the folder that plots/ goes to.")
     runs = load.rankings(directories, given.reference)
-    problems = [*runs.problems]
+    damaged: list[Problem] = []
     if given.out is not None:
         try:
             files.write(runs.tables, given.out, runs.folders, plots=given.plots)
         except OSError as error:
             raise output.unwritable(given.out, error) from None
-        problems += curves.damaged(runs.folders.values())
+        damaged = curves.damaged(runs.folders.values())
     try:
         leaderboard.print_tables(runs.tables)
     finally:  # whoever reads the tables has seen enough, perhaps
-        output.name_left_out(problems)
+        output.name_left_out([*runs.problems, *damaged])
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """The leaderboard on a terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from isobudget import terminal
+from results.rankings.examples import PredictedExamples
 from results.rankings.rows import Row, Table, summarize
 from results.records import spending
 from results.records.schema import RunRecord
@@ -15,9 +17,19 @@ from results.tables import columns, headings, reported_cells, test_sets
 _MOST_ROWS = 200
 
 
-def print_table(run_records: Iterable[RunRecord], console: Console | None = None) -> None:
-    """Prints the rankings of the records on the terminal, or on `console`."""
-    print_tables(summarize(run_records), console)
+def print_table(
+    run_records: Iterable[RunRecord],
+    console: Console | None = None,
+    folders: Mapping[str, Path] | None = None,
+) -> None:
+    """Prints the rankings of the records on the terminal, or on `console`.
+
+    Args:
+      run_records: of the runs.
+      console: the terminal by default.
+      folders: where each run's files lie, by run id, for what it predicted.
+    """
+    print_tables(summarize(run_records, examples=PredictedExamples(folders or {})), console)
 
 
 def print_tables(tables: Iterable[Table], console: Console | None = None) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from results import RecordError, page
+from results.rankings.examples import PredictedExamples
 from results.rankings.rows import Table, summarize
 from results.records.evaluations import EvaluationRecord
 from results.records.files import write_atomically
@@ -28,13 +29,14 @@ def write_tables(
       run_records: of the runs.
       out_dir: made where it is missing.
       run_evaluations: of these runs on other data.
-      folders: where each run's files lie, by run id, for the learning curves of the page.
+      folders: where each run's files lie, by run id, for the learning curves of the page and what the run predicted.
 
     Raises:
       RecordError: there are no records.
       OSError: the folder or a file cannot be written.
     """
-    tables = summarize(run_records, evaluations=run_evaluations)
+    examples = PredictedExamples(folders or {})
+    tables = summarize(run_records, evaluations=run_evaluations, examples=examples)
     if not tables:
         raise RecordError("there are no records to make a table from.")
     return write(tables, out_dir, folders or {})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from results import RecordError
 from results.rankings import reported
+from results.rankings.examples import PredictedExamples
 from results.rankings.rows import Table, summarize
 from results.records import evaluations
 from results.records.folders import Problem, load_with_folders
@@ -19,12 +20,19 @@ class Loaded:
     Attributes:
       tables: the rankings, one at least.
       folders: where each run's files lie, by run id.
-      problems: the records and evaluations that were left out.
+      examples: what the runs predicted for test examples.
+      unreadable: the records and evaluations that were left out.
     """
 
     tables: Sequence[Table]
     folders: Mapping[str, Path]
-    problems: Sequence[Problem]
+    examples: PredictedExamples
+    unreadable: Sequence[Problem]
+
+    @property
+    def problems(self) -> list[Problem]:
+        """The records and evaluations that were left out, and the predictions, once the tables were made."""
+        return [*self.unreadable, *self.examples.problems]
 
 
 def rankings(
@@ -54,5 +62,6 @@ def rankings(
             f"there are no records in {where}: a run writes DIR/runs/<run id>/record.json."
         )
     evaluated, unreadable = evaluations.load_all(directories, records)
-    tables = summarize(records, reported=published, evaluations=evaluated)
-    return Loaded(tables, folders, [*problems, *unreadable])
+    examples = PredictedExamples(folders)
+    tables = summarize(records, reported=published, evaluations=evaluated, examples=examples)
+    return Loaded(tables, folders, examples, [*problems, *unreadable])

@@ -4,16 +4,23 @@ import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import Any
 
+from results.rankings.examples import PredictedExamples
 from results.rankings.reported import Reported, beside
+from results.rankings.significance import Scores
+from results.rankings.standings import Standing, Standings, standings
 from results.rankings.statistics import Estimate, estimate, paired_difference, rank
 from results.records import settings, spending, tasks
 from results.records.evaluations import EvaluationRecord
 from results.records.groups import Group, device, group_of
 from results.records.schema import RunRecord
+
+# Of a model at an image size.
+Key = tuple[str, int]
+_NO_EXAMPLES = PredictedExamples({})
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,8 @@ class Row:
       to_leader: the paired difference of its score from that of the first row, 0 or less; None in
         the first row, without a rank, and where the two have no seed in common.
       evaluations: of its runs on other data, each beside its run.
+      examples: what its runs predicted for test examples.
+      standings: returns how sure the ranks of its ranking are.
     """
 
     group: Group
@@ -36,6 +45,18 @@ class Row:
     rank: int | None = None
     to_leader: Estimate | None = None
     evaluations: tuple[tuple[RunRecord, EvaluationRecord], ...] = ()
+    examples: PredictedExamples = field(default=_NO_EXAMPLES, compare=False, repr=False)
+    standings: Callable[[], Standings[Key]] = field(default=Standings, compare=False, repr=False)
+
+    @property
+    def key(self) -> Key:
+        """What tells it from the other rows of its ranking."""
+        return self.model, self.image_size
+
+    @property
+    def standing(self) -> Standing | None:
+        """How sure its rank is; None where nothing says so."""
+        return self.standings().of.get(self.key)
 
     @cached_property
     def memo(self) -> dict[str, Any]:
@@ -77,6 +98,20 @@ class Row:
     def scores(self) -> dict[int, float]:
         """The task's primary metric on the test split, by seed."""
         return self.by_seed(_score)
+
+    @cached_property
+    def test_scores(self) -> Scores:
+        """Its scores, and those on resampled test examples if every run has predictions, all of the same examples.
+
+        Where a seed was run more than once, nothing is resampled.
+        """
+        resampled = dict(
+            zip((run.seed for run in self.completed), self.examples.of(self.completed), strict=True)
+        )
+        sets = {None if each is None else each.examples for each in resampled.values()}
+        once = len(resampled) == len(self.completed)
+        known = {seed: each for seed, each in resampled.items() if each is not None}
+        return Scores(self.scores, known if once and len(sets) == 1 and None not in sets else {})
 
     @cached_property
     def score(self) -> Estimate | None:
@@ -146,6 +181,7 @@ def summarize(
     *,
     reported: Iterable[Reported] = (),
     evaluations: Iterable[EvaluationRecord] = (),
+    examples: PredictedExamples = _NO_EXAMPLES,
 ) -> list[Table]:
     """Returns one table a group, sorted by group; the order of `records` changes nothing.
 
@@ -153,6 +189,7 @@ def summarize(
       records: of the runs.
       reported: published figures, each to stand beside the rankings of its dataset.
       evaluations: of these runs on other data.
+      examples: what these runs predicted for test examples; read when something asks how sure a rank is.
     """
     runs: dict[Group, dict[tuple[str, int], list[RunRecord]]]
     runs = defaultdict(lambda: defaultdict(list))
@@ -165,7 +202,8 @@ def summarize(
     apart = _set_apart(runs)
     return [
         dataclasses.replace(
-            _table(group, _by_setting(runs[group]), reported, by_run), apart=apart[group]
+            _table(group, _by_setting(runs[group]), reported, by_run, examples),
+            apart=apart[group],
         )
         for group in sorted(runs, key=lambda each: each.order)
     ]
@@ -207,6 +245,7 @@ def _table(
     runs: Mapping[tuple[str, int], Sequence[RunRecord]],
     reported: Iterable[Reported],
     evaluations: Mapping[str, Sequence[EvaluationRecord]],
+    examples: PredictedExamples,
 ) -> Table:
     rows = {
         key: Row(
@@ -216,16 +255,24 @@ def _table(
             evaluations=tuple(
                 (r, each) for r in runs[key] for each in evaluations.get(r.run_id, ())
             ),
+            examples=examples,
         )
         for key in sorted(runs)
     }
     scores = {key: row.scores for key, row in rows.items() if row.scores}
     ranks = rank(scores)  # in order, best first
     leader = next(iter(ranks), None)
+
+    @cache
+    def lazy_standings() -> Standings[Key]:
+        examples.of([run for key in ranks for run in rows[key].completed])  # quicker all at once
+        return standings({key: rows[key].test_scores for key in ranks})
+
     ranked = [
         dataclasses.replace(
             rows[key],
             rank=place,
+            standings=lazy_standings,
             to_leader=None
             if leader is None or key == leader
             else paired_difference(scores[key], scores[leader]),

@@ -49,3 +49,17 @@ def three(number: float) -> str:
     """Returns a number to three digits, or to the unit: `8.53`, `142`, `1,432`."""
     decimals = 2 if abs(number) < 9.995 else 1 if abs(number) < 99.95 else 0
     return f"{number:,.{decimals}f}"
+
+
+def share(part: float) -> str:
+    """Returns a share in percent to the unit, which says 0 and 100 of none and all only: `<1`, `37`, `>99`."""
+    percents = round(100 * part)
+    if percents == 0 and part > 0:
+        return "<1"
+    return ">99" if percents == 100 and part < 1 else str(percents)
+
+
+def places(rank: Estimate) -> str:
+    """Returns the interval of a rank: `1-3`, or `2` where both ends are."""
+    low, high = rank.interval or (rank.mean, rank.mean)
+    return f"{low:.0f}" if low == high else f"{low:.0f}-{high:.0f}"

@@ -5,7 +5,7 @@ is made from this list by `python -m results.column_docs`.
 """
 
 from results.records import settings, spending, tasks
-from results.tables.cells import amount, count, mebibytes, points_if_known
+from results.tables.cells import amount, count, mebibytes, places, points_if_known, share
 from results.tables.column import Column, interval, metric, part, primary
 
 __all__ = ["COLUMNS", "Column", "shown"]
@@ -20,7 +20,8 @@ def shown(task: str) -> tuple[Column, ...]:
     primary, *others = (of_task[name] for name in metrics)
     status = next(c for c in columns if c.name == "status")
     columns.remove(status)
-    return (*columns[:place], primary, _TO_LEADER, *others, *columns[place:], status)
+    certainty = (_TO_LEADER, _FIRST_SHARE, _RANK)
+    return (*columns[:place], primary, *certainty, *others, *columns[place:], status)
 
 
 _TO_LEADER = Column(
@@ -32,6 +33,29 @@ _TO_LEADER = Column(
     points_if_known,
     8,
     "difference_to_leader",
+)
+
+_FIRST_SHARE = Column(
+    "first_share",
+    "fraction",
+    "share of the bootstrap samples, of test examples and seeds, in which the model comes first; "
+    "empty for one seed without predictions",
+    lambda r: r.standing.first_share if r.standing else None,
+    "first %",
+    share,
+    5,
+    "first_share",
+)
+
+_RANK = Column(
+    "resampled_rank",
+    "",
+    "mean rank over the bootstrap samples; people see the interval that holds it in 95% of them",
+    lambda r: r.standing.rank if r.standing else None,
+    "rank 95%",
+    places,
+    3,
+    "resampled_rank",
 )
 
 COLUMNS = (
@@ -316,5 +340,19 @@ COLUMNS = (
         lambda r: "; ".join(
             f"{path}={settings.shown(r.group.settings, path)}" for path, _ in r.group.settings
         ),
+    ),
+    _FIRST_SHARE,
+    _RANK,
+    Column(
+        "resampled_rank_low",
+        "",
+        "lower end of the interval that holds the rank in 95% of the bootstrap samples",
+        lambda r: part(r.standing.rank, "low") if r.standing else None,
+    ),
+    Column(
+        "resampled_rank_high",
+        "",
+        "upper end of the interval that holds the rank in 95% of the bootstrap samples",
+        lambda r: part(r.standing.rank, "high") if r.standing else None,
     ),
 )

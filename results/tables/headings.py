@@ -89,7 +89,7 @@ def intervals(table: Table) -> str:
         return "No run completed."
     spoken = tasks.find(table.group.task).spoken
     if all(row.seeds == 1 for row in ranked):
-        return f"Ranked by {spoken}: one seed, no interval."
+        return f"Ranked by {spoken}: one seed, no interval.{_certainty(table)}"
     text = (
         f"Ranked by {spoken}, the mean over seeds ± half the width of its 95% t-interval. `To leader` "
         "is the mean difference from the first row over the seeds that both have. Models share a rank "
@@ -103,6 +103,27 @@ def intervals(table: Table) -> str:
             " Over several seeds, no ± means that all are equal, which is no interval and tells "
             "no two models apart."
         )
+    return text + _certainty(table)
+
+
+def _certainty(table: Table) -> str:
+    """Returns how to read the columns of `results.rankings.standings`; nothing where they are empty."""
+    ranked = [row for row in table.rows if row.rank]
+    drawn = ranked[0].standings()
+    if not drawn.of:
+        return ""
+    several = any(row.seeds > 1 for row in ranked)
+    examples = f"{drawn.examples:,} test examples" if drawn.examples else ""
+    text = (
+        f" `First %` is how often a model comes first in {drawn.samples:,} bootstrap samples of the "
+        f"{' and of the '.join(filter(None, (examples, 'seeds' if several else '')))}, `rank 95%` the places it "
+        "takes in 95% of them."
+    )
+    if any(row.seeds == 1 and row.standing for row in ranked):
+        text += " With one seed, this is about these weights and not about the models."
+    if drawn.examples and drawn.without_examples:
+        names = dict.fromkeys(model for model, _ in drawn.without_examples)
+        text += f" Without predictions of the same examples: {_distinct(names, ', ')}."
     return text
 
 

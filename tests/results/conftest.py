@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from absl import flags
 
@@ -53,6 +54,33 @@ def make_record(run_id="resnet18-0", **changes) -> RunRecord:
         weights_digest="ab" * 32,
     )
     return dataclasses.replace(record, **changes)
+
+
+def write_predictions(record: RunRecord, folder: Path, correct, index=None) -> Path:
+    """Writes a single-label run's record and predictions under `folder`/runs; returns where the predictions lie.
+
+    Args:
+      record: the run's; its top-1 should be the mean of `correct`.
+      folder: of the suite.
+      correct: whether each test example is decided rightly, bool [examples].
+      index: places of the examples in the split; in order by default.
+    """
+    path = records.record_path(folder, record.run_id)
+    records.write(record, path)
+    path = layout.predictions_in(path.parent, "test")
+    path.parent.mkdir(exist_ok=True)
+    index = np.arange(len(correct)) if index is None else np.asarray(index)
+    label = index % record.model.num_classes
+    predicted = np.where(correct, label, (label + 1) % record.model.num_classes)
+    confidence = np.full(len(correct), 0.5, np.float32)
+    np.savez(path, index=index, label=label, predicted=predicted, confidence=confidence)
+    return path
+
+
+@pytest.fixture(scope="session", name="write_predictions")
+def write_predictions_():
+    """Returns `write_predictions`: writes a record, with what its run predicted beside it."""
+    return write_predictions
 
 
 @pytest.fixture

@@ -81,7 +81,8 @@ function makeTable(index, ranking, state, changed) {
     if (state.column === column.name) state.descending = !state.descending;
     else {
       // The best accuracy and the fastest first; the first rank and the first letter.
-      state.descending = Boolean(column.numbers) && column.name !== "rank";
+      const ofRank = ["rank", "resampled_rank"].includes(column.name);
+      state.descending = Boolean(column.numbers) && !ofRank;
       state.column = column.name;
     }
     update();
