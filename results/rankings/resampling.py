@@ -107,18 +107,22 @@ def example_counts(examples: int, samples: int = SAMPLES) -> Iterator[np.ndarray
         yield counts[: samples - begin]
 
 
-def seed_counts(seeds: Sequence[int], samples: int = SAMPLES) -> np.ndarray:
-    """Returns how often each seed is drawn, int64 [samples, seeds]; ones for a single seed.
+def seed_multipliers(seeds: Sequence[int], samples: int = SAMPLES) -> np.ndarray:
+    """Returns by what multiples of the seeds' deviations from their mean each sample shifts it, [samples, seeds].
 
-    Of n seeds, n - 1 are drawn with replacement: the mean of these varies as the mean of n seeds does, while that of n
-    draws would vary less (Rao and Wu 1988, doi:10.1080/01621459.1988.10478591).
+    A wild bootstrap (Wu 1986, doi:10.1214/aos/1176350142): draws of two or three seeds with replacement would be far
+    too much alike. So shifted, a mean of n values and the difference of two models' means vary as their intervals say,
+    with Student's t of n - 1 degrees of freedom. Zeros for a single seed.
     """
     number = len(seeds)
     if number == 1:
-        return np.ones((samples, 1), np.int64)
+        return np.zeros((samples, 1))
     chance = np.random.default_rng([SEED, *(seed % 2**32 for seed in seeds)])
-    drawn = chance.integers(number, size=(samples, number - 1))
-    return (drawn[:, :, np.newaxis] == np.arange(number)).sum(axis=1)
+    normal = chance.standard_normal((samples, number))
+    spread = chance.chisquare(
+        number - 1, (samples, 1)
+    )  # times the variance over the seeds, that of all / (n - 1)
+    return normal / np.sqrt(number * spread)
 
 
 def resampled_accuracy(correct: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from results.rankings.resampling import SAMPLES, seed_counts
+from results.rankings.resampling import SAMPLES, seed_multipliers
 from results.rankings.significance import LEVEL, Scores
 from results.rankings.statistics import Estimate
 
@@ -53,9 +53,9 @@ class Standings(Generic[Key]):
 def standings(models: Mapping[Key, Scores]) -> Standings[Key]:
     """Returns how sure the ranks of models are.
 
-    Every sample draws test examples and seeds, the same for all models (`results.rankings.resampling`); models that do
-    not have the same seeds draw theirs independently. A model that has nothing to draw takes part with its score as
-    it is.
+    Every sample draws test examples and shifts seeds, the same for all models (`results.rankings.resampling`); models
+    that do not have the same seeds have theirs shifted independently. A model with one seed and no predictions takes
+    part with its score as it is.
     """
     examples = _shared_examples(models)
     drawn = {key for key, scores in models.items() if _examples_of(scores) == {examples}}
@@ -100,14 +100,14 @@ def _examples_of(scores: Scores) -> set[str]:
 
 
 def _means(scores: Scores, samples: int, examples_too: bool) -> np.ndarray:
-    """Returns a model's mean over the seeds that each sample draws, [samples]."""
+    """Returns a model's mean over its seeds on each sample, [samples]."""
     seeds = sorted(scores.by_seed)
+    of_seeds = np.array([scores.by_seed[seed] for seed in seeds])
+    means: float | np.ndarray = of_seeds.mean()
     if examples_too:
-        of_seeds = np.stack([scores.resampled[seed].scores[:samples] for seed in seeds], axis=1)
-    else:
-        of_seeds = np.array([[scores.by_seed[seed] for seed in seeds]])
-    counts = seed_counts(seeds)[:samples]
-    return np.round((counts * of_seeds).sum(axis=1) / counts.sum(axis=1), _DECIMALS)
+        means = np.mean([scores.resampled[seed].scores[:samples] for seed in seeds], axis=0)
+    shift = seed_multipliers(seeds)[:samples] @ (of_seeds - of_seeds.mean())
+    return np.round(means + shift, _DECIMALS)
 
 
 def _places(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

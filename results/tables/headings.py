@@ -115,8 +115,8 @@ def _certainty(table: Table) -> str:
     several = any(row.seeds > 1 for row in ranked)
     examples = f"{drawn.examples:,} test examples" if drawn.examples else ""
     text = (
-        f" `First %` is how often a model comes first in {drawn.samples:,} bootstrap samples of the "
-        f"{' and of the '.join(filter(None, (examples, 'seeds' if several else '')))}, `rank 95%` the places it "
+        f" `First %` is how often a model comes first in {drawn.samples:,} bootstrap samples over "
+        f"{' and '.join(filter(None, (examples, 'seeds' if several else '')))}, `rank 95%` the places it "
         "takes in 95% of them."
     )
     if any(row.seeds == 1 and row.standing for row in ranked):

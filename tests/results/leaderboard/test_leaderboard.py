@@ -174,10 +174,10 @@ def test_what_was_not_measured_is_empty(run):
 
 def test_markdown_reads_as_percent_with_units(three):
     text = markdown.to_markdown(rows.summarize(three))
-    row = "| 1 | `leader` | 32 | 1.23M | 37.0M | 3 | 92.00 ± 4.97 |  | 88 | 1-2 | 100.00 | 1,400 |"
+    row = "| 1 | `leader` | 32 | 1.23M | 37.0M | 3 | 92.00 ± 4.97 |  | 80 | 1-2 | 100.00 | 1,400 |"
     assert row in text
     # differences 0.01, -0.02, -0.02: -0.01 ± t(0.975, 2) * 0.0173205 / sqrt(3) = -0.01 ± 0.0430265
-    assert "3 | 91.00 ± 2.48 | -1.00 ± 4.30 | 12 | 1-2 | 100.00 |" in text
+    assert "3 | 91.00 ± 2.48 | -1.00 ± 4.30 | 20 | 1-2 | 100.00 |" in text
     assert "## digits 1.0.0 (test): 12,000 examples, batch size 64, common recipe" in text
     assert "trained on train (1,200 examples), reported on test (300 examples)" in text
     assert "- `broken`: 3 of 3 failed: diverged at step 12" in text

@@ -35,7 +35,7 @@ def test_ranks_of_one_seed_are_as_sure_as_its_test_examples_make_them(two):
     assert [rows[name]["resampled_rank_high"] for name in "ab"] == ["1", "2"]
     (table,) = load.rankings([two]).tables
     text = headings.intervals(table)
-    assert "in 2,000 bootstrap samples of the 100 test examples, `rank 95%`" in text
+    assert "in 2,000 bootstrap samples over 100 test examples, `rank 95%`" in text
     assert "With one seed, this is about these weights and not about the models." in text
     (row, _) = document.document([table])["rankings"][0]["rows"]
     assert row["resampled_rank"]["low"] == row["resampled_rank"]["high"] == 1

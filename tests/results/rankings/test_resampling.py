@@ -76,13 +76,17 @@ def test_many_labels_get_fewer_samples():
     assert (few.samples, many.samples) == (SAMPLES, resampling.FEWEST_SAMPLES)
 
 
-def test_one_seed_is_always_drawn_and_several_one_less_than_there_are():
-    assert (resampling.seed_counts([7]) == 1).all()
-    counts = resampling.seed_counts([0, 1, 2])
-    assert (counts.sum(axis=1) == 2).all()
-    values = np.array([0.1, 0.5, 0.6])
-    means = counts @ values / 2
-    assert means.std() == pytest.approx(values.std(ddof=1) / np.sqrt(3), rel=0.05)
+def test_one_seed_is_not_shifted():
+    assert (resampling.seed_multipliers([7]) == 0).all()
+
+
+@pytest.mark.parametrize("values", [[0.1, 0.6], [0.1, 0.5, 0.6], [0.3, 0.1, 0.2, 0.6, 0.5]])
+def test_means_over_seeds_vary_as_students_t_interval_says(values):
+    shifts = resampling.seed_multipliers(range(len(values))) @ (np.array(values) - np.mean(values))
+    distances = shifts / scipy.stats.sem(values)
+    expected = scipy.stats.t(len(values) - 1)
+    assert scipy.stats.kstest(distances, expected.cdf).pvalue > 0.01
+    assert np.mean(np.abs(distances) < expected.ppf(0.975)) == pytest.approx(0.95, abs=0.015)
 
 
 def test_sixty_runs_of_five_thousand_examples_take_seconds():
