@@ -39,13 +39,15 @@ class Check:
       as_wanted: whether the figure, or the mean of several, is on the wanted side of the bound; None where it was not
         measured.
       p_value: two-sided, of the mean being the bound itself; None for counts, which are exact.
-      p_corrected: the same, corrected for all checks of the ranking.
+      p_corrected: the same, corrected for all comparisons of accuracy in the ranking; None for speeds.
+      of_speed: whether it compares speeds: these are few, far apart, and judged by their own intervals.
     """
 
     text: str
     as_wanted: bool | None
     p_value: float | None = None
     p_corrected: float | None = None
+    of_speed: bool = False
 
     @property
     def verdict(self) -> str:
@@ -155,6 +157,7 @@ class Evidence:
             f"{text}, 95% interval {low:.3g} to {high:.3g} over {ratio.count} seeds (below 1)",
             ratio.mean < 1,
             p_value_of(logarithm),
+            of_speed=True,
         )
 
     def sizes(self, name: str) -> list[int]:

@@ -20,9 +20,10 @@ _NOTE = (
     "A statement holds if each of its figures is as the brackets ask, and does not hold if one is not. Where chance "
     "could have put a difference or ratio on either side of the bound, it cannot be told. Intervals are of 95%: over "
     "seeds and test examples where predictions were kept, else over seeds alone; over the examples of one seed they "
-    "are about these weights, not about the recipe. p is two-sided, of the difference being the bound, and counts "
-    f"after Holm's correction for all p-values of the ranking: it must be at most {LEVEL:g}, so an interval that just "
-    f"clears the bound may not do. Similar accuracy means within {100 * MARGIN:.0f} percentage point. Counts are "
+    "are about these weights, not about the recipe. p is two-sided, of the difference being the bound, and must be at "
+    f"most {LEVEL:g}: for accuracies after Holm's correction for all that the ranking compares, so that an interval "
+    "that just clears the bound may not do; for speeds as it is. Similar accuracy means within "
+    f"{100 * MARGIN:.0f} percentage point. Counts are "
     "exact and need no interval."
 )
 
@@ -55,7 +56,7 @@ def to_json(tables: Sequence[Table]) -> str:
             {
                 "title": headings.title(table.group, table.apart),
                 "group": table.group.to_plain(),
-                "tests": tested(findings),
+                "comparisons": tested(findings),
                 "findings": [
                     {
                         "statement": each.statement.text,
@@ -90,7 +91,7 @@ def print_findings(tables: Sequence[Table], console: Console) -> None:
 
 
 def _correction(number: int) -> str:
-    return f"p-values are corrected for {number} test{'s' if number > 1 else ''}."
+    return f"p-values are corrected for {number} comparison{'s' if number > 1 else ''} of accuracy."
 
 
 def _plain(part: Check) -> dict[str, Any]:
@@ -111,9 +112,9 @@ def _rounded(p_value: float | None) -> float | None:
 
 def _figure(part: Check) -> str:
     text = f"{_MARKS[part.verdict]}: {part.text}"
-    if part.p_value is None or part.p_corrected is None:
-        return text
-    return f"{text}, p {_p(part.p_value)}, corrected {_p(part.p_corrected)}"
+    if part.p_value is not None:
+        text += f", p {_p(part.p_value)}"
+    return text if part.p_corrected is None else f"{text}, corrected {_p(part.p_corrected)}"
 
 
 def _p(p_value: float) -> str:

@@ -47,11 +47,18 @@ def check(table: Table, tables: Sequence[Table] = ()) -> list[Finding]:
 
 
 def tested(findings: Iterable[Finding]) -> int:
-    """Returns over how many checks the p-values were corrected."""
-    return len({p.text for each in findings for p in each.checks if p.p_value is not None})
+    """Returns over how many comparisons of accuracy the p-values were corrected."""
+    return len(_p_values(part for each in findings for part in each.checks))
 
 
 def _corrected(checks: Iterable[Check]) -> dict[str, float]:
-    """Returns Holm's p-values by the text of the check: one that several statements make counts once."""
-    p_values = {each.text: each.p_value for each in checks if each.p_value is not None}
+    """Returns Holm's p-values by the text of the check."""
+    p_values = _p_values(checks)
     return dict(zip(p_values, holm(list(p_values.values())), strict=True))
+
+
+def _p_values(checks: Iterable[Check]) -> dict[str, float]:
+    """Returns the p-values to correct by the text of the check: one that several statements make counts once."""
+    return {
+        each.text: each.p_value for each in checks if each.p_value is not None and not each.of_speed
+    }

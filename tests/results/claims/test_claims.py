@@ -409,14 +409,42 @@ def test_other_test_examples_are_not_compared_one_by_one(run, tmp_path, write_pr
 def test_p_values_are_corrected_by_holm_for_each_different_check_once(ranking):
     (table,) = rows.summarize(ranking(resnet34=(21_797_672, [0.73, 0.76, 0.73])))
     findings = claims.check(table)
-    parts = {p.text: p for each in findings for p in each.checks if p.p_value is not None}
+    parts = {
+        part.text: part
+        for each in findings
+        for part in each.checks
+        if part.p_value is not None and not part.text.startswith("inference images/s")
+    }
     ordered = sorted(parts.values(), key=lambda part: part.p_value)
     corrected = 0.0
     for place, part in enumerate(ordered):
         corrected = max(corrected, min(1.0, part.p_value * (len(ordered) - place)))
         assert part.p_corrected == pytest.approx(corrected)
     assert ordered[-1].p_value > 0.01
-    assert f"p-values are corrected for {len(ordered)} tests." in claims.to_markdown([table])
+    assert (
+        f"p-values are corrected for {len(ordered)} comparisons of accuracy."
+        in claims.to_markdown([table])
+    )
+
+
+def test_speeds_are_judged_by_their_own_intervals(ranking):
+    (table,) = rows.summarize(ranking())
+    (finding,) = (e for e in claims.check(table) if e.statement.text == KEYS["vgg"])
+    (vgg16, vgg19) = (p for p in finding.checks if p.text.startswith("inference images/s"))
+    assert (vgg16.verdict, vgg19.verdict, vgg16.p_corrected) == ("holds", "holds", None)
+    assert "over 3 seeds (below 1)" in vgg16.text
+    runs = [
+        dataclasses.replace(r, throughput=Throughput(100.0, 1000.0 * (1 + r.seed * (-1) ** r.seed)))
+        if r.model.name == "vgg16"
+        else r
+        for r in ranking()
+        if r.seed != 1
+    ]
+    (table,) = rows.summarize(runs)
+    (finding,) = (e for e in claims.check(table) if e.statement.text == KEYS["vgg"])
+    assert next(p for p in finding.checks if "vgg16 / alexnet = 1.7" in p.text).verdict == (
+        "cannot be told"
+    )
 
 
 def test_resolution_is_judged_across_rankings_that_differ_in_image_size_alone(run):
@@ -457,4 +485,4 @@ def test_json_has_the_p_values_and_no_answer_where_it_cannot_be_told(ranking):
     assert (accuracy["holds"], accuracy["verdict"]) == (None, "cannot be told")
     expected = scipy.stats.ttest_1samp([0.01, 0.05, -0.01], 0).pvalue
     assert accuracy["p_value"] == pytest.approx(expected, rel=1e-2)
-    assert written["tests"] > 10
+    assert written["comparisons"] > 10
