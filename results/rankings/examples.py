@@ -20,7 +20,7 @@ _SPLIT = "test"
 # Predictions of another training of the run would be further off than rounding and ties between classes are.
 _MOST_OFF = 0.005
 # Of predictions that are held at once, in bytes.
-_BATCH = 1 << 26
+_BATCH = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class PredictedExamples:
         batch: list[tuple[str, _Read]] = []
         size = 0
         for run in runs:
-            if run.run_id in self._resampled:
+            if run.run_id in self._resampled or run.run_id not in self._folders:
                 continue
             self._resampled[run.run_id] = None
             read = self._read(run)
@@ -89,11 +89,11 @@ class PredictedExamples:
                 self._resample(batch)
                 batch, size = [], 0
         self._resample(batch)
-        return [self._resampled[run.run_id] for run in runs]
+        return [self._resampled.get(run.run_id) for run in runs]
 
     def _read(self, run: RunRecord) -> _Read | None:
-        folder = self._folders.get(run.run_id)
-        if folder is None or predictions.find(folder, _SPLIT) is None:
+        folder = self._folders[run.run_id]
+        if predictions.find(folder, _SPLIT) is None:
             return None
         try:
             return _checked(predictions.read(folder, run, _SPLIT), run)

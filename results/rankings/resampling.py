@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SAMPLES = 2000
-# Every draw of examples or seeds begins with it.
+# What all random numbers here derive from.
 SEED = 20_161_107
 # A mean average precision of many labels takes long: it gets fewer samples, which still give a standard error to 7%.
 FEWEST_SAMPLES = 100

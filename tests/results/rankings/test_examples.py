@@ -85,6 +85,16 @@ def test_predictions_that_do_not_fit_are_named_and_left_out(two, damage, reason)
     assert "Without predictions of the same examples: a." in headings.intervals(table)
 
 
+@pytest.mark.parametrize("command", ["leaderboard", "claims"])
+def test_commands_name_predictions_that_they_leave_out(two, command, command_here):
+    path = layout.predictions_in(layout.run_folder(two, "a-0"), "test")
+    path.write_bytes(path.read_bytes()[:200])
+    ended = command_here(f"results.{command}", two)
+    assert ended.returncode == 0
+    assert ended.stderr.startswith(f"Left out: {path}: ")
+    assert ended.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("labels", [1, 3])
 def test_other_tasks_resample_the_metric_that_they_are_ranked_by(make, tmp_path, labels):
     chance = np.random.default_rng(0)

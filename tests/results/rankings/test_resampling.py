@@ -18,7 +18,7 @@ def test_every_sample_draws_as_many_examples_as_there_are():
     assert counts.mean(axis=0) == pytest.approx(np.ones(30), abs=0.1)
 
 
-def test_draws_are_the_same_whatever_the_number_of_blocks_or_samples(monkeypatch):
+def test_fewer_samples_are_the_first_of_more():
     whole = np.concatenate(list(resampling.example_counts(5000)))
     fewer = np.concatenate(list(resampling.example_counts(5000, 1234)))
     assert np.array_equal(fewer, whole[:1234])
