@@ -146,7 +146,7 @@ def content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DataError(
-            f"{printable(path)!r} cannot be read ({error.strerror or error})"
+            f"'{printable(path)}' cannot be read ({error.strerror or error})"
         ) from error
 
 

@@ -34,7 +34,7 @@ def read_synonyms(data: bytes, place: str) -> dict[str, str]:
     try:
         lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise DataError(f"{place!r} cannot be read ({error}); save it as UTF-8") from error
+        raise DataError(f"'{place}' cannot be read ({error}); save it as UTF-8") from error
     rows = (line.split("\t") for line in lines)
     return {row[0].strip(): row[1] for row in rows if len(row) > 1 and is_synset(row[0].strip())}
 

@@ -21,6 +21,7 @@ from input_pipeline.errors import DataError
 from input_pipeline.folder import FolderSource
 from input_pipeline.names import printable
 from input_pipeline.splits import VALIDATION_NAMES, Source
+from isobudget.wording import quoted_path
 
 NAME = "tiny_imagenet"
 _UNPACKED = "tiny-imagenet-200"
@@ -89,9 +90,9 @@ def parse(dataset: str) -> Request:
     match = _NAME.fullmatch(dataset)
     number, path = match.groups() if match else (None, None)
     if path == "":
-        raise DataError(f"dataset {dataset!r} has no path; write {dataset}PATH")
+        raise DataError(f"dataset {quoted_path(dataset)} has no path; write {dataset}PATH")
     if number is not None and int(number) < 1:
-        raise DataError(f"dataset {printable(dataset)!r} asks for no classes; {NAME}:PATH has all")
+        raise DataError(f"dataset '{printable(dataset)}' asks for no classes; {NAME}:PATH has all")
     return Request(None if number is None else int(number), path)
 
 
@@ -105,8 +106,8 @@ def find(dataset: str, data_dir: Path) -> Path:
         if os.path.exists(data_dir / name):
             return data_dir / name
     raise DataError(
-        f"dataset {dataset!r}: there is no {_UNPACKED} or {_UNPACKED}.zip in {printable(data_dir)!r}; put either"
-        f" there, or say where it is: {dataset}:PATH"
+        f"dataset {quoted_path(dataset)}: there is no {_UNPACKED} or {_UNPACKED}.zip in '{printable(data_dir)}';"
+        f" put either there, or say where it is: {dataset}:PATH"
     )
 
 
@@ -129,7 +130,7 @@ def scan(path: Path, num_classes: int | None = None) -> Contents:
     named = [name for name in VALIDATION_NAMES if name in folders]
     if len(named) > 1:
         raise DataError(
-            f"{tree.place('')!r} has both {named[0]} and {named[1]} with pictures; keep one"
+            f"'{tree.place('')}' has both {named[0]} and {named[1]} with pictures; keep one"
         )
     for name in named:
         pictures["validation"] = _validation(tree, name, folders.pop(name), classes)
@@ -175,13 +176,13 @@ def _contents(
 def _folder_tree(path: Path) -> _Tree:
     if not os.path.isdir(path):
         raise DataError(
-            f"{printable(path)!r} does not exist; name the folder {_UNPACKED} or its zip archive"
+            f"'{printable(path)}' does not exist; name the folder {_UNPACKED} or its zip archive"
         )
     root = path
     if not (root / "train").is_dir() and (path / _UNPACKED).is_dir():
         root = path / _UNPACKED
     if not (root / "train").is_dir():
-        raise DataError(f"{printable(root)!r} has no folder train; name the folder {_UNPACKED}")
+        raise DataError(f"'{printable(root)}' has no folder train; name the folder {_UNPACKED}")
     pictures, others = folder.files_below(root)
     return _Tree(
         pictures,
@@ -203,7 +204,7 @@ def _zip_tree(path: Path) -> _Tree:
     above = [name[: f"/{name}".index("/train/")] for name in visible if "/train/" in f"/{name}"]
     if not above:
         raise DataError(
-            f"{printable(path)!r} holds no folder train; name the archive {_UNPACKED}.zip"
+            f"'{printable(path)}' holds no folder train; name the archive {_UNPACKED}.zip"
         )
     root = min(above, key=lambda prefix: (prefix.count("/"), prefix))
     below = {
@@ -241,7 +242,7 @@ def _classes(tree: _Tree, train: Iterable[str]) -> dict[str, list[_Picture]]:
             picture = _sorted_by_class(path)
             classes[picture.synset].append(picture)
     if not classes:
-        raise DataError(f"{tree.place('train')!r} has no pictures in folders of classes")
+        raise DataError(f"'{tree.place('train')}' has no pictures in folders of classes")
     listed = tree.read(_WNIDS)
     if listed is not None:
         synsets_listed = set(_text(listed, tree.place(_WNIDS)).split())
@@ -251,7 +252,7 @@ def _classes(tree: _Tree, train: Iterable[str]) -> dict[str, list[_Picture]]:
                 if synset in synsets_listed
                 else f"does not list {printable(synset)}, which has pictures in train"
             )
-            raise DataError(f"{tree.place(_WNIDS)!r} {problem}; correct either of them")
+            raise DataError(f"'{tree.place(_WNIDS)}' {problem}; correct either of them")
     return dict(classes)
 
 
@@ -266,7 +267,7 @@ def _validation(
     if table is None:
         if beside:
             raise DataError(
-                f"{tree.place(min(beside))!r} has no label: there is no {tree.place(place)!r}, and"
+                f"'{tree.place(min(beside))}' has no label: there is no '{tree.place(place)}', and"
                 f" {min(beside).split('/')[1]} is no class of train"
             )
         return [_sorted_by_class(path) for path in paths]
@@ -275,19 +276,19 @@ def _validation(
     for path in sorted(beside):
         name = PurePosixPath(path).name
         if name not in annotated:
-            raise DataError(f"{tree.place(path)!r} has no line in {tree.place(place)!r}; add one")
+            raise DataError(f"'{tree.place(path)}' has no line in '{tree.place(place)}'; add one")
         pictures.append(_Picture(path, annotated[name], name))
     missing = annotated.keys() - {PurePosixPath(path).name for path in paths}
     if missing:
         lost = "" if len(missing) == 1 else f" and {len(missing) - 1} more"
         raise DataError(
-            f"{tree.place(place)!r} names {printable(min(missing))}{lost}, but there is no such picture;"
+            f"'{tree.place(place)}' names {printable(min(missing))}{lost}, but there is no such picture;"
             f" unpack the archive again or remove the line{'s' if lost else ''}"
         )
     for picture in pictures:
         if annotated.get(picture.name, picture.synset) != picture.synset:
             raise DataError(
-                f"{tree.place(picture.path)!r} is of class {annotated[picture.name]} by {_ANNOTATIONS}; correct either"
+                f"'{tree.place(picture.path)}' is of class {annotated[picture.name]} by {_ANNOTATIONS}; correct either"
             )
     return pictures
 
@@ -300,15 +301,15 @@ def _annotated(table: bytes, place: str, classes: Mapping[str, object]) -> dict[
             continue
         name, *columns = (column.strip() for column in line.split("\t"))
         if not name or not columns or not columns[0]:
-            raise DataError(f"line {number} of {place!r} has to be a file, a tab and its synset")
+            raise DataError(f"line {number} of '{place}' has to be a file, a tab and its synset")
         if columns[0] not in classes:
             raise DataError(
-                f"line {number} of {place!r} gives {printable(name)} the class {printable(columns[0])!r},"
+                f"line {number} of '{place}' gives {printable(name)} the class '{printable(columns[0])}',"
                 " which train does not have"
             )
         if annotated.setdefault(name, columns[0]) != columns[0]:
             raise DataError(
-                f"line {number} of {place!r} gives {printable(name)} another class than an earlier line; keep one"
+                f"line {number} of '{place}' gives {printable(name)} another class than an earlier line; keep one"
             )
     return annotated
 
@@ -317,7 +318,7 @@ def _text(data: bytes, place: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{place!r} cannot be read ({error}); unpack the archive again") from error
+        raise DataError(f"'{place}' cannot be read ({error}); unpack the archive again") from error
 
 
 def _synonyms(tree: _Tree) -> dict[str, str]:
@@ -332,7 +333,7 @@ def _synonyms(tree: _Tree) -> dict[str, str]:
 def _first(names: Sequence[str], number: int | None, tree: _Tree) -> Sequence[str]:
     if number is not None and number > len(names):
         raise DataError(
-            f"{tree.place('')!r} has {len(names)} classes, not the {number} of {NAME}_{number}"
+            f"'{tree.place('')}' has {len(names)} classes, not the {number} of {NAME}_{number}"
         )
     return names[:number]
 

@@ -48,21 +48,21 @@ def members(path: Path) -> dict[str, Member]:
         archive_bytes = path.stat().st_size
     except OSError as error:
         raise DataError(
-            f"{printable(path)!r} cannot be read ({error.strerror or error})"
+            f"'{printable(path)}' cannot be read ({error.strerror or error})"
         ) from error
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise DataError(
-            f"{printable(path)!r} is not a whole zip archive ({error}); download it again"
+            f"'{printable(path)}' is not a whole zip archive ({error}); download it again"
         ) from error
     for info in infos:
         if not 0 <= info.header_offset <= archive_bytes - info.compress_size:
             raise DataError(
-                f"{printable(path)!r} is not a whole zip archive ({printable(info.filename)!r} is not in it);"
+                f"'{printable(path)}' is not a whole zip archive ('{printable(info.filename)}' is not in it);"
                 " download it again"
             )
         if info.flag_bits & _ENCRYPTED or info.compress_type not in _METHODS:
             raise DataError(
-                f"{printable(info.filename)!r} in {printable(path)!r} is encrypted, or compressed by another"
+                f"'{printable(info.filename)}' in '{printable(path)}' is encrypted, or compressed by another"
                 " method than deflate; unpack the archive and name the folder"
             )
     return {
@@ -96,7 +96,7 @@ def read(path: Path, member: Member) -> bytes:
             stored = os.pread(file.fileno(), member.stored_bytes, begins)
     except OSError as error:
         raise DataError(
-            f"{printable(path)!r} cannot be read ({error.strerror or error})"
+            f"'{printable(path)}' cannot be read ({error.strerror or error})"
         ) from error
     content = _unpacked(stored, member)
     if not header.startswith(_LOCAL_HEADER) or zlib.crc32(content) != member.checksum:
