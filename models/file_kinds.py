@@ -23,9 +23,16 @@ _OTHERS = {
     b"\xff\xd8\xff": "a picture",
 }
 
+# Keras's, which are HDF5 or zip archives with HDF5 in them.
+_HDF5_SUFFIXES = (".h5", ".hdf5", ".keras")
 
-def why_no_weights(path: Path) -> str | None:
-    """Returns what a file is if that is neither PyTorch's nor safetensors' format, and None if it may be either.
+
+def why_no_weights(path: Path, suffix: str) -> str | None:
+    """Returns what a file is if that is not a format of weights of its suffix, and None if it may be one.
+
+    Args:
+      path: the file.
+      suffix: of its name, in lower case.
 
     Raises:
       OSError: it cannot be read.
@@ -45,13 +52,13 @@ def why_no_weights(path: Path) -> str | None:
         if head.startswith(magic):
             return f"it is {kind}; unpack it first"
     for magic, kind in _OTHERS.items():
-        if head.startswith(magic):
+        if head.startswith(magic) and suffix not in _HDF5_SUFFIXES:
             return f"it is {kind}"
     if head[257:262] == b"ustar":
         return "it is a tar archive; unpack it first"
-    if head.startswith(b"PK"):
+    if head.startswith(b"PK") and suffix not in _HDF5_SUFFIXES:
         return _why_no_pytorch_archive(path)
-    if _is_text(head):
+    if _is_text(head) and suffix != ".json":
         return "it is a text file"
     return None
 

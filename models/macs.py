@@ -14,6 +14,7 @@ from flax import nnx
 from jax.extend import core
 
 from models.classifier import Classifier
+from models.layers import Mode
 from models.registry import check_image_size, create_abstract, info
 
 
@@ -126,19 +127,33 @@ def trace(
 
     Its inputs are the state's leaves, in the order of `variable_paths`, and then the images.
     """
-    graph, state = nnx.split(model)
-    state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
-    images = jax.ShapeDtypeStruct((1, *_sides(image_size), 3), jnp.float32)
 
-    def forward(state: Any, images: jax.Array) -> Any:
-        model = nnx.merge(graph, state, copy=True)
+    def forward(model: Classifier, images: jax.Array) -> Any:
         if not train:
             return model(images)
         return model.logits_and_auxiliary(
             images, train=True, rngs=nnx.Rngs(dropout=0), frozen=frozen
         )
 
-    return jax.make_jaxpr(forward)(state, images)
+    return _trace(model, image_size, forward)
+
+
+def trace_all(model: Classifier, image_size: int) -> core.ClosedJaxpr:
+    """Returns the jaxpr of (state, images [1, height, width, 3]) -> logits and auxiliary logits, all in inference.
+
+    Its inputs are those of `trace`'s jaxpr.
+    """
+
+    def forward(model: Classifier, images: jax.Array) -> Any:
+        mode, x, auxiliary = Mode(), images, []
+        heads = model.auxiliary_heads()
+        for name, stage in model.stages().items():
+            x = stage(x, mode)
+            if name in heads:
+                auxiliary.append(heads[name](x, mode))
+        return model.classify(x, mode), *auxiliary
+
+    return _trace(model, image_size, forward)
 
 
 def variable_paths(model: Classifier) -> list[tuple[str, ...]]:
@@ -148,6 +163,19 @@ def variable_paths(model: Classifier) -> list[tuple[str, ...]]:
         tuple(str(key.key) for key in keys if isinstance(key, jax.tree_util.DictKey))
         for keys, _ in leaves
     ]
+
+
+def _trace(
+    model: Classifier,
+    image_size: int | tuple[int, int],
+    forward: Callable[[Classifier, jax.Array], Any],
+) -> core.ClosedJaxpr:
+    graph, state = nnx.split(model)
+    state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
+    images = jax.ShapeDtypeStruct((1, *_sides(image_size), 3), jnp.float32)
+    return jax.make_jaxpr(
+        lambda state, images: forward(nnx.merge(graph, state, copy=True), images)
+    )(state, images)
 
 
 def walk(jaxpr: core.Jaxpr, times: int = 1) -> Iterator[tuple[core.JaxprEqn, int]]:

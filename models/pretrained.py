@@ -1,8 +1,9 @@
-"""Weights in and out: torchvision's and timm's state dicts to models of this suite, and back.
+"""Weights in and out: other programs' files to models of this suite, and models to torchvision's state dicts.
 
-Attributes have torchvision's names, so a tensor's name says where it belongs. Kernels change their layout, from
-PyTorch's [out, in, height, width] and [out, in] to [height, width, in, out] and [in, out]. Every tensor must be used,
-and every parameter filled. Of a training script's checkpoint the weights are found (`models.checkpoints`).
+Attributes have torchvision's names, so the name of a tensor of PyTorch's says where it belongs. Kernels change their
+layout, from PyTorch's [out, in, height, width] and [out, in] to [height, width, in, out] and [in, out]. Every tensor
+must be used, and every parameter filled. Of a training script's checkpoint the weights are found
+(`models.checkpoints`). What other programs write, such as Keras, is read by `models.weight_files`.
 
     python -m models.pretrained --model=resnet50 --weights=resnet50-0676ba61.pth --out=DIR
 
@@ -10,6 +11,8 @@ Beside the weights, `DIR/weights.json` describes what they need (`models.weight_
 change that.
 """
 
+import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,11 +27,20 @@ from safetensors.numpy import save_file
 
 from isobudget import command, earlier, plugins
 from isobudget.wording import quoted, shorten
-from models import checkpoints, file_kinds, torch_files, weight_description, weight_flags
+from models import (
+    checkpoints,
+    file_kinds,
+    huggingface_names,
+    timm_names,
+    torch_files,
+    weight_description,
+    weight_flags,
+)
 from models.classifier import Classifier
 from models.errors import LONGEST, ModelError, enumerate_names, fitting
-from models.registry import create_abstract, info, parse
-from models.timm_names import to_torchvision
+from models.registry import create_abstract, info, label, parse
+from models.weight_files import READERS, Source, WeightFileError, keras_names, match
+from models.weight_files.likely import likely_model
 
 _LEAVES = {
     "kernel": "weight",
@@ -38,13 +50,40 @@ _LEAVES = {
     "var": "running_var",
 }
 _TORCH_SUFFIXES = (".pth", ".pt")
-# What others name the same files.
-READ_SUFFIXES = (".safetensors", *_TORCH_SUFFIXES, ".bin", ".ckpt", ".tar")
+# Of files that are read: what others name PyTorch's, and other programs' own.
+READ_SUFFIXES = (*_TORCH_SUFFIXES, ".safetensors", ".bin", ".ckpt", ".tar", *READERS)
 # The types of safetensors that are read, by their names there. Of others, such as 8-bit ones, NumPy knows nothing.
 _SAFETENSORS_TYPES = (
     *("F64", "F32", "F16", "BF16"),
     *("I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"),
 )
+
+
+# TensorFlow's models for ImageNet tell its classes and, first, a background.
+_WITH_BACKGROUND = 1001
+
+
+@dataclasses.dataclass(frozen=True)
+class Imported:
+    """Weights of a file, in a model.
+
+    Attributes:
+      model: with the weights, and the number of classes, of the file.
+      kind: the file's format.
+      stated: what the file says of preprocessing (mean, std, channel_order) and of the model's options.
+    """
+
+    model: Classifier
+    kind: str
+    stated: Mapping[str, Any]
+
+
+class MisfitError(ModelError):
+    """Weights that are not a model's; `details` lists all that differs, a line each."""
+
+    def __init__(self, message: str, details: Sequence[str]):
+        super().__init__(message)
+        self.details = tuple(details)
 
 
 def load(
@@ -53,41 +92,149 @@ def load(
     *,
     dtype: DTypeLike | None = None,
     entry: str | None = None,
+    drop_background: bool | None = None,
     **options: Any,
 ) -> Classifier:
     """Returns a model with the weights, and the number of classes, of a file.
 
     Args:
       spec: `name` or `name:option=value,...`.
-      path: a `.pth` or `.safetensors` file with torchvision's or timm's names.
+      path: a file of PyTorch's or safetensors' with torchvision's, timm's or Hugging Face's names, or one of another
+        program, by its suffix (`READ_SUFFIXES`).
       dtype: the compute dtype.
       entry: where in the file the weights are, such as "model_ema"; needed if it holds several.
-      **options: the model's options, over those in `spec`. Any others are those the file says it was saved with. A file
+      drop_background: whether to leave out the first class, which is no class of ImageNet in TensorFlow's models; to be
+        said of a file with 1,001 classes.
+      **options: the model's options, over those in `spec`. Any others are those the file says or implies. A state dict
         that does not say comes from torchvision or timm, and any others are those of its weights there.
 
     Raises:
       ModelError: an unknown model or option, a file that cannot be read, or one that does not fit; the message names
-        the first of the tensors and parameters that are left over.
+        the first of the tensors and parameters that are left over, and the likely cause.
+    """
+    return import_weights(
+        spec, path, dtype=dtype, entry=entry, drop_background=drop_background, **options
+    ).model
+
+
+def import_weights(
+    spec: str,
+    path: str | Path,
+    *,
+    dtype: DTypeLike | None = None,
+    entry: str | None = None,
+    drop_background: bool | None = None,
+    **options: Any,
+) -> Imported:
+    """Returns what `load` returns, and what the file says of its use. The arguments are those of `load`.
+
+    Raises:
+      ModelError: see `load`.
     """
     name, listed = parse(spec)
-    state_dicts, saved = read_all(path)
-    if saved is None:
-        assumed = info(name).published_options
+    source = read_source(path)
+    given = listed | options
+    create_abstract(name, **given)  # whose mistakes come first
+    if source.keras or source.outputs:
+        tensors, chosen = _match(source, name, given, path)
     else:
-        saved_name, assumed = _parse_saved(saved, path)
-        if saved_name != name:
-            raise ModelError(
-                f"{_shown(path)} holds the weights of {shorten(saved, 80)}, not of {name}."
-            )
-    names = shapes(create_abstract(name, **(assumed | listed | options))).keys()
-    tensors = checkpoints.choose(state_dicts, name, names, entry=entry, source=_shown(path))
-    tensors, wanted = to_torchvision(name, tensors)
-    chosen = assumed | (wanted if saved is None else {}) | listed | options
-    head = f"{create_abstract(name).head}.weight"
-    num_classes = tensors[head].shape[0] if head in tensors and tensors[head].shape else 1000
+        tensors, chosen = _choose(source, name, given, entry, path)
+    head = create_abstract(name, **chosen).head
+    if drop_background is None and source.saved is not None:
+        drop_background = False  # this suite wrote the file, and somebody has said so
+    tensors = _without_background(tensors, head, drop_background, path)
+    weight = tensors.get(f"{head}.weight")
+    num_classes = weight.shape[0] if weight is not None and weight.shape else 1000
     model = create_abstract(name, num_classes, dtype=dtype, **chosen)
     assign(model, tensors, source=_shown(path))
-    return model
+    conventions = {key: value for key, value in chosen.items() if key in ("padding", "epsilon")}
+    known = keras_names.preprocessing(name) if source.keras else source.preprocessing
+    return Imported(model, source.kind, dict(known) | conventions)
+
+
+def _choose(
+    source: Source, name: str, given: Mapping[str, Any], entry: str | None, path: str | Path
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Returns (the tensors of a model, its options) of a file of state dicts."""
+    if source.saved is None:
+        assumed: dict[str, Any] = dict(info(name).published_options)
+    else:
+        saved_name, assumed = _parse_saved(source.saved, path)
+        if saved_name != name:
+            raise ModelError(
+                f"{_shown(path)} holds the weights of {shorten(source.saved, 80)}, not of {name}."
+            )
+    names = shapes(create_abstract(name, **{**assumed, **given})).keys()
+    state_dicts: dict[str, dict[str, np.ndarray]] = {}
+    for where, each in source.state_dicts.items():
+        state_dicts[where], implied = huggingface_names.to_torchvision(name, each)
+        known = {key: value for key, value in implied.items() if key in info(name).options}
+        assumed |= known if source.saved is None else {}
+    tensors = checkpoints.choose(state_dicts, name, names, entry=entry, source=_shown(path))
+    tensors, wanted = timm_names.to_torchvision(name, tensors)
+    options = {**assumed, **(wanted if source.saved is None else {}), **given}
+    return tensors, _without_missing_heads(name, tensors, options, given)
+
+
+def _without_missing_heads(
+    name: str,
+    tensors: Mapping[str, np.ndarray],
+    options: dict[str, Any],
+    given: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Returns a model's options, without auxiliary heads if the file has none of their tensors."""
+    if "auxiliary" in given or not options.get("auxiliary", info(name).options.get("auxiliary")):
+        return options
+    without = {**options, "auxiliary": False}
+    with_heads, plain = (shapes(create_abstract(name, **each)) for each in (options, without))
+    return options if (with_heads.keys() - plain.keys()) & tensors.keys() else without
+
+
+def _match(
+    source: Source, name: str, given: Mapping[str, Any], path: str | Path
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Returns (the tensors of a model, its options) of a file with other names than PyTorch's.
+
+    Raises:
+      ModelError: they do not fit.
+    """
+    try:
+        matched = match.match(source, name, given)
+    except WeightFileError as error:
+        spec = label(name, dict(given))
+        text = f"{_shown(path)} does not fit {spec}: {str(error).rstrip('.')}"
+        raise ModelError(f"{shorten(text, LONGEST - 1)}.") from error
+    if matched.differences:
+        spec = label(name, dict(matched.options))
+        other = likely_model(matched.kernels, spec)
+        cause = f"these are the weights of {other}" if other else ""
+        raise _misfit(_shown(path), spec, {"they differ in": matched.differences}, cause)
+    return dict(matched.tensors), dict(matched.options)
+
+
+def _without_background(
+    tensors: Mapping[str, np.ndarray], head: str, drop: bool | None, path: str | Path
+) -> dict[str, np.ndarray]:
+    """Returns the tensors of a model, without the first class if it is to be left out.
+
+    Raises:
+      ModelError: there are 1,001 classes, and nobody has said what to do with the first; or there is none to leave out.
+    """
+    tensors = dict(tensors)
+    weight = tensors.get(f"{head}.weight")
+    num_classes = len(weight) if weight is not None and weight.ndim else 0
+    if drop is None and num_classes == _WITH_BACKGROUND:
+        raise ModelError(
+            f"{_shown(path)} has 1,001 classes: TensorFlow's background class comes first; leave it out by"
+            " --drop_background, or keep it by --nodrop_background."
+        )
+    if drop:
+        if num_classes < 2:
+            raise ModelError(f"{_shown(path)} has no class that could be left out.")
+        for name in (f"{head}.weight", f"{head}.bias"):
+            if name in tensors:
+                tensors[name] = tensors[name][1:]
+    return tensors
 
 
 def save(model: Classifier, path: str | Path) -> None:
@@ -109,7 +256,7 @@ def save(model: Classifier, path: str | Path) -> None:
             metadata={"model": model.spec, "version": earlier.SPEC_VERSION, "format": "pt"},
         )
     else:
-        raise _wrong_suffix(path)
+        raise ModelError(f"weights are .pth or .safetensors files, not {quoted(path.name)}.")
 
 
 def read(path: str | Path) -> tuple[dict[str, np.ndarray], str | None]:
@@ -133,6 +280,16 @@ def read_all(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], str | 
     Raises:
       ModelError: the file is missing, damaged, of another kind, or would run code.
     """
+    source = read_source(path)
+    return {entry: dict(tensors) for entry, tensors in source.state_dicts.items()}, source.saved
+
+
+def read_source(path: str | Path) -> Source:
+    """Returns what a file of weights holds.
+
+    Raises:
+      ModelError: the file is missing, damaged, of another kind, or would run code.
+    """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in READ_SUFFIXES:
@@ -140,21 +297,23 @@ def read_all(path: str | Path) -> tuple[dict[str, dict[str, np.ndarray]], str | 
     try:
         if path.is_dir():
             raise _unreadable(path, "it is a folder; give one of its files")
-        if reason := file_kinds.why_no_weights(path):
+        if reason := file_kinds.why_no_weights(path, suffix):
             raise _unreadable(path, reason)
+        if suffix in READERS:
+            return READERS[suffix](path)
         if suffix == ".safetensors":
             if file_kinds.is_pytorch(path):
                 raise _unreadable(path, "it is a file of PyTorch's; name it .pth")
             tensors, saved = _read_safetensors(path)
-            return {"": tensors}, saved
+            return Source("safetensors", {"": tensors}, saved=saved)
         if file_kinds.is_safetensors(path):
             raise _unreadable(path, "it is a safetensors file; name it .safetensors")
-        return torch_files.read_all(path), None
+        return Source("PyTorch", torch_files.read_all(path))
     except FileNotFoundError:
         raise ModelError(f"there is no file {_shown(path)}.") from None
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from error
-    except torch_files.TensorFileError as error:
+    except (torch_files.TensorFileError, WeightFileError) as error:
         raise _unreadable(path, str(error)) from error
 
 
@@ -202,7 +361,10 @@ def _unreadable(path: Path, reason: str) -> ModelError:
 
 
 def _wrong_suffix(path: Path) -> ModelError:
-    return ModelError(f"weights are .pth or .safetensors files, not {quoted(path.name)}.")
+    others = [each for each in READERS if each != ".hdf5"]
+    return ModelError(
+        f"weights are .pth or .safetensors files, or other programs' {', '.join(others)}, not {quoted(path.name)}."
+    )
 
 
 def state_dict(model: Classifier) -> dict[str, np.ndarray]:
@@ -247,18 +409,50 @@ def assign(model: Classifier, tensors: Mapping[str, np.ndarray], source: str = "
         "shapes differ for": differing,
     }
     if any(faults.values()):
-        raise ModelError(fitting(lambda most: _misfit(source, model.spec, faults, most)))
+        kernels = {name: each.shape for name, each in offered.items() if each.ndim > 1}
+        head = f"{model.head}.weight"
+        cause = _cause(model.spec, head, kernels, shapes(model), faults["the file lacks"])
+        raise _misfit(source, model.spec, faults, cause)
     for name, (path, variable) in variables.items():
         value = _checked(offered[name], name, source)
         # Copied, as JAX may go on using NumPy's memory; by NumPy, as JAX would compile a copy for each shape.
         variable.set_value(jnp.asarray(np.array(_from_torch(path, value), order="C")))
 
 
-def _misfit(source: str, spec: str, faults: Mapping[str, Sequence[str]], most: int) -> str:
-    listed = "; ".join(
-        f"{fault} {enumerate_names(names, most)}" for fault, names in faults.items() if names
-    )
-    return f"{source} does not fit {spec}: {listed}."
+def _misfit(source: str, spec: str, faults: Mapping[str, Sequence[str]], cause: str) -> MisfitError:
+    def sentence(most: int) -> str:
+        listed = [f"{fault} {enumerate_names(names, most)}" for fault, names in faults.items() if names]  # fmt: skip
+        return f"{source} does not fit {spec}: {'; '.join(filter(None, (*listed, cause)))}."
+
+    details = [f"{fault} {name}" for fault, names in faults.items() for name in names]
+    return MisfitError(fitting(sentence), details)
+
+
+def _cause(
+    spec: str,
+    head: str,
+    kernels: Mapping[str, tuple[int, ...]],
+    wanted: Mapping[str, tuple[int, ...]],
+    missing: Sequence[str] = (),
+) -> str:
+    """Returns what is likely wrong with weights that do not fit, or nothing.
+
+    Args:
+      spec: the model's.
+      head: the name of its last kernel.
+      kernels: the shapes of the file's kernels by name.
+      wanted: the shapes of the model's tensors by name.
+      missing: the names of those that the file lacks.
+    """
+    if missing and all("running_" in name for name in missing):
+        return "its batch norms have no statistics, without which no weights can be used"
+    if head in kernels and kernels[head] != wanted[head] and kernels[head][::-1][1:2] == wanted[head][1:2]:  # fmt: skip
+        return f"{head} is transposed"
+    try:
+        other = likely_model(list(kernels.values()), spec)
+    except ModelError:  # of a model that is not registered
+        return ""
+    return f"these are the weights of {other}" if other else ""
 
 
 def _checked(tensor: np.ndarray, name: str, source: str) -> np.ndarray:
@@ -318,11 +512,23 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "model", None, "The model whose weights these are: NAME[:option=value,...]."
     )
-    flags.DEFINE_string("weights", None, "A .pth or .safetensors file of torchvision or timm.")
+    flags.DEFINE_string(
+        "weights",
+        None,
+        "A file of PyTorch's, of safetensors or of another program, such as Keras, by its suffix.",
+    )
     flags.DEFINE_string(
         "entry",
         None,
         "Where in the file the weights are, such as model_ema, if it holds several.",
+    )
+    flags.DEFINE_boolean(
+        "drop_background",
+        None,
+        "Whether to leave out the first of 1,001 classes, which is TensorFlow's background.",
+    )
+    flags.DEFINE_boolean(
+        "verbose", False, "Whether to list all that differs if the weights do not fit."
     )
     flags.DEFINE_string("out", None, "The folder to write weights.safetensors into.")
     flags.mark_flags_as_required(("model", "weights", "out"))
@@ -338,12 +544,28 @@ def main() -> None:
     Raises:
       ModelError: an unknown model, weights that cannot be read or do not fit it, or a folder that cannot be written.
     """
-    source = flags.FLAGS.weights
-    stated = weight_flags.stated(source, weight_flags.given())
-    conventions = {name: stated[name] for name in weight_description.CONVENTIONS if name in stated}
-    model = load(flags.FLAGS.model, source, entry=flags.FLAGS.entry, **conventions)
-    description = weight_description.describe_weights(model, source, stated)
-    path = Path(flags.FLAGS.out) / "weights.safetensors"
+    given = flags.FLAGS
+    by_user = weight_flags.stated(given.weights, weight_flags.given())
+    conventions = {
+        each: by_user[each] for each in weight_description.CONVENTIONS if each in by_user
+    }
+    try:
+        imported = import_weights(
+            given.model,
+            given.weights,
+            entry=given.entry,
+            drop_background=given.drop_background,
+            **conventions,
+        )
+    except MisfitError as error:
+        if given.verbose:
+            print("\n".join(error.details), file=sys.stderr)
+        raise
+    model = imported.model
+    description = weight_description.describe_weights(
+        model, given.weights, {**imported.stated, **by_user}
+    )
+    path = Path(given.out) / "weights.safetensors"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save(model, path)
