@@ -562,9 +562,10 @@ def main() -> None:
             print("\n".join(error.details), file=sys.stderr)
         raise
     model = imported.model
-    description = weight_description.describe_weights(
-        model, given.weights, {**imported.stated, **by_user}
-    )
+    stated = {**imported.stated, **by_user}
+    if given.drop_background and stated.get("classes") == "imagenet_background":
+        stated["classes"] = "imagenet"
+    description = weight_description.describe_weights(model, given.weights, stated)
     path = Path(given.out) / "weights.safetensors"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

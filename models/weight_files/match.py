@@ -161,8 +161,14 @@ def _keras_units(
     if source.keras == "counted":
         layers = _named(table, layers)
     by_path = {path: layer for layer, path in table}
-    phrases = [f"{each} (the model lacks it)" for each in layers if each not in dict(table)]
-    phrases += [f"{each} (the file lacks it)" for each, _ in table if each not in layers]
+    extra = [each for each in layers if each not in dict(table)]
+    missing = [each for each, _ in table if each not in layers]
+    if len(extra) == 1 and missing == [by_path[model.head]]:
+        # A last layer of the user's own, on top of Keras's network.
+        layers = {missing[0] if each == extra[0] else each: layers[each] for each in layers}
+        extra = missing = []
+    phrases = [f"{each} (the model lacks it)" for each in extra]
+    phrases += [f"{each} (the file lacks it)" for each in missing]
     listed = []
     for place in [] if phrases else in_model:
         variables = dict(layers[by_path[place.layer]])

@@ -21,6 +21,7 @@ from models.weight_files.source import (
     need,
     options_of,
     padded,
+    square,
 )
 
 # Values that come out of a file's bytes; those of 8 bits may be used twice.
@@ -49,7 +50,13 @@ def read(path: Path) -> Source:
         raise WeightFileError(
             "it is damaged, or no ONNX model; download or copy it again"
         ) from error
-    return Source("ONNX", {"": reader.tensors}, outputs=outputs, options=reader.options(outputs))
+    return Source(
+        "ONNX",
+        {"": reader.tensors},
+        outputs=outputs,
+        options=reader.options(outputs),
+        preprocessing=reader.preprocessing(),
+    )
 
 
 class _Reader:
@@ -95,6 +102,13 @@ class _Reader:
         node = next((each for each in self._graph.node if each.op_type in ("Conv", "Concat")), None)
         options["transform_input"] = node is not None and node.op_type == "Concat"
         return options
+
+    def preprocessing(self) -> dict[str, Any]:
+        """Returns the side of the pictures [batch, channels, height, width], if the model has one."""
+        known: dict[str, Any] = {}
+        for each in self._graph.input:
+            known |= square([side.dim_value for side in each.type.tensor_type.shape.dim][2:])
+        return known
 
     def _run(self, operation: Any, operands: list[Any]) -> Node | np.ndarray:
         attributes = {

@@ -104,6 +104,12 @@ def elementwise(operation: str, operands: Sequence[Node | np.ndarray], name: str
     return Node("affine", nodes, tensors, name)
 
 
+def square(sides: Sequence[int]) -> dict[str, Any]:
+    """Returns the side of a network's pictures as a description's `image_size`; nothing if there is no one side."""
+    is_square = len(sides) == 2 and sides[0] == sides[1] and 1 < sides[0] < 10_000
+    return {"image_size": int(sides[0])} if is_square else {}
+
+
 def padded(node: Node, padding: Padding) -> tuple[Node, Padding]:
     """Returns (what a convolution or pool reads, its padding) with that of a padding before it added."""
     if node.kind != "pad" or not isinstance(padding, tuple) or not isinstance(node.padding, tuple):

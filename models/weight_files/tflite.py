@@ -22,6 +22,7 @@ from models.weight_files.source import (
     need,
     options_of,
     padded,
+    square,
 )
 
 # By the schema's numbers (TensorType).
@@ -94,15 +95,20 @@ class _Reader:
         return [each for each in results if isinstance(each, Node)]
 
     def preprocessing(self) -> dict[str, Any]:
-        """Returns the mean and deviation that an input's scale and zero point stand for; nothing of float inputs."""
+        """Returns the side of the pictures, and of quantized ones the mean and deviation that values stand for."""
+        known: dict[str, Any] = {}
         for index in _listed(self._graph.InputsAsNumpy()):
-            scale, zero_point, _ = self._quantization(self._graph.Tensors(index))
-            if self._graph.Tensors(index).Type() == 3 and scale.size == 1 and scale[0] > 0:
+            picture = self._graph.Tensors(index)
+            known |= square(_listed(picture.ShapeAsNumpy())[1:3])
+            scale, zero_point, _ = self._quantization(picture)
+            if picture.Type() == 3 and scale.size == 1 and scale[0] > 0:
                 # A pixel's value v, of 0..255, stands for scale * (v - zero point): (v / 255 - mean) / std.
-                std = 1 / (255 * float(scale[0]))
-                mean = round(float(zero_point[0]) / 255, 2)
-                return {"mean": (mean,) * 3, "std": (round(std, 2),) * 3}
-        return {}
+                mean, std = (
+                    round(float(zero_point[0]) / 255, 2),
+                    round(1 / (255 * float(scale[0])), 2),
+                )
+                known |= {"mean": (mean,) * 3, "std": (std,) * 3}
+        return known
 
     def _run(self, operator: Any) -> None:
         code = self._model.OperatorCodes(operator.OpcodeIndex())

@@ -157,6 +157,13 @@ def test_keras_2(inside, keras_layers, tensors, networks, tmp_path):
     assert_equal(imported.model, tensors)
 
 
+def test_a_head_of_ones_own_on_top_of_keras_network(keras_layers, tensors, networks, tmp_path):
+    *rest, (_, _, head) = keras_layers
+    own = ("Dense", "dense_7", head | {"kernel": head["kernel"][0, 0]})
+    networks.write_keras_2(tmp_path / "weights.h5", [*rest, own])
+    assert_equal(pretrained.load(SPEC, tmp_path / "weights.h5"), tensors)
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_keras_3_weights(named, keras_layers, tensors, networks, tmp_path):
     path = tmp_path / "model.weights.h5"
