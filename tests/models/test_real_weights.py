@@ -18,17 +18,23 @@ SLIM = "mobilenet_v1_0.25_224-tfslim-f32.safetensors"
 
 
 @pytest.fixture(scope="module")
-def validation(shared_folder) -> tuple[np.ndarray, np.ndarray]:
-    """650 pictures of ImageNet's validation split, uint8 [650, 224, 224, 3], and their labels."""
-    synsets = (shared_folder / "data" / "imagenet_synsets.txt").read_text().split()
-    pictures, labels = [], []
-    with tarfile.open(shared_folder / "data/imagenet_validation_650/validation.tar") as archive:
-        for member in filter(tarfile.TarInfo.isfile, archive):
-            opened = Image.open(io.BytesIO(archive.extractfile(member).read())).convert("RGB")
-            resized = opened.resize((256, 256), Image.Resampling.BILINEAR)
-            pictures.append(np.asarray(resized.crop((16, 16, 240, 240))))
-            labels.append(synsets.index(member.name.split("/")[-2]))
-    return np.stack(pictures), np.array(labels)
+def validation(shared_folder):
+    """A function of a size: 650 of ImageNet's validation pictures, uint8 [650, size, size, 3], and their labels."""
+
+    def read(size: int) -> tuple[np.ndarray, np.ndarray]:
+        whole, edge = size * 8 // 7, (size * 8 // 7 - size) // 2
+        synsets = (shared_folder / "data" / "imagenet_synsets.txt").read_text().split()
+        pictures, labels = [], []
+        archive = shared_folder / "data/imagenet_validation_650/validation.tar"
+        with tarfile.open(archive) as members:
+            for member in filter(tarfile.TarInfo.isfile, members):
+                opened = Image.open(io.BytesIO(members.extractfile(member).read())).convert("RGB")
+                resized = opened.resize((whole, whole), Image.Resampling.BILINEAR)
+                pictures.append(np.asarray(resized.crop((edge, edge, edge + size, edge + size))))
+                labels.append(synsets.index(member.name.split("/")[-2]))
+        return np.stack(pictures), np.array(labels)
+
+    return read
 
 
 def top1(model, pictures: np.ndarray, labels: np.ndarray, seeded) -> float:
@@ -43,27 +49,22 @@ def top1(model, pictures: np.ndarray, labels: np.ndarray, seeded) -> float:
 
 def test_tf_slims_mobilenet_needs_tensorflows_padding(shared_folder, validation, seeded):
     path = shared_folder / "weights" / SLIM
+    pictures = validation(224)
     model = pretrained.load("mobilenet_v1:width=0.25", path)
-    assert top1(model, *validation, seeded) >= 0.65
+    assert top1(model, *pictures, seeded) >= 0.65
     padded_alike = pretrained.load("mobilenet_v1:width=0.25,padding=torch", path)
-    assert top1(padded_alike, *validation, seeded) < 0.56
+    assert top1(padded_alike, *pictures, seeded) < 0.56
 
 
 def test_tensorflow_lites_mobilenet_is_dequantized(shared_folder, validation, seeded):
     """TensorFlow Lite's own interpreter reaches 54.46% on pictures that are resized alike."""
-    pictures = np.stack(
-        [
-            np.asarray(Image.fromarray(each).resize((128, 128), Image.Resampling.BILINEAR))
-            for each in validation[0]
-        ]
-    )
     imported = pretrained.import_weights(
         "mobilenet_v1:width=0.25", shared_folder / "weights" / LITE, drop_background=True
     )
     assert imported.model.num_classes == 1000
     stated = {"image_size": 128, "mean": (0.5,) * 3, "std": (0.5,) * 3, "padding": "tensorflow"}
     assert imported.stated == stated
-    assert 0.53 <= top1(imported.model, pictures, validation[1], seeded) <= 0.56
+    assert 0.53 <= top1(imported.model, *validation(128), seeded) <= 0.56
 
 
 def test_squeezenet_gives_the_logits_of_its_source(shared_folder, seeded):
