@@ -152,6 +152,15 @@ def import_weights(
     return Imported(model, source.kind, dict(known) | conventions)
 
 
+def check_imported(path: str | Path) -> None:
+    """Raises `ModelError` for a file of another program, beside which nothing says what its weights need."""
+    if Path(path).suffix.lower() in READERS:
+        raise ModelError(
+            f"{_shown(path)} is another program's: import it first by python -m models.pretrained, which also writes"
+            " what the weights need."
+        )
+
+
 def _choose(
     source: Source, name: str, given: Mapping[str, Any], entry: str | None, path: str | Path
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -225,8 +234,8 @@ def _without_background(
     num_classes = len(weight) if weight is not None and weight.ndim else 0
     if drop is None and num_classes == _WITH_BACKGROUND:
         raise ModelError(
-            f"{_shown(path)} has 1,001 classes: TensorFlow's background class comes first; leave it out by"
-            " --drop_background, or keep it by --nodrop_background."
+            f"{_shown(path)} has 1,001 classes: TensorFlow's background class comes first; import it with"
+            " --drop_background, or with --nodrop_background to keep it."
         )
     if drop:
         if num_classes < 2:

@@ -252,6 +252,8 @@ def from_weights(model: str | None, weights: str | Path, **changes) -> TrainedMo
         if beside is None:
             raise ConfigError(f"say --model: there is no {place} that describes the weights.")
         model = beside.spec
+    if beside is None:
+        pretrained.check_imported(weights)
     name, options = models.parse(model)
     if beside and beside.model != name:
         raise ConfigError(f"{place} describes weights of {beside.model}, not of {name}.")

@@ -159,6 +159,8 @@ def _of_run(path: Path, record: records.RunRecord) -> tuple[dict, dict]:
 
 def _of_file(config: ConfigDict, path: Path) -> tuple[dict, dict]:
     described = weight_description.find(path)
+    if described is None:
+        pretrained.check_imported(path)
     name, listed = models.parse(config.model)
     options = dict(described.options) | listed if described else listed
     model = pretrained.load(name, path, **options)

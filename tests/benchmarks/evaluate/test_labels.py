@@ -156,3 +156,12 @@ def test_the_command_says_among_what_the_model_chose(command_here, thousand, roo
     assert "of 3 of the model's 1,000 classes, and it chose among all 1,000" in ended.stdout
     ended = command_here("benchmarks.evaluate", *arguments, "--subset=names")
     assert "the choice was narrowed to 3 of the model's 1,000 classes" in ended.stdout
+
+
+def test_weights_of_other_programs_are_imported_first(tmp_path):
+    """What they need would be lost otherwise, such as blue before red."""
+    for name in ("vgg16.h5", "model.tflite", "model.json"):
+        with pytest.raises(
+            models.ModelError, match=r"import it first by python -m models\.pretrained"
+        ):
+            trained_model.from_weights("vgg16", tmp_path / name)
