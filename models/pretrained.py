@@ -36,7 +36,7 @@ from models.classifier import Classifier
 from models.errors import LONGEST, ModelError
 from models.registry import create_abstract, info, label, parse
 from models.state_dicts import MisfitError, assign, misfit, shapes, state_dict
-from models.weight_files import READERS, Source, WeightFileError, keras_names, match
+from models.weight_files import READERS, Source, WeightFileError, match
 from models.weight_files.likely import likely_model
 
 _TORCH_SUFFIXES = (".pth", ".pt")
@@ -118,9 +118,12 @@ def import_weights(
     given = listed | options
     create_abstract(name, **given)  # whose mistakes come first
     if source.keras or source.outputs:
-        tensors, chosen = _match(source, name, given, path)
+        matched = _match(source, name, given, path)
+        tensors, chosen = dict(matched.tensors), dict(matched.options)
+        preprocessing = matched.preprocessing
     else:
         tensors, chosen = _choose(source, name, given, entry, path)
+        preprocessing = source.preprocessing
     head = create_abstract(name, **chosen).head
     if drop_background is None and source.saved is not None:
         drop_background = False  # this suite wrote the file, and somebody has said so
@@ -130,8 +133,7 @@ def import_weights(
     model = create_abstract(name, num_classes, dtype=dtype, **chosen)
     assign(model, tensors, source=_shown(path))
     conventions = {key: value for key, value in chosen.items() if key in ("padding", "epsilon")}
-    known = keras_names.preprocessing(name) if source.keras else source.preprocessing
-    return Imported(model, source.kind, dict(known) | conventions)
+    return Imported(model, source.kind, {**preprocessing, **conventions})
 
 
 def check_imported(path: str | Path) -> None:
@@ -181,10 +183,8 @@ def _without_missing_heads(
     return options if (with_heads.keys() - plain.keys()) & tensors.keys() else without
 
 
-def _match(
-    source: Source, name: str, given: Mapping[str, Any], path: str | Path
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Returns (the tensors of a model, its options) of a file with other names than PyTorch's.
+def _match(source: Source, name: str, given: Mapping[str, Any], path: str | Path) -> match.Match:
+    """Returns the tensors of a model, its options and preprocessing, of a file with other names than PyTorch's.
 
     Raises:
       ModelError: they do not fit.
@@ -200,7 +200,7 @@ def _match(
         other = likely_model(matched.kernels, spec)
         cause = f"these are the weights of {other}" if other else ""
         raise misfit(_shown(path), spec, {"they differ in": matched.differences}, cause)
-    return dict(matched.tensors), dict(matched.options)
+    return matched
 
 
 def _without_background(

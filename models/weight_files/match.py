@@ -13,7 +13,7 @@ from models.registry import create_abstract, info
 from models.weight_files import keras_names
 from models.weight_files.fill import differences, fill
 from models.weight_files.order import Place, Unit, places, units
-from models.weight_files.source import Node, Source, WeightFileError, walk
+from models.weight_files.source import Node, Source, WeightFileError, pictures, walk
 
 # A layer that Keras has named by its class and how many of it there were.
 _COUNTED = re.compile(r"(conv2d|depthwise_conv2d|batch_normalization|dense)(?:_(\d+))?")
@@ -28,12 +28,14 @@ class Match:
       options: the model's.
       differences: in what the file is not the model, a phrase each.
       kernels: the shapes of the file's kernels, in PyTorch's layout.
+      preprocessing: what the file says of pictures.
     """
 
     tensors: Mapping[str, np.ndarray]
     options: Mapping[str, Any]
     differences: Sequence[str]
     kernels: Sequence[tuple[int, ...]]
+    preprocessing: Mapping[str, Any]
 
 
 def match(source: Source, name: str, given: Mapping[str, Any]) -> Match:
@@ -51,6 +53,9 @@ def match(source: Source, name: str, given: Mapping[str, Any]) -> Match:
     _check_pools(source, name)
     layers = _keras_layers(source, name) if source.keras else {}
     in_file = [] if source.keras else units(source.outputs)
+    preprocessing = keras_names.preprocessing(name) if source.keras else dict(source.preprocessing)
+    if in_file:
+        preprocessing |= pictures(in_file[0].node)
     attempts = []
     for chosen in _with_and_without_auxiliary(source, name, options, given):
         model = create_abstract(name, **chosen)
@@ -62,7 +67,7 @@ def match(source: Source, name: str, given: Mapping[str, Any]) -> Match:
         phrases = phrases or differences(in_model, in_file, model.head)
         tensors = {} if phrases else fill(model, in_model, in_file)
         kernels = _keras_kernels(layers) if source.keras else [unit.kernel.shape for unit in in_file]  # fmt: skip
-        attempts.append(Match(tensors, chosen, phrases, kernels))
+        attempts.append(Match(tensors, chosen, phrases, kernels, preprocessing))
         if not phrases:
             break
     return min(attempts, key=lambda attempt: len(attempt.differences))

@@ -26,7 +26,7 @@ from models.weight_files.source import (
 
 # Values that come out of a file's bytes; those of 8 bits may be used twice.
 _MOST_EXPANSION = 2
-_ELEMENTWISE = {"Add": "add", "Sum": "add", "Mul": "multiply", "Sub": "subtract"}
+_ELEMENTWISE = {"Add": "add", "Sum": "add", "Mul": "multiply", "Sub": "subtract", "Div": "divide"}
 _QUANTIZED = ("QLinearConv", "ConvInteger", "MatMulInteger", "QLinearMatMul", "QGemm")
 
 

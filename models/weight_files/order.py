@@ -71,11 +71,10 @@ def units(outputs: Sequence[Node]) -> list[Unit]:
         if node.kind in ("convolution", "dense"):
             listed.append(Unit(node, node.tensors["weight"], node.tensors.get("bias")))
             continue
-        if not listed or any(
-            each.shape != (len(listed[-1].kernel),) for each in node.tensors.values()
-        ):
-            # Such as a rescaling of the image, before all layers.
-            continue
+        if not listed:
+            continue  # of the picture, before all layers
+        if any(each.shape != (len(listed[-1].kernel),) for each in node.tensors.values()):
+            raise WeightFileError("it has a batch norm that follows no layer, as no model here")
         _append(listed[-1], node)
     return listed
 

@@ -31,6 +31,7 @@ class Node:
       groups: of a convolution.
       epsilon: of a norm.
       channels_last: of a dense layer: whether it reads flattened [height, width, channels].
+      scaling: of an operation with a constant: the factor and the summand that it comes to, of one or each channel.
       convention: whose padding it has, "torch" or "tensorflow", where the two differ: the value of a model's option.
     """
 
@@ -44,6 +45,7 @@ class Node:
     epsilon: float | None = None
     channels_last: bool = False
     convention: str | None = None
+    scaling: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,23 +93,55 @@ def elementwise(operation: str, operands: Sequence[Node | np.ndarray], name: str
     if len(nodes) > 1:
         return Node("commutative" if operation in ("add", "multiply") else "other", nodes)
     constants = [np.squeeze(each) for each in operands if not isinstance(each, Node)]
-    first = isinstance(operands[0], Node)
-    if len(constants) != 1 or constants[0].ndim != 1 or constants[0].size < 2 or not nodes:
+    if len(constants) != 1 or constants[0].ndim > 1 or not constants[0].size or not nodes:
         return Node("other", nodes)
     constant = constants[0].astype(np.float32, copy=False)
-    if operation == "add" or (operation == "subtract" and first):
-        tensors = {"bias": constant if operation == "add" else -constant}
-    elif operation == "multiply":
-        tensors = {"weight": constant}
-    else:
-        return Node("other", nodes)
-    return Node("affine", nodes, tensors, name)
+    one, zero = np.ones((), np.float32), np.zeros((), np.float32)
+    is_first = isinstance(operands[0], Node)
+    tensors: dict[str, np.ndarray]
+    scaling: tuple[np.ndarray, np.ndarray]
+    match operation:
+        case "add":
+            tensors, scaling = {"bias": constant}, (one, constant)
+        case "subtract" if is_first:
+            tensors, scaling = {"bias": -constant}, (one, -constant)
+        case "multiply":
+            tensors, scaling = {"weight": constant}, (constant, zero)
+        case "divide" if is_first and np.all(constant):
+            tensors, scaling = {"weight": 1 / constant}, (1 / constant, zero)
+        case _:
+            return Node("other", nodes)
+    if constant.size < 2:
+        return Node("other", nodes, scaling=scaling)
+    return Node("affine", nodes, tensors, name, scaling=scaling)
 
 
 def square(sides: Sequence[int]) -> dict[str, Any]:
     """Returns the side of a network's pictures as a description's `image_size`; nothing if there is no one side."""
     is_square = len(sides) == 2 and sides[0] == sides[1] and 1 < sides[0] < 10_000
     return {"image_size": int(sides[0])} if is_square else {}
+
+
+def pictures(first: Node) -> dict[str, Any]:
+    """Returns the mean and std that a network's own scaling of its pictures stands for; nothing if it has none.
+
+    Args:
+      first: its first convolution.
+    """
+    factor, summand, node = np.ones(3), np.zeros(3), first
+    while len(node.inputs) == 1:
+        node = node.inputs[0]
+        if node.scaling is not None:
+            times, plus = node.scaling
+            factor, summand = factor * times, summand + factor * plus
+    if node.inputs or not np.all(factor > 0) or (np.all(factor == 1) and not summand.any()):
+        return {}
+    # Factors this small are for values of 0..255.
+    std = 1 / (factor * 255) if factor.max() < 0.05 else 1 / factor
+    rounded = {"mean": -summand * std, "std": std}
+    return {
+        name: tuple(round(float(each), 6) for each in values) for name, values in rounded.items()
+    }
 
 
 def padded(node: Node, padding: Padding) -> tuple[Node, Padding]:

@@ -26,7 +26,9 @@ from models.weight_files.source import (
 )
 
 _TYPES = {"float32": "<f4", "float16": "<f2", "int32": "<i4", "uint8": "u1", "uint16": "<u2", "bool": "u1"}  # fmt: skip
-_ELEMENTWISE = {"Add": "add", "AddV2": "add", "BiasAdd": "add", "Mul": "multiply", "Sub": "subtract"}  # fmt: skip
+_ELEMENTWISE = {
+    "Add": "add", "AddV2": "add", "BiasAdd": "add", "Mul": "multiply", "Sub": "subtract", "RealDiv": "divide",
+}  # fmt: skip
 _CONVOLUTIONS = ("Conv2D", "_FusedConv2D")
 _DEPTHWISE = ("DepthwiseConv2dNative", "FusedDepthwiseConv2dNative")
 

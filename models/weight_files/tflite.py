@@ -132,7 +132,7 @@ class _Reader:
                 names = ("weight", "bias")
                 tensors = dict(zip(names, operands[1:], strict=False))
                 return Node("dense", nodes[:1], tensors, "", channels_last=True)
-            case "add" | "multiply" | "subtract":
+            case "add" | "multiply" | "subtract" | "divide":
                 return elementwise(name, operands)
             case "pad":
                 amounts = np.asarray(operands[1])
@@ -276,5 +276,5 @@ def _pair(amounts: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
 # What a number of the schema's operators is called here; all others pass their inputs on.
 _NAMES: dict[int, str] = {
     0: "add", 1: "average", 3: "convolution", 4: "depthwise", 6: "dequantize", 9: "dense",
-    17: "maximum", 18: "multiply", 34: "pad", 41: "subtract", 60: "pad",
+    17: "maximum", 18: "multiply", 34: "pad", 41: "subtract", 42: "divide", 60: "pad",
 }  # fmt: skip

@@ -5,6 +5,7 @@ import json
 import zipfile
 
 import numpy as np
+import onnx
 import pytest
 
 import models
@@ -67,6 +68,24 @@ def test_onnx_with_values_in_a_file_beside_it(tensors, networks, tmp_path):
     (tmp_path / "model.onnx.data").symlink_to(moved)
     with pytest.raises(models.ModelError, match=r"should lie beside it, in model\.onnx\.data"):
         pretrained.load(SPEC, path)
+
+
+def test_a_network_that_scales_its_pictures_says_how_to_feed_it(tensors, networks, tmp_path):
+    path = tmp_path / "model.onnx"
+    networks.write_onnx(path, networks.mobilenet_v1(), tensors, same=True)
+    whole = onnx.load_model(path)
+    whole.graph.node[0].input[0] = "scaled"
+    numbers = {"factor": np.array(1 / 51, np.float32), "mean": np.array([2, 2.5, 3], np.float32)}
+    for name, value in numbers.items():
+        shape = (1, -1, 1, 1) if value.ndim else ()
+        whole.graph.initializer.append(onnx.numpy_helper.from_array(value.reshape(shape), name))
+    scaled = [("Mul", ["image", "factor"], "times"), ("Sub", ["times", "mean"], "scaled")]
+    for index, (kind, inputs, result) in enumerate(scaled):
+        whole.graph.node.insert(index, onnx.helper.make_node(kind, inputs, [result]))
+    onnx.save_model(whole, path)
+    stated = pretrained.import_weights(SPEC, path).stated
+    assert stated["mean"] == pytest.approx((0.4, 0.5, 0.6))
+    assert stated["std"] == pytest.approx((0.2, 0.2, 0.2))
 
 
 def test_tensorflow_lite(model, tensors, networks, seeded, tmp_path):
