@@ -27,6 +27,7 @@ from models import (
     checkpoints,
     file_kinds,
     huggingface_names,
+    imagenet_classes,
     timm_names,
     torch_files,
     weight_description,
@@ -400,12 +401,18 @@ def main() -> None:
     conventions = {
         each: by_user[each] for each in weight_description.CONVENTIONS if each in by_user
     }
+    drop_background = given.drop_background
+    if by_user.get("classes") == imagenet_classes.WITH_BACKGROUND:
+        if drop_background:
+            del by_user["classes"]
+        else:
+            drop_background = False
     try:
         imported = import_weights(
             given.model,
             given.weights,
             entry=given.entry,
-            drop_background=given.drop_background,
+            drop_background=drop_background,
             **conventions,
         )
     except MisfitError as error:
@@ -414,8 +421,9 @@ def main() -> None:
         raise
     model = imported.model
     stated = {**imported.stated, **by_user}
-    if given.drop_background and stated.get("classes") == "imagenet_background":
-        stated["classes"] = "imagenet"
+    classes = imagenet_classes.list_of(model.num_classes)
+    if drop_background is not None and classes:
+        stated.setdefault("classes", classes)
     description = weight_description.describe_weights(model, given.weights, stated)
     path = Path(given.out) / "weights.safetensors"
     try:

@@ -265,8 +265,15 @@ def from_weights(model: str | None, weights: str | Path, **changes) -> TrainedMo
     options |= {key: needed.options[key] for key in weight_description.CONVENTIONS if key in stated}
     described.feed(config, needed)
     validation.validate(config)
-    loaded = pretrained.load(name, weights, dtype=DTYPES[config.dtype], **options)
-    # Of what nobody stated, the file has its own: options that it was saved with, and the number of classes.
+    # A background class stays, so that every class keeps its number.
+    imported = pretrained.import_weights(
+        name, weights, dtype=DTYPES[config.dtype], drop_background=False, **options
+    )
+    loaded = imported.model
+    # Of what nobody stated, the file has its own: preprocessing, options, and the number of classes.
+    if not beside:
+        needed = needed.changed({**imported.stated, **stated})
+        described.feed(config, needed)
     config.model = loaded.spec
     needed = dataclasses.replace(
         needed,

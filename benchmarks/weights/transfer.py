@@ -163,7 +163,7 @@ def _of_file(config: ConfigDict, path: Path) -> tuple[dict, dict]:
         pretrained.check_imported(path)
     name, listed = models.parse(config.model)
     options = dict(described.options) | listed if described else listed
-    model = pretrained.load(name, path, **options)
+    model = pretrained.load(name, path, drop_background=False, **options)
     ours = models.label(*models.parse(config.model))
     if model.spec != ours:
         # Its options are not in the names and shapes of its tensors, such as how images are normalized.

@@ -1,4 +1,4 @@
-"""Padding and epsilon go with the weights that need them."""
+"""Padding, epsilon and the background class go with the weights that need them."""
 
 import numpy as np
 import pytest
@@ -47,6 +47,29 @@ def test_an_import_keeps_what_is_stated_beside_its_source(command_here, weights,
     described = weight_description.find(tmp_path / "weights.safetensors")
     assert (described.options["padding"], described.options["epsilon"]) == ("torch", 0.02)
     assert not {"padding", "epsilon"} & {*described.assumed}
+
+
+@pytest.mark.parametrize(
+    ("flag", "classes", "count"),
+    [("--drop_background", "imagenet", 1000), ("--nodrop_background", "imagenet_background", 1001)],
+)
+def test_an_import_names_its_classes_with_or_without_the_background(
+    command_here, tmp_path, flag, classes, count
+):
+    source = tmp_path / "source.pth"
+    pretrained.save(models.create("tiny", 1001, rngs=nnx.Rngs(params=0)), source)
+    arguments = ("--model=tiny", f"--weights={source}", f"--out={tmp_path}", "--plugins=tiny_model")
+    ended = command_here("models.pretrained", *arguments, flag)
+    assert ended.returncode == 0, ended.stderr
+    path = tmp_path / "weights.safetensors"
+    described = weight_description.find(path)
+    assert (described.classes, len(described.class_names)) == (classes, count)
+    assert trained_model.from_weights(None, path).class_names[-1] == "toilet tissue"
+    # What is described to have one, may be imported again with it or without.
+    again = (f"--weights={path}", f"--out={tmp_path / 'again'}")
+    ended = command_here("models.pretrained", *arguments[:1], *again, *arguments[3:])
+    assert ended.returncode == 0, ended.stderr
+    assert weight_description.find(tmp_path / "again" / path.name).classes == classes
 
 
 def test_a_description_of_a_padding_that_there_is_not_is_refused(weights, tmp_path):
