@@ -35,14 +35,19 @@ def likely_model(kernels: Sequence[tuple[int, ...]], spec: str) -> str | None:
 
 
 def _candidates(name: str) -> Iterator[str]:
-    if "width" in info(name).options:
+    if _has_widths(name):
         yield from (label(name, {"width": width}) for width in _WIDTHS)
     family = info(name).family
     for other in sorted(names(), key=lambda each: info(each).family != family):
         if other != name:
             yield other
-            if "width" in info(other).options:
+            if _has_widths(other):
                 yield from (label(other, {"width": width}) for width in _WIDTHS if width != 1)
+
+
+def _has_widths(name: str) -> bool:
+    """Returns whether a model has a multiplier of its channels, and not an option of a plug-in's that is called so."""
+    return isinstance(info(name).options.get("width"), float)
 
 
 def _is_of(shapes: Counter[tuple[int, ...]], model: Classifier) -> bool:
