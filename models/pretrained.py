@@ -221,6 +221,10 @@ def _without_background(
             " --drop_background, or with --nodrop_background to keep it."
         )
     if drop:
+        if num_classes == _WITH_BACKGROUND - 1:
+            raise ModelError(
+                f"{_shown(path)} has ImageNet's 1,000 classes and no background class."
+            )
         if num_classes < 2:
             raise ModelError(f"{_shown(path)} has no class that could be left out.")
         for name in (f"{head}.weight", f"{head}.bias"):

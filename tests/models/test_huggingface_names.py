@@ -105,3 +105,10 @@ def test_the_background_class_is_left_out_or_kept_as_one_says(seeded, tmp_path):
         for leaf in ("weight", "bias"):
             wanted = tensors[f"classifier.{leaf}"][start:]
             np.testing.assert_array_equal(again[f"classifier.{leaf}"], wanted)
+
+
+def test_of_imagenets_own_classes_none_is_dropped(seeded, tmp_path):
+    path = tmp_path / "model.safetensors"
+    pretrained.save(seeded.model("mobilenet_v1:width=0.25", 1000), path)
+    with pytest.raises(models.ModelError, match="1,000 classes and no background class"):
+        pretrained.load("mobilenet_v1:width=0.25", path, drop_background=True)
