@@ -112,7 +112,7 @@ class AlexNet(Classifier):
             Dropout(dropout),
             Linear(4096, 4096, **biased, **make),
             relu,
-            Linear(4096, num_classes, **plain, **make),
+            Linear(4096, num_classes, kernel_init=normal(0.01), **make),
         )
 
     def stages(self) -> Mapping[str, Stage]:

@@ -19,6 +19,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from models.classifier import Classifier, HeadedLayer
+from models.initializers import normal
 from models.layers import (
     Conv,
     ConvNorm,
@@ -136,7 +137,7 @@ class AuxiliaryHead(HeadedLayer):
         self.conv = convolution(inputs, 128, 1, dtype=dtype, rngs=rngs)
         self.fc1 = Linear(128 * 4 * 4, 1024, dtype=dtype, rngs=rngs)
         self.dropout = Dropout(dropout)
-        self.fc2 = Linear(1024, num_classes, dtype=dtype, rngs=rngs)
+        self.fc2 = Linear(1024, num_classes, kernel_init=normal(0.01), dtype=dtype, rngs=rngs)
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         x = flatten(self.conv(self.pool(x), mode))
@@ -197,7 +198,7 @@ class GoogLeNet(Classifier):
                 setattr(self, _HEAD_AFTER[name], head)
         self.auxiliary = auxiliary
         self.dropout = Dropout(dropout)
-        self.fc = Linear(inputs, num_classes, **make)
+        self.fc = Linear(inputs, num_classes, kernel_init=normal(0.01), **make)
 
     def stages(self) -> Mapping[str, Stage]:
         return {"stem": self._stem} | {name: self._module(name) for name in _MODULES}

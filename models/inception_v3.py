@@ -232,7 +232,7 @@ class InceptionV3(Classifier):
             if isinstance(module, Module):
                 module.padding = padding
         self.dropout = Dropout(dropout)
-        self.fc = Linear(2048, num_classes, **make)
+        self.fc = Linear(2048, num_classes, kernel_init=normal(0.01), **make)
 
     def stages(self) -> Mapping[str, Stage]:
         names = ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c")

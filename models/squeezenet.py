@@ -19,7 +19,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from models.classifier import Classifier
-from models.initializers import constant
+from models.initializers import constant, normal
 from models.layers import Conv, Dropout, Layer, Mode, Sequential, Stage, relu
 from models.model_info import Paper, Reported
 from models.padding import TENSORFLOW, TORCH, check_padding
@@ -105,9 +105,17 @@ class SqueezeNet(Classifier):
         self.features = Sequential(*layers)
         self.stage_ends = tuple(ends)
         # A ReLU follows the logits, so a class whose logits are below 0 gets no gradient and may never be learned. With
-        # the authors' N(0, 0.01) and bias 0 that happens within a few hundred steps.
+        # the authors' bias of 0 that happens within a few hundred steps.
         bias = constant(1.0 if final_relu else 0.0)
-        logits = Conv(channels, num_classes, 1, bias_init=bias, dtype=dtype, rngs=rngs)
+        logits = Conv(
+            channels,
+            num_classes,
+            1,
+            kernel_init=normal(0.01),
+            bias_init=bias,
+            dtype=dtype,
+            rngs=rngs,
+        )
         self.classifier = Sequential(
             Dropout(dropout),
             logits,

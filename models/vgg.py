@@ -13,6 +13,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from models.classifier import Classifier
+from models.initializers import normal
 from models.layers import BatchNorm, Conv, Dropout, Linear, Mode, Sequential, Stage, flatten, relu
 from models.model_info import Paper, Reported
 from models.registry import register
@@ -64,7 +65,7 @@ class VGG(Classifier):
             Linear(4096, 4096, dtype=dtype, rngs=rngs),
             relu,
             Dropout(dropout),
-            Linear(4096, num_classes, dtype=dtype, rngs=rngs),
+            Linear(4096, num_classes, kernel_init=normal(0.01), dtype=dtype, rngs=rngs),
         )
 
     def stages(self) -> Mapping[str, Stage]:

@@ -5,6 +5,9 @@ In bfloat16, in training mode and at a small size. A few models always, all by
     pytest -m slow tests/models
 """
 
+import functools
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,6 +51,16 @@ def test_activations_neither_die_nor_explode_with_depth(name, seeded):
         assert alive > 0.05, stage
     assert np.isfinite(logits).all()
     assert 1e-6 < np.std(logits) < 1e3
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_the_last_layer_starts_small_as_in_the_published_code(name):
+    # With He's initial values there, too, AlexNet starts a task of 100 classes at a loss of 8 and stays at chance.
+    model = models.create(name, 100, rngs=nnx.Rngs(params=0))
+    kernel = np.asarray(functools.reduce(getattr, model.head.split("."), model).kernel[...])
+    uniform = models.info(name).family == "resnet"
+    expected = math.sqrt(1 / (3 * kernel.shape[-2])) if uniform else 0.01
+    assert kernel.std() == pytest.approx(expected, rel=0.03)
 
 
 @pytest.mark.slow
