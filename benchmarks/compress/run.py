@@ -97,13 +97,12 @@ def compress(
             fixed_bytes=taken.fixed,
             retrained_examples=retrained,
         )
-        evaluation = evaluate_model(trained, config.test_split, None, reporter)
+        evaluation, predictions = evaluate_model(trained, config.test_split, None, reporter)
         if name:
             record = to_record(evaluation, name, run, {})
             command = _command(sparsity, bits, retrain_examples, rate_factor)
-            evaluations.write(
-                dataclasses.replace(record, command=command, compression=made), workdir
-            )
+            record = dataclasses.replace(record, command=command, compression=made)
+            evaluations.write(record, workdir, predictions)
         task = record_tasks.find(config.task)
         return Stage(name, task.spoken, evaluation.metrics[task.primary], evaluation, made)
 

@@ -16,6 +16,7 @@ from benchmarks.inference.trained_model import TrainedModel
 from benchmarks.machine.mesh import create_mesh, placed
 from benchmarks.steps.eval_step import lower_eval_step
 from benchmarks.steps.pure_model import PureModel
+from benchmarks.tasks import metrics
 from input_pipeline import datasets
 from results.records import evaluations
 
@@ -63,7 +64,8 @@ def evaluate_run(
     if name:
         evaluations.path_of(workdir, name)  # refuses an impossible name before the work is done
     trained = trained_model.from_run(workdir, **changes)
-    evaluation = evaluate_model(trained, split or trained.config.test_split, subset, reporter)
+    split = split or trained.config.test_split
+    evaluation, predictions = evaluate_model(trained, split, subset, reporter)
     if name:
         options = {
             FLAGS[field]: ",".join(map(str, value)) if field in ("mean", "std") else value
@@ -71,7 +73,8 @@ def evaluate_run(
             if field not in _LOCAL
         }
         options |= {"split": evaluation.split} | ({"subset": subset} if subset else {})
-        evaluations.write(to_record(evaluation, name, trained.run_record, options), workdir)
+        record = to_record(evaluation, name, trained.run_record, options)
+        evaluations.write(record, workdir, predictions)
     return evaluation
 
 
@@ -101,13 +104,17 @@ def evaluate_weights(
       ConfigError, ModelError, DataError: one sentence on what is wrong.
     """
     trained = trained_model.from_weights(model, weights, dataset=dataset, **changes)
-    return evaluate_model(trained, split, subset, reporter)
+    return evaluate_model(trained, split, subset, reporter)[0]
 
 
 def evaluate_model(
     trained: TrainedModel, split: str, subset: str | None, reporter: progress.Reporter | None
-) -> Evaluation:
-    """Evaluates a model on a split; the arguments are those of `evaluate_run`."""
+) -> tuple[Evaluation, metrics.Predictions]:
+    """Evaluates a model on a split; the arguments are those of `evaluate_run`.
+
+    Returns:
+      How it does, and what it says of each example, as the task predicts it.
+    """
     config, setup = trained.config, trained.setup
     dataset = datasets.load(config.dataset, config.data_dir or None, config.positive_class)
     dataset.num_examples(split)
@@ -121,7 +128,7 @@ def evaluate_model(
         reporter.report(progress.Event("evaluating"))
         with contextlib.closing(split_batches(setup, dataset, split)) as batches:
             predictions = predict(eval_step, *weights, placed(batches, mesh))
-    return Evaluation(
+    evaluation = Evaluation(
         model=trained.label,
         weights=trained.source,
         dataset=dataset.name,
@@ -142,6 +149,7 @@ def evaluate_model(
         overridden=trained.overridden,
         remarks=trained.remarks,
     )
+    return evaluation, predictions
 
 
 def _fitting(

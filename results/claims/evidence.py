@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from results.rankings.examples import by_seed_if_alike
 from results.rankings.rows import Row, Table
 from results.rankings.significance import (
     LEVEL,
@@ -192,12 +193,17 @@ class Evidence:
         if not row:
             return self._needs((other,), "records")
         scores: dict[int, list[float]] = {}
+        measured = []
         for run, evaluation in evaluated:
             score = evaluation.metrics.get(tasks.find(run.dataset.task).primary, math.nan)
             if math.isfinite(score):
                 scores.setdefault(run.seed, []).append(score)
+                measured.append((run, evaluation))
         by_seed = {seed: estimate(values).mean for seed, values in scores.items()}
-        return self._judged((name, Scores(by_seed)), (other, row.test_scores), -MARGIN, _WITHIN)
+        seeds = [run.seed for run, _ in measured]
+        resampled = by_seed_if_alike(seeds, row.examples.of_evaluations(measured))
+        compressed = Scores(by_seed, resampled)
+        return self._judged((name, compressed), (other, row.test_scores), -MARGIN, _WITHIN)
 
     def _difference(self, one: str, other: str, bound: float, wanted: str) -> Check:
         first, second = self._row(one), self._row(other)

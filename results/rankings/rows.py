@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
-from results.rankings.examples import PredictedExamples
+from results.rankings.examples import PredictedExamples, by_seed_if_alike
 from results.rankings.reported import Reported, beside
 from results.rankings.significance import Scores
 from results.rankings.standings import Standing, Standings, standings
@@ -105,13 +105,8 @@ class Row:
 
         Where a seed was run more than once, nothing is resampled.
         """
-        resampled = dict(
-            zip((run.seed for run in self.completed), self.examples.of(self.completed), strict=True)
-        )
-        sets = {None if each is None else each.examples for each in resampled.values()}
-        once = len(resampled) == len(self.completed)
-        known = {seed: each for seed, each in resampled.items() if each is not None}
-        return Scores(self.scores, known if once and len(sets) == 1 and None not in sets else {})
+        seeds = [run.seed for run in self.completed]
+        return Scores(self.scores, by_seed_if_alike(seeds, self.examples.of(self.completed)))
 
     @cached_property
     def score(self) -> Estimate | None:

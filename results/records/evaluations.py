@@ -1,6 +1,7 @@
 """How a run's weights do on other data, or made smaller: `evaluations/<name>.json` beside its `record.json`.
 
-`python -m benchmarks.evaluate --workdir=RUN --name=NAME ...` writes them.
+`python -m benchmarks.evaluate --workdir=RUN --name=NAME ...` and `benchmarks.compress` write them, with the predictions
+for each example beside, in `<name>.npz`.
 """
 
 import dataclasses
@@ -12,12 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from isobudget.wording import quoted
 from results import RecordError
 from results.records import folders, layout
 from results.records.checks import check_evaluation
 from results.records.codec import decode, encode
-from results.records.files import write_atomically
+from results.records.files import write_arrays, write_atomically
 from results.records.schema import RunRecord
 
 SCHEMA_VERSION = 2
@@ -94,14 +97,25 @@ def path_of(run_folder: str | os.PathLike[str], name: str) -> Path:
     return layout.evaluations_in(run_folder) / f"{name}.json"
 
 
-def write(evaluation: EvaluationRecord, run_folder: str | os.PathLike[str]) -> Path:
-    """Writes the evaluation beside its run's record and returns the file's path.
+def predictions_of(run_folder: str | os.PathLike[str], name: str) -> Path:
+    """Returns where what the evaluation `name` of a run predicted for each example lies."""
+    return layout.evaluations_in(run_folder) / f"{name}.npz"
+
+
+def write(
+    evaluation: EvaluationRecord,
+    run_folder: str | os.PathLike[str],
+    predictions: Mapping[str, np.ndarray] | None = None,
+) -> Path:
+    """Writes the evaluation, and its predictions if given, beside its run's record and returns the first file's path.
 
     Raises:
       RecordError: its name is no file's name.
       OSError: it cannot be written.
     """
     path = path_of(run_folder, evaluation.name)
+    if predictions is not None:
+        write_arrays(predictions_of(run_folder, evaluation.name), predictions)
     write_atomically(path, json.dumps(encode(evaluation), indent=2, allow_nan=False) + "\n")
     return path
 

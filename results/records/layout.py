@@ -7,7 +7,8 @@ DIR/runs/<run id>/            one run; its folder
   class_names.json            the classes of its dataset
   predictions/SPLIT.npz       what it said of each example of a split
   predictions/mistakes.png    pictures of its most confident mistakes, and mistakes.json on which is which
-  evaluations/NAME.json       what its weights reach on other data
+  evaluations/NAME.json       what its weights reach on other data, or made smaller
+  evaluations/NAME.npz        what it said there of each example
   training.json               of a training that is over, what its record will say, until its evaluation is recorded
   earlier/N/                  what there was before evaluation was configured anew: record, curves, predictions and
                               evaluations, with the configuration of then; no run of its own, and in no table

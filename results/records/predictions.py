@@ -1,4 +1,4 @@
-"""The predictions that a finished run keeps of each example of a split, read and checked."""
+"""The predictions that a finished run or an evaluation of it keeps of each example of a split, read and checked."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -82,6 +82,15 @@ def read(folder: Path, record: RunRecord, split: str | None = None) -> Predictio
         files = (layout.predictions_in(folder, each).relative_to(folder) for each in splits)
         wanted = " or ".join(map(str, files))
         raise RecordError(f"the run has no {wanted}: a run keeps it when it completes.")
+    return read_file(path, folder, record, path.stem)
+
+
+def read_file(path: Path, folder: Path, record: RunRecord, split: str) -> Predictions:
+    """Returns the predictions of a split in a file below a run's folder.
+
+    Raises:
+      RecordError: they are damaged or of another task, in one sentence.
+    """
     name = path.relative_to(folder)
     try:
         with np.load(path) as file:
@@ -92,7 +101,7 @@ def read(folder: Path, record: RunRecord, split: str | None = None) -> Predictio
             f"{name} cannot be read, it is damaged or half-written ({reason})."
         ) from None
     try:
-        return of_arrays(arrays, record, class_names(folder), path.stem)
+        return of_arrays(arrays, record, class_names(folder), split)
     except RecordError as error:
         raise RecordError(f"{name}: {error}") from None
 

@@ -10,6 +10,7 @@ from benchmarks.evaluate.run import evaluate_run
 from benchmarks.train import train_and_evaluate
 from results import records
 from results.rankings import rows
+from results.rankings.examples import PredictedExamples
 from results.records import evaluations
 
 
@@ -39,6 +40,10 @@ def test_every_stage_is_evaluated_and_kept_beside_the_record(copied_run, seen):
     kept, problems = evaluations.load_all([copied_run], [record])
     assert sorted(each.name for each in kept) == sorted(names[1:])
     assert not problems
+    predicted = PredictedExamples({record.run_id: copied_run})
+    resampled = predicted.of_evaluations([(record, each) for each in kept])
+    assert not predicted.problems
+    assert [each.correct.mean() for each in resampled] == [each.metrics["top1"] for each in kept]
     (table,) = rows.summarize([record], evaluations=kept)
     assert {each.name for _, each in table.rows[0].evaluations} == set(names[1:])
     assert {each.name: each.metrics["top1"] for each in kept} == {

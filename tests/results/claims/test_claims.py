@@ -395,6 +395,36 @@ def test_one_seed_without_predictions_is_not_measured(mobilenet):
     )
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_smaller_weights_are_judged_over_test_examples_where_predictions_were_kept(
+    run, tmp_path, write_predictions, kept
+):
+    correct = examples(500, 60, 20, 420)
+    for name, parameters, right in zip(
+        ("squeezenet1_0", "alexnet"), (1_248_424, 61_100_840), correct, strict=True
+    ):
+        record = run(name, 0, float(right.mean()))
+        record = dataclasses.replace(record, model=Model(name, {}, 32, 1000, parameters, 0, 1))
+        path = write_predictions(record, tmp_path, right)
+        if name == "squeezenet1_0":
+            arrays = dict(np.load(path)) if kept else None
+            made = compressed(record, float(right.mean()))
+            evaluations.write(made, path.parents[1], arrays)
+    tables = load.rankings([tmp_path]).tables
+    (finding,) = (
+        each
+        for each in claims.check(tables[0], tables)
+        if each.statement.text == KEYS["compression"]
+    )
+    check = finding.checks[1]
+    if kept:
+        assert check.verdict == "holds"
+        assert "over 1,000 test examples" in check.text
+    else:
+        assert check.verdict == "not measured"
+        assert "squeezenet1_0 (compressed-6bit) has no predictions" in check.text
+
+
 def test_other_test_examples_are_not_compared_one_by_one(run, tmp_path, write_predictions):
     for shift, name in enumerate(("mobilenet_v1", "squeezenet1_0")):
         for seed in range(2):
