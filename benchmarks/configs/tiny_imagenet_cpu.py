@@ -58,8 +58,8 @@ def get_config(variant: str = "suite") -> ConfigDict:
     config.test_split = "validation"
     config.image_size = "smallest"
     config.augmentation.crop = "random_resized"
-    # In two and a half passes no network learns the photographs by heart, and crops of half the area cost ResNet-18 two
-    # points on the validation part.
+    # In two and a half passes no network learns the photographs by heart. In 30,000 examples, crops of at least nine
+    # tenths of the area gave ResNet-18 two points more on the validation part than crops of at least half.
     config.augmentation.random_resized.min_area = 0.8
     config.augmentation.changes = ("flip",)
 
