@@ -19,7 +19,10 @@ function fitting(ranking, width, phone) {
   const pixels = (column) => {
     const longest = phone && column.name === "model" ? 12 : LONGEST_LINE[column.name] ?? 100;
     const lengths = column.cells.slice(0, FIRST_ROWS).map((text) => Math.min(text.length, longest));
-    return 7.6 * Math.max(headingOf(column).length + 2, ...lengths) + (phone ? 10 : 15);
+    const padding = phone ? 12 : 18;
+    // A heading is bold, and has the arrows of its order behind it.
+    const heading = 8.6 * headingOf(column).length + 20;
+    return Math.max(heading, 7.6 * Math.max(...lengths)) + padding;
   };
   const columns = ranking.columns.filter((c) => c.shown && c.cells.some((text) => text !== ""));
   const needed = () => columns.reduce((sum, column) => sum + pixels(column), 0);
