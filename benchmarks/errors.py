@@ -28,6 +28,12 @@ class StorageError(UserError):
     status = 1
 
 
+class HostBusyError(ConfigError):
+    """A budget of seconds cannot be spent beside other runs on one CPU. The same command goes on once they are over."""
+
+    status = 1
+
+
 class DivergedError(ArithmeticError):
     """Training reached a loss or a gradient that is not finite.
 

@@ -19,6 +19,8 @@ from rich.table import Column
 
 # The phase of a run that a full disk ended.
 NO_ROOM = "no room on the disk"
+# How the phase of a run begins that found its host busy; the sentence that says so follows.
+BUSY = "host busy: "
 KINDS = ("auto", "bar", "lines", "json")
 _SECONDS_BETWEEN_LINES = 10.0
 # Characters; narrower, the numbers have what there is.

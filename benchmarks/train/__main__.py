@@ -13,7 +13,7 @@ from absl import flags
 
 import models
 from benchmarks.cli import command, progress
-from benchmarks.errors import ConfigError, StorageError
+from benchmarks.errors import ConfigError, HostBusyError, StorageError
 from benchmarks.machine import distributed, preemption, startup
 from benchmarks.train.run import train_and_evaluate
 from isobudget.wording import quoted
@@ -68,6 +68,9 @@ def main() -> int:
     except preemption.PreemptedError as stopped:
         print(f"{title}: {stopped}", file=sys.stderr)
         return preemption.AGAIN_STATUS
+    except HostBusyError as busy:
+        reporter.report(progress.Event(f"{progress.BUSY}{busy}"))
+        raise
     except StorageError:
         reporter.report(progress.Event(progress.NO_ROOM))  # a suite cannot read it from the log
         raise

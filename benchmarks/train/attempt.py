@@ -5,7 +5,7 @@ import dataclasses
 import jax
 
 from benchmarks.cli import progress
-from benchmarks.machine import memory, preemption
+from benchmarks.machine import memory, neighbors, preemption
 from benchmarks.runs import budget, finished_training, pace
 from benchmarks.runs.plan import Run, train_batches
 from benchmarks.runs.record import planned_record, with_facts
@@ -28,6 +28,7 @@ def execute(
     profile_steps: tuple[int, int] | None,
     notice: preemption.Notice,
     reporter: progress.Reporter,
+    watch: neighbors.Watch | None = None,
 ) -> records.RunRecord:
     """Returns the record of the run, completed.
 
@@ -38,6 +39,7 @@ def execute(
       profile_steps: (first, end) of a profiler trace, the end excluded, which is written to the run's `profile/`.
       notice: says when the run must save its state and stop.
       reporter: is told how far the run is.
+      watch: counts the runs on this host.
 
     Raises:
       DivergedError, PreemptedError, CheckpointError: as `train.loop.train`.
@@ -58,6 +60,8 @@ def execute(
             weights = final_weights(state)
             del state  # the optimizer's half of the memory
             training = _training_record(attempt, weights, unreadable, peak_memory)
+            if watch:
+                training = dataclasses.replace(training, concurrent_runs=watch.most)
             save_weights(attempt.run.workdir, *weights)
             if jax.process_index() == 0:
                 finished_training.write(attempt.run.workdir, training)

@@ -11,8 +11,8 @@ from ml_collections import ConfigDict
 
 from benchmarks.cli import progress
 from benchmarks.config import resolve
-from benchmarks.errors import ConfigError, is_out_of_room, storage_errors_told
-from benchmarks.machine import distributed, memory, preemption
+from benchmarks.errors import ConfigError, HostBusyError, is_out_of_room, storage_errors_told
+from benchmarks.machine import distributed, memory, neighbors, preemption
 from benchmarks.runs import finished_training, normalization, pace
 from benchmarks.runs.claim import claim_run
 from benchmarks.runs.plan import Run, prepare
@@ -48,6 +48,7 @@ def train_and_evaluate(
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
+      HostBusyError: the budget is in seconds, on a CPU that another run is using.
       StorageError: there is no room left to write to; another call goes on once there is.
       PreemptedError: the run was told to stop (SIGTERM) and has saved its state; another call goes on.
     """
@@ -72,14 +73,47 @@ def _claim_and_train(
     with (
         preemption.Notice() as notice,
         reporter or progress.create("lines", run.config.model) as reporter,
+        neighbors.registered(run.workdir) as watch,
     ):
-        record = _until_it_ends(run, profile_steps, notice, reporter)
+        _check_host_is_free(run, watch)
+        record = _until_it_ends(run, profile_steps, notice, _Looking(reporter, watch), watch)
+        if record.concurrent_runs:
+            most = max(record.concurrent_runs, watch.most)
+            record = dataclasses.replace(record, concurrent_runs=most)
         if jax.process_index() == 0:
             records.write(record, records.path_in(run.workdir))
             if record.status == "completed":
                 _remove_what_is_over(run.workdir)
         reporter.report(progress.Event("done" if record.status == "completed" else record.status))
     return record
+
+
+def _check_host_is_free(run: Run, watch: neighbors.Watch) -> None:
+    """Checks that a budget of seconds is not shared with another run on the same CPU."""
+    if run.budget.kind == "seconds" and not run.repeats and jax.default_backend() == "cpu":
+        for other in sorted(watch.earlier):
+            raise HostBusyError(
+                f"a budget of seconds needs a CPU for itself, and {other} is trained on this host: run the same command"
+                " again when it is over."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Looking:
+    """A reporter that also looks, at each event, for other runs on this host."""
+
+    reporter: progress.Reporter
+    watch: neighbors.Watch
+
+    def __enter__(self) -> "_Looking":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def report(self, event: progress.Event) -> None:
+        self.watch.look()
+        self.reporter.report(event)
 
 
 def _remove_what_is_over(workdir: Path) -> None:
@@ -93,13 +127,14 @@ def _until_it_ends(
     profile_steps: tuple[int, int] | None,
     notice: preemption.Notice,
     reporter: progress.Reporter,
+    watch: neighbors.Watch,
 ) -> records.RunRecord:
     """Returns the record of the run; if training runs out of memory, the next attempt needs less."""
     started = now()
     saving = Saving.of(run.config)
     while True:
         try:
-            return attempt.execute(run, started, saving, profile_steps, notice, reporter)
+            return attempt.execute(run, started, saving, profile_steps, notice, reporter, watch)
         except preemption.PreemptedError:
             raise
         except Exception as error:

@@ -133,7 +133,7 @@ class Row:
 
     @property
     def status(self) -> str:
-        """The outcome, and how far off the budget it was: `1 of 3 failed: out of memory, 7% over budget`."""
+        """The outcome, and what to keep in mind beside it: `1 of 3 failed: out of memory, 7% over budget`."""
         return ", ".join(filter(None, (self.outcome, spending.remark(self.completed))))
 
     @property

@@ -89,6 +89,7 @@ _RUN: dict[str, _Range] = {
     "throughput.infer_latency_p99_ms": _AMOUNT,
     "accumulation": _FROM_1,
     "peak_memory_bytes": _FROM_0,
+    "concurrent_runs": _FROM_1,
 }
 
 # What is read of mappings that may hold anything.

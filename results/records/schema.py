@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 Status = Literal["completed", "diverged", "out_of_memory", "failed", "crashed"]
 
@@ -221,6 +221,8 @@ class RunRecord:
         memory ran out; it changes no result. Null in records before version 5.
       peak_memory_bytes: the most memory that training took: of the fullest device, on a CPU of the process; null where
         it cannot be measured and in records before version 3.
+      concurrent_runs: the most trainings, its own included, that were seen at once on its host (that of its first
+        process) while it was trained and timed; null where nobody looked and in records before version 7.
       decision: null in single_label without calibration and in older records.
       positive_weights: by label, how much more a positive's loss weighed than a negative's; null where not at all.
       weights_digest: SHA-256 (hex) over the final parameters and batch statistics; two runs are
@@ -255,6 +257,7 @@ class RunRecord:
     accumulation: int | None = None
     remat: bool | None = None
     peak_memory_bytes: int | None = None
+    concurrent_runs: int | None = None
     decision: Decision | None = None
     positive_weights: Mapping[str, float] | None = None
     init_digest: str | None = None

@@ -33,11 +33,18 @@ def worst_deviation(runs: tuple[RunRecord, ...]) -> float | None:
 
 
 def remark(runs: tuple[RunRecord, ...]) -> str:
-    """Returns `7% over budget` of the run that is furthest off; empty where all kept to it."""
+    """Returns `7% over budget` of the run that is furthest off, and `beside 1 other run` of the one with the most.
+
+    It is empty where all kept to their budget, and none is known to have shared its host.
+    """
+    parts = []
     off = worst_deviation(runs)
-    if off is None or abs(off) <= TOLERANCE:
-        return ""
-    return f"{abs(off):.0%} {'over' if off > 0 else 'under'} budget"
+    if off is not None and abs(off) > TOLERANCE:
+        parts.append(f"{abs(off):.0%} {'over' if off > 0 else 'under'} budget")
+    others = max((run.concurrent_runs or 1 for run in runs), default=1) - 1
+    if others:
+        parts.append(f"beside {others} other run{'s' if others > 1 else ''}")
+    return ", ".join(parts)
 
 
 def tuning_trials(run: RunRecord) -> int | None:

@@ -126,7 +126,12 @@ COLUMNS = (
         drop=6,
     ),
     Column(
-        "status", "", "completed, or how many runs failed and how", lambda r: r.status, "status"
+        "status",
+        "",
+        "completed, or how many runs failed and how; how far off their budget runs were; and beside how many other "
+        "runs of their host the speeds, latencies and seconds were measured",
+        lambda r: r.status,
+        "status",
     ),
     Column(
         "runs",

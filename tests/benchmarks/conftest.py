@@ -4,13 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from benchmarks.config import default_config
 from benchmarks.inference import speed as inference_speed
-from benchmarks.machine import startup
+from benchmarks.machine import neighbors, startup
 from benchmarks.train import train_and_evaluate
 from isobudget import plugins
 
@@ -27,6 +28,8 @@ plugins.load(["tiny_model"])
 startup.use_compilation_cache()
 # How fast the tests' models answer is of no interest.
 inference_speed.BATCHES_SECONDS = inference_speed.SINGLE_SECONDS = 0.0
+# Tests that run side by side are no neighbors of one another.
+os.environ[neighbors.FOLDER_VARIABLE] = tempfile.mkdtemp(prefix="isobudget-tests-")
 # Else every process that the tests start would start itself again.
 os.environ.update(startup.with_allocator(dict(os.environ)))
 

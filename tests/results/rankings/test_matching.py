@@ -92,6 +92,24 @@ def test_a_run_off_its_budget_is_flagged_in_every_table(run, kind, amount, chang
     assert "failed" not in shown
 
 
+@pytest.mark.parametrize(
+    ("counts", "status"),
+    [
+        ((None, 1), "completed"),
+        ((1, 2), "completed, beside 1 other run"),
+        ((4, 2), "completed, beside 3 other runs"),
+    ],
+)
+def test_a_row_measured_beside_other_runs_says_so(run, counts, status):
+    records_ = [
+        dataclasses.replace(run("a", seed, 0.9), concurrent_runs=count)
+        for seed, count in enumerate(counts)
+    ]
+    (row,) = rows_of(records_)
+    assert row["status"] == status
+    assert status.removeprefix("completed, ") in (printed(records_) + "completed")
+
+
 def test_the_run_furthest_off_speaks_for_its_row_and_failures_are_told_too(run):
     records_ = [
         spent(run("a", 0, 0.9), "examples", 12_000, examples_spent=11_000),

@@ -37,12 +37,19 @@ def test_record_survives_json(make):
 
 def test_json_keys_are_the_schema(make):
     tree = json.loads(records.to_json(make()))
-    assert tree["schema_version"] == 6
+    assert tree["schema_version"] == 7
     assert set(tree) == {
         *("schema_version", "run_id", "status", "error", "model", "dataset", "budget", "recipe"),
         *("seed", "metrics", "timings", "throughput", "software", "hardware", "git", "command"),
         *("config", "started_at", "finished_at", "failure", "weights_digest"),
-        *("unreadable_examples", "accumulation", "remat", "peak_memory_bytes", "init_digest"),
+        *(
+            "unreadable_examples",
+            "accumulation",
+            "remat",
+            "peak_memory_bytes",
+            "concurrent_runs",
+            "init_digest",
+        ),
         *("decision", "positive_weights", "plugins"),
     }
     assert set(tree["model"]) == {
@@ -150,7 +157,7 @@ def test_numpy_scalars_and_tuples_become_plain_values(make):
         ("started_at", "2025-01-01T00:00:00", "'started_at' must be an ISO 8601 time in UTC"),
         ("finished_at", "yesterday", "'finished_at' must be an ISO 8601 time in UTC"),
         ("schema_version", ..., "'schema_version' must be an integer from 1, not null."),
-        ("schema_version", 7, "record schema 7 and this version of the suite reads up to 6"),
+        ("schema_version", 8, "record schema 8 and this version of the suite reads up to 7"),
         ("plugins", {}, "the field 'plugins' must be a list, not {}."),
         ("plugins", ["mine"], "the field 'plugins.0' must be a mapping, not 'mine'."),
         ("plugins", [{"package": "a"}], "the field 'plugins.0.module' is missing."),
@@ -163,8 +170,8 @@ def test_a_wrong_field_is_named(changed, path, value, sentence):
 
 
 def test_a_newer_schema_is_refused_before_its_unknown_fields(changed):
-    tree = json.loads(changed("schema_version", 7)) | {"invented_later": 1}
-    with pytest.raises(RecordError, match="record schema 7"):
+    tree = json.loads(changed("schema_version", 8)) | {"invented_later": 1}
+    with pytest.raises(RecordError, match="record schema 8"):
         records.from_json(json.dumps(tree))
 
 
@@ -257,7 +264,7 @@ def test_load_all_leaves_out_what_it_cannot_read_and_names_it(make, changed, tmp
     texts = {
         "damaged": "\x00\x01",
         "half": records.to_json(make("half"))[:200],
-        "newer": changed("schema_version", 7),
+        "newer": changed("schema_version", 8),
     }
     for run_id, text in texts.items():
         path = records.record_path(tmp_path, run_id)
