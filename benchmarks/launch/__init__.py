@@ -1,1 +1,1 @@
-"""How planned runs get done, on this machine or on several that share a folder."""
+"""How planned runs get done: one after another on this machine, or many at once on a cluster."""

@@ -1,4 +1,4 @@
-"""Which part of a suite's runs a worker begins with: `--shard=i/n`, or what a scheduler's environment says."""
+"""Which part of a suite's runs a command does: `--shard=i/n`, or what a scheduler's environment says."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +16,12 @@ SHARDS_VARIABLE = "ISOBUDGET_SHARDS"
 class Shard:
     """Part `index` (from 0) of `count`."""
 
-    index: int
-    count: int
+    index: int = 0
+    count: int = 1
 
-    def divide(self, items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
-        """Returns (this shard's items, all others), both in order: every item is in one shard."""
-        mine = list(items[self.index :: self.count])
-        return mine, [item for i, item in enumerate(items) if i % self.count != self.index]
+    def of(self, items: Sequence[Item]) -> list[Item]:
+        """Returns this shard's items, every n-th from the i-th on; every item is in one shard."""
+        return list(items[self.index :: self.count])
 
 
 def parse(text: str) -> Shard:
@@ -40,8 +39,8 @@ def parse(text: str) -> Shard:
 def from_environment(environment: Mapping[str, str]) -> Shard:
     """Returns the shard of a task of a Slurm array or of a Kubernetes indexed job; without one, the whole.
 
-    Kubernetes gives an index but no count, so the count is `ISOBUDGET_SHARDS`; without that, every worker has the
-    whole, which the locks then divide among them. If it is set, the tasks of a Slurm array must count from 0.
+    Kubernetes gives an index but no count, so the count is `ISOBUDGET_SHARDS`. If it is set, the tasks of a Slurm array
+    must count from 0.
 
     Raises:
       ConfigError: the numbers in the environment make no shard.

@@ -62,6 +62,15 @@ def claim_run(workdir: Path, config: ConfigDict) -> None:
     )
 
 
+def open_suite(workdir: Path, shared: dict[str, Any]) -> None:
+    """Makes the folder of a suite, or checks that it is this suite's and leaves it as it is.
+
+    Raises:
+      ConfigError: as `claim_run`.
+    """
+    claim_directory(workdir, _SUITE_FILE, shared, EVALUATION_FIELDS)
+
+
 def claim_suite(workdir: Path, shared: dict[str, Any]) -> None:
     """Makes the folder of a suite and writes what its runs share there, or checks that it is this suite's.
 
@@ -77,7 +86,7 @@ def claim_suite(workdir: Path, shared: dict[str, Any]) -> None:
 
 
 def check_suite(workdir: Path, shared: dict[str, Any]) -> None:
-    """Checks that no other worker has configured the suite's evaluation anew since this one claimed its folder.
+    """Checks that no other shard has configured the suite's evaluation anew since this one claimed its folder.
 
     Raises:
       ConfigError: one has: each would undo the other's evaluations.
@@ -85,7 +94,7 @@ def check_suite(workdir: Path, shared: dict[str, Any]) -> None:
     changes = claim_directory(workdir, _SUITE_FILE, shared, EVALUATION_FIELDS)
     if changes:
         raise ConfigError(
-            f"another worker has configured the evaluation of {workdir} anew since this one began: {changes[0]}."
+            f"another shard has configured the evaluation of {workdir} anew since this one began: {changes[0]}."
         )
 
 

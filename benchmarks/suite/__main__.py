@@ -7,10 +7,9 @@ where an earlier one was stopped: completed runs are kept, and the others are re
 and the page `index.html` are made from the runs' records alone. The exit status is 1 if a run failed, and 75 if the
 suite was told to stop (SIGTERM) and should be started again.
 
-Workers on machines that share WORKDIR divide the runs. Each begins with its own shard (`--shard=i/n`, or what the
-environment of a Slurm array or a Kubernetes indexed job says), then takes up runs that nobody is doing, and ends when
-its shard is done. No two workers do the same run (`benchmarks/launch/locks.py`), and a run whose worker died is taken
-up by another.
+By default one run follows another. `--launcher=ray` does as many at once as the devices of this machine, or of a
+cluster that shares WORKDIR, allow (docs/clusters.md). `--shard=i/n` does every n-th run alone, for commands that are
+started side by side; so does what the environment of a Slurm array or a Kubernetes indexed job says.
 """
 
 import os
@@ -24,7 +23,8 @@ from ml_collections import ConfigDict
 from benchmarks.cli import command
 from benchmarks.config import derived
 from benchmarks.errors import ConfigError
-from benchmarks.launch import local, shards
+from benchmarks.launch import options, shards
+from benchmarks.launch.stopping import StoppedError
 from benchmarks.machine import preemption, startup
 from benchmarks.suite import dry_run
 from benchmarks.suite.run import plan, run
@@ -61,10 +61,10 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "shard",
         None,
-        "The part of the runs that this worker begins with, as i/n: worker i, counted from 0, of n on the same folder. "
-        "By default what the environment of a Slurm array or a Kubernetes indexed job (with ISOBUDGET_SHARDS=n) says, "
-        "otherwise all runs.",
+        "The part of the runs to do, as i/n: every n-th run, from run i (counted from 0) on. By default what the "
+        "environment of a Slurm array or a Kubernetes indexed job (with ISOBUDGET_SHARDS=n) says, otherwise all runs.",
     )
+    options.define_flags()
     flags.DEFINE_bool(
         "dry_run",
         False,
@@ -83,13 +83,21 @@ def main() -> int:
     workdir = Path(given.workdir)
     specs = None if given.models is None else derived.split_specs(given.models)
     shard = shards.parse(given.shard) if given.shard else shards.from_environment(os.environ)
+    launcher = options.chosen()
     if given.estimate and not given.dry_run:
         raise ConfigError("--estimate goes with --dry_run.")
     if given.dry_run:
         return _dry_run(config, workdir, specs, _seeds(given.seeds), given.estimate)
     try:
-        made = run(config, workdir, model_specs=specs, seeds=_seeds(given.seeds), shard=shard)
-    except local.StoppedError:
+        made = run(
+            config,
+            workdir,
+            model_specs=specs,
+            seeds=_seeds(given.seeds),
+            shard=shard,
+            launcher=launcher,
+        )
+    except StoppedError:
         print("told to stop; run the same command again to go on", file=sys.stderr)
         return preemption.AGAIN_STATUS
     everything, folders, _ = records.load_with_folders([workdir])

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +13,11 @@ import models
 from benchmarks.config import derived, resolve, stored
 from benchmarks.errors import ConfigError, storage_errors_told
 from benchmarks.inference.predict import split_batches
-from benchmarks.launch import local, locks, shards
+from benchmarks.launch import folder_lock, shards
 from benchmarks.launch.display import Display
-from benchmarks.runs.claim import check_suite, claim_suite
+from benchmarks.launch.launcher import Launcher, launch
+from benchmarks.launch.local import LocalLauncher
+from benchmarks.runs.claim import check_suite, claim_suite, open_suite
 from benchmarks.runs.plan import Run, prepare_all, train_batches
 from results import leaderboard, records
 from results.records import evaluations
@@ -27,6 +30,7 @@ def run(
     model_specs: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
     shard: shards.Shard | None = None,
+    launcher: Launcher | None = None,
 ) -> list[records.RunRecord]:
     """Trains every model with every seed, writes the leaderboard, and returns the records, failed runs included.
 
@@ -35,53 +39,72 @@ def run(
       workdir: gets `runs/<run id>/record.json`, `leaderboard.md`, `.csv`, `.json` and `index.html`.
       model_specs: by default `config.suite.models`.
       seeds: by default `config.suite.seeds`.
-      shard: the runs that this worker begins with; by default all. The records are those of these runs, and of the
-        others that it took up.
+      shard: the part of the runs to do; by default all. The records are those of this part.
+      launcher: how the runs get done; by default one after another on this machine.
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
       StorageError: there is no room left to write to; the same command goes on once there is.
-      local.StoppedError: on SIGTERM.
+      HostBusyError: a budget of seconds would share its host with another run.
+      StoppedError: on SIGTERM.
     """
     workdir = Path(workdir)
     planned = plan(config, workdir, model_specs or config.suite.models, seeds or config.suite.seeds)
     shared = stored.to_plain(config)
     for own in ("model", "seed"):
         shared.pop(own, None)
-    claim_suite(workdir, shared)
-    mine, others = (shard or shards.Shard(0, 1)).divide(planned)
-    with storage_errors_told(workdir):
-        began = locks.now(workdir)
+    open_suite(workdir, shared)
+    mine = (shard or shards.Shard()).of(planned)
     with (
         storage_errors_told(workdir),
-        Display(len(mine)) as display,
-        local.stopped_by_sigterm(),
+        folder_lock.held(workdir, shard),
+        launcher or LocalLauncher() as launcher,
     ):
-        made = local.work(
-            mine,
-            others,
-            began,
-            display,
-            when_one_ends=lambda: _write_tables(workdir, display),
-            before_one_begins=lambda: check_suite(workdir, shared),
-        )
-        _write_tables(workdir)
-    return [made[each.workdir] for each in planned if each.workdir in made]
+        launcher.check(mine, workdir)
+        claim_suite(workdir, shared)
+        with Display(len(mine)) as display:
+            tables = _Tables(workdir, display)
+            made = launch(
+                mine,
+                launcher,
+                display,
+                when_one_ends=tables.write_if_cheap,
+                before_one_begins=lambda: check_suite(workdir, shared),
+            )
+        tables.write()
+    return [made[each.workdir] for each in mine]
 
 
-def _write_tables(workdir: Path, display: Display | None = None) -> None:
-    """Writes the tables and the page, and again if records came meanwhile, so that the last worker's are complete."""
-    written = None
-    while True:
-        everything, folders, _ = records.load_with_folders([workdir])
-        ended = [(record.run_id, record.finished_at) for record in everything]
-        if ended == written or not ended:
-            return
-        evaluated, _ = evaluations.load_all([workdir], everything)
-        leaderboard.write_tables(everything, workdir, evaluated, folders)
-        if display:
-            display.show(everything)
-        written = ended
+class _Tables:
+    """The suite's tables and its page, made from the records that there are."""
+
+    # Of the time: with thousands of runs, reading all their records takes longer than many a run.
+    _LARGEST_SHARE = 0.1
+
+    def __init__(self, workdir: Path, display: Display):
+        self._workdir, self._display = workdir, display
+        self._due = 0.0
+
+    def write_if_cheap(self) -> None:
+        """Writes them, unless they were written so lately that it would take more than a tenth of the time."""
+        began = time.monotonic()
+        if began >= self._due:
+            self.write()
+            ended = time.monotonic()
+            self._due = ended + (ended - began) / self._LARGEST_SHARE
+
+    def write(self) -> None:
+        """Writes them, and again if records came meanwhile, so that those of the last shard to end are complete."""
+        written = None
+        while True:
+            everything, folders, _ = records.load_with_folders([self._workdir])
+            ended = [(record.run_id, record.finished_at) for record in everything]
+            if ended == written or not ended:
+                return
+            evaluated, _ = evaluations.load_all([self._workdir], everything)
+            leaderboard.write_tables(everything, self._workdir, evaluated, folders)
+            self._display.show(everything)
+            written = ended
 
 
 def plan(
@@ -107,7 +130,7 @@ def plan(
 def _check_data(run: Run) -> None:
     """Opens each split and reads its first batch, so that files which are missing here are told before any run begins.
 
-    The runs of a suite share their splits. Each worker on a machine of its own checks what that machine can read.
+    The runs of a suite share their splits. Each shard on a machine of its own checks what that machine can read.
 
     Raises:
       DataError: a split has no such file, or too much of its first batch cannot be read.

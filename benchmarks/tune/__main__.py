@@ -6,8 +6,9 @@ r"""Tunes every model equally: the same points of one search space are tried for
 
 `config.tuning` says which fields are searched, and in which ranges. Each trial is a run of its own, in
 `WORKDIR/trials/<model>/<trial>`, that never opens the test split. The same command goes on where an earlier one was
-stopped, and a larger --trials adds to the trials; several workers may share WORKDIR. `tuned.json` holds the best values
-for each model. The exit status is 1 if no trial of a model completed, and 75 if the command was told to stop (SIGTERM).
+stopped, and a larger --trials adds to the trials. `--launcher=ray` does as many trials at once as the devices of this
+machine, or of a cluster that shares WORKDIR, allow (docs/clusters.md). `tuned.json` holds the best values for each
+model. The exit status is 1 if no trial of a model completed, and 75 if the command was told to stop (SIGTERM).
 """
 
 import math
@@ -20,7 +21,8 @@ import models
 from benchmarks.cli import command
 from benchmarks.config import derived
 from benchmarks.errors import ConfigError
-from benchmarks.launch import local
+from benchmarks.launch import options
+from benchmarks.launch.stopping import StoppedError
 from benchmarks.machine import preemption
 from benchmarks.tune.run import run
 from benchmarks.tune.search import Allowance
@@ -53,6 +55,7 @@ def define_flags() -> None:
         "Train all points for a shorter time, then the better half for longer, and so on (successive halving). The "
         "total budget stays the same.",
     )
+    options.define_flags()
 
 
 def main() -> int:
@@ -66,8 +69,9 @@ def main() -> int:
             given.workdir,
             Allowance(given.trials, given.trial_fraction, given.halving),
             model_specs=specs,
+            launcher=options.chosen(),
         )
-    except local.StoppedError:
+    except StoppedError:
         print("told to stop; run the same command again to go on", file=sys.stderr)
         return preemption.AGAIN_STATUS
     labels = [models.label(*models.parse(spec)) for spec in specs]

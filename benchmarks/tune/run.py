@@ -9,10 +9,12 @@ from ml_collections import ConfigDict
 
 from benchmarks.config import derived, resolve, stored, tuned
 from benchmarks.errors import ConfigError, storage_errors_told
-from benchmarks.launch import local, locks
+from benchmarks.launch import folder_lock
 from benchmarks.launch.display import Display
+from benchmarks.launch.launcher import Launcher, launch
+from benchmarks.launch.local import LocalLauncher
 from benchmarks.runs.folder import claim_directory
-from benchmarks.runs.plan import prepare_all
+from benchmarks.runs.plan import Run, prepare_all
 from benchmarks.tune.points import points
 from benchmarks.tune.search import Allowance, Rung, Search
 from input_pipeline import datasets
@@ -27,6 +29,7 @@ def run(
     allowance: Allowance,
     *,
     model_specs: Sequence[str] | None = None,
+    launcher: Launcher | None = None,
 ) -> dict[str, Any]:
     """Returns the content of `tuned.json`, after trying the same points for every model.
 
@@ -35,33 +38,36 @@ def run(
       workdir: gets `trials/<model>/<trial>/record.json` and `tuned.json`.
       allowance: what each model may spend.
       model_specs: by default `config.suite.models`.
+      launcher: how the trials get done; by default one after another on this machine.
 
     Raises:
       ConfigError, ModelError, BudgetError, DataError: one sentence on what is wrong; nothing was written.
       StorageError: there is no room left to write to; the same command goes on once there is.
-      local.StoppedError: on SIGTERM.
+      HostBusyError: a budget of seconds would share its host with another run.
+      StoppedError: on SIGTERM.
     """
     workdir = Path(workdir)
     searches = _searches(config, workdir, allowance, model_specs or config.suite.models)
     rungs = allowance.rungs()
-    dataset = _check(searches, rungs, allowance)
+    first = _check(searches, rungs, allowance)
     claim_directory(workdir, "tune.json", _shared(config, allowance))
-    began = locks.now(workdir)
     total = sum(rung.trials for rung in rungs) * len(searches)
     with (
         storage_errors_told(workdir),
-        Display(total) as display,
-        local.stopped_by_sigterm(),
+        folder_lock.held(workdir),
+        launcher or LocalLauncher() as launcher,
     ):
-        for rung in rungs:
-            wanted = {
-                search: search.trials(search.best(rung.trials), rung, allowance.halving)
-                for search in searches
-            }
-            requests = [request for each in wanted.values() for request in each.values()]
-            made = local.work(prepare_all(requests, dataset), [], began, display)
-            for search, each in wanted.items():
-                search.judge({index: made[folder] for index, (_, folder) in each.items()})
+        launcher.check(first, workdir)
+        with Display(total) as display:
+            for rung in rungs:
+                wanted = {
+                    search: search.trials(search.best(rung.trials), rung, allowance.halving)
+                    for search in searches
+                }
+                requests = [request for each in wanted.values() for request in each.values()]
+                made = launch(prepare_all(requests, first[0].dataset), launcher, display)
+                for search, each in wanted.items():
+                    search.judge({index: made[folder] for index, (_, folder) in each.items()})
     content = _tuned(config, workdir, allowance, searches)
     with storage_errors_told(workdir):
         files.write_atomically(workdir / _TUNED_FILE, json.dumps(content, indent=2) + "\n")
@@ -88,15 +94,15 @@ def _searches(
     ]
 
 
-def _check(searches: list[Search], rungs: list[Rung], allowance: Allowance) -> datasets.Dataset:
-    """Returns the dataset of all trials, after checking for every mistake that would show in a later rung."""
+def _check(searches: list[Search], rungs: list[Rung], allowance: Allowance) -> list[Run]:
+    """Returns a trial of each model in each rung, after checking for every mistake that would show in a later one."""
     first = [
         request
         for search in searches
         for rung in rungs
         for request in search.trials([0], rung, allowance.halving).values()
     ]
-    return prepare_all(first)[0].dataset
+    return prepare_all(first)
 
 
 def _shared(config: ConfigDict, allowance: Allowance) -> dict[str, Any]:

@@ -92,12 +92,12 @@ def test_a_suite_evaluated_otherwise_keeps_its_trainings(command_here, config, t
     assert path.stat().st_mtime_ns == stamp
 
 
-def test_a_worker_stops_where_another_has_configured_the_evaluation_anew(config, tmp_path):
+def test_a_shard_stops_where_another_has_configured_the_evaluation_anew(config, tmp_path):
     shared = stored.to_plain(config)
     claim.claim_suite(tmp_path, shared)
     claim.check_suite(tmp_path, shared)
     claim.claim_suite(tmp_path, shared | {"crop_fraction": 0.5})
-    with pytest.raises(ConfigError, match="another worker has configured the evaluation of"):
+    with pytest.raises(ConfigError, match="another shard has configured the evaluation of"):
         claim.check_suite(tmp_path, shared)
 
 

@@ -11,7 +11,7 @@ import jax
 import pytest
 
 from benchmarks.errors import CheckpointError, StorageError, is_out_of_room
-from benchmarks.launch import local
+from benchmarks.launch import outcome
 from benchmarks.machine import memory
 from benchmarks.train import attempt, checkpoints, train_and_evaluate
 from results import records
@@ -106,7 +106,7 @@ def test_a_suite_stops_at_a_full_disk_with_one_sentence_and_status_1(
     def full(*_, **__):
         raise FULL
 
-    monkeypatch.setattr(local, "work", full)
+    monkeypatch.setattr(outcome, "begin", full)
     done = command_here(
         *("benchmarks.suite", "--config=benchmarks/configs/digits.py", f"--workdir={tmp_path}"),
         "--models=tiny",

@@ -10,8 +10,8 @@ from ml_collections import ConfigDict
 from benchmarks import tune
 from benchmarks.config import derived, resolve
 from benchmarks.errors import ConfigError
-from benchmarks.launch import local as worker
-from benchmarks.runs.record import finished_record, now, planned_record
+from benchmarks.launch.local import LocalLauncher
+from benchmarks.runs.record import now, planned_record
 from benchmarks.tune import Allowance
 from benchmarks.tune.points import points
 from results import records
@@ -34,14 +34,13 @@ def trained(monkeypatch):
     """
     done = []
 
-    def work(mine, others, began, display):
-        for each in mine:
-            if not finished_record(each.workdir):
-                done.append(each)
-                records.write(_record(each), each.workdir / "record.json")
-        return {each.workdir: records.read(each.workdir / "record.json") for each in mine}
+    def train(self, runs, display, before_one_begins):
+        for each in runs:
+            done.append(each)
+            records.write(_record(each), each.workdir / "record.json")
+            yield each, records.read(each.workdir / "record.json")
 
-    monkeypatch.setattr(worker, "work", work)
+    monkeypatch.setattr(LocalLauncher, "train", train)
     return done
 
 

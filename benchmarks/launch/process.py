@@ -1,0 +1,137 @@
+"""One process of a run, started and followed on the machine that it runs on.
+
+Nothing here imports JAX: on a cluster, whatever starts runs must itself start at once.
+"""
+
+import contextlib
+import dataclasses
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from benchmarks import configs
+from benchmarks.cli import progress
+from benchmarks.machine import oom, startup
+from benchmarks.runs.folder import CONFIG_FILE, LOG_FILE
+
+TRAIN = "benchmarks.train"
+# How often a wait for the next event looks up, so that what interrupts it is noticed.
+_TICK_MILLISECONDS = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What to start a process of a run with, on any machine that sees its folder.
+
+    Attributes:
+      workdir: the run's folder, which holds its configuration.
+      flags: of `benchmarks.train`, besides those that say the configuration and the folder.
+      log: the name of the file in the folder that gets what the process prints.
+      module: what is run; `benchmarks.train`, or what stands in for it where launching itself is tested or measured.
+    """
+
+    workdir: Path
+    flags: tuple[str, ...] = ()
+    log: str = LOG_FILE
+    module: str = TRAIN
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a process of a run ended.
+
+    Attributes:
+      status: its exit status; below 0, the signal that ended it.
+      phase: of its last event.
+      out_of_memory: whether the machine had no memory left and ended it.
+      told: whether it was told to stop, because the machine is needed or going away.
+    """
+
+    status: int
+    phase: str = ""
+    out_of_memory: bool = False
+    told: bool = False
+
+
+def train(
+    order: Order, environment: Mapping[str, str] = os.environ, cores: Collection[int] = ()
+) -> Iterator[progress.Event | Ended]:
+    """Yields a run's events as they come, and last how its process ended.
+
+    If it is closed or interrupted on the way, the process is told to save its state and stop, and has ended by then.
+
+    Args:
+      order: what to start.
+      environment: of the process, which gets the allocator's settings too.
+      cores: those of the host's that it may use; all, if there are none.
+    """
+    kills, phase = oom.kills(), ""
+    with (order.workdir / order.log).open("a") as log:
+        process = _start(order, environment, cores, log.fileno())
+        try:
+            for line in _lines(process):
+                event = progress.parse(line)
+                if event:
+                    phase = event.phase
+                    yield event
+            status = process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+        finally:
+            if process.stdout:
+                process.stdout.close()
+    yield Ended(status, phase, oom.is_sign_of_it(status, kills))
+
+
+def _start(
+    order: Order, environment: Mapping[str, str], cores: Collection[int], log: int
+) -> subprocess.Popen[bytes]:
+    from_json = Path(configs.__file__).with_name("from_json.py")
+    arguments = [
+        # -P: a folder here that is called as one of the packages must not be taken for it.
+        *(sys.executable, "-P", "-m", order.module, "--progress=json"),
+        f"--config={from_json}:{order.workdir / CONFIG_FILE}",
+        f"--workdir={order.workdir}",
+        *order.flags,
+    ]
+    root = str(Path(configs.__file__).parents[2])
+    path = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
+    whole = startup.with_allocator({**environment, "PYTHONPATH": path})
+    with _confined_to(cores):
+        return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=log, env=whole)
+
+
+@contextlib.contextmanager
+def _confined_to(cores: Collection[int]) -> Iterator[None]:
+    """Confines this thread, and what it starts meanwhile, to some of the host's cores."""
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
+    """Yields the lines that a process prints; unlike a blocking read, it can be interrupted between them."""
+    assert process.stdout
+    pipe = process.stdout.fileno()
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN | select.POLLHUP)
+    rest = b""
+    while True:
+        if not poll.poll(_TICK_MILLISECONDS):
+            continue
+        read = os.read(pipe, 2**16)
+        if not read:
+            return
+        *lines, rest = (rest + read).split(b"\n")
+        yield from (line.decode(errors="replace") for line in lines)
