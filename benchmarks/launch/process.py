@@ -9,7 +9,7 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from pathlib import Path
 
 from benchmarks import configs
@@ -58,7 +58,7 @@ class Ended:
 
 def train(
     order: Order, environment: Mapping[str, str] = os.environ, cores: Collection[int] = ()
-) -> Iterator[progress.Event | Ended]:
+) -> Generator[progress.Event | Ended]:
     """Yields a run's events as they come, and last how its process ended.
 
     If it is closed or interrupted on the way, the process is told to save its state and stop, and has ended by then.

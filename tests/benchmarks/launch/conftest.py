@@ -1,6 +1,7 @@
 """A real Ray cluster on this machine, and runs whose training is stood in for."""
 
 import dataclasses
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -23,7 +24,8 @@ class Nodes:
 
         # Sockets' paths have a length limit.
         self.folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
-        head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": self.folder}
+        os.environ["RAY_TMPDIR"] = self.folder
+        head = {"num_cpus": 0, "include_dashboard": False}
         self.cluster = Cluster(initialize_head=True, head_node_args=self._small(head))
         self.nodes = []
         for _ in range(number):
@@ -43,6 +45,7 @@ class Nodes:
 
     def shutdown(self) -> None:
         self.cluster.shutdown()
+        del os.environ["RAY_TMPDIR"]
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @staticmethod

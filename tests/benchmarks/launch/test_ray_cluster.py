@@ -1,0 +1,94 @@
+"""Runs on a real Ray cluster, whose nodes are simulated on this machine."""
+
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("ray", reason="clusters need Ray (the extra [cluster])")
+
+from benchmarks.errors import ConfigError
+from benchmarks.launch import ray_tasks
+from benchmarks.launch.ray_cluster import RayLauncher
+
+
+def test_a_suite_of_six_runs_survives_its_faults_and_the_loss_of_a_node(
+    make_nodes, stand_ins, launched, starts, tmp_path, capfd
+):
+    nodes = make_nodes(3)
+    long = ("tiny:width=30", "tiny:width=31", "tiny:width=32")
+    runs = stand_ins(*long, "tiny:fault=killed", "tiny:fault=raises", "tiny")
+
+    def kill_a_node():
+        while len(list(tmp_path.glob("runs/*/started.txt"))) < 3:
+            time.sleep(0.05)
+        nodes.kill(nodes.nodes[0])
+
+    killer = threading.Thread(target=kill_a_node)
+    killer.start()
+    ended = []
+    launcher = RayLauncher(nodes.address, module="stand_in")
+    made = launched(launcher, runs, when_one_ends=lambda: ended.append(True))
+    killer.join()
+    status = [record.status for record in made]
+    assert status == ["completed", "completed", "completed", "crashed", "crashed", "completed"]
+    assert made[3].error == "The process ended by signal 9; see 3/log.txt."
+    assert made[4].error == "The process ended with exit status 3; see 4/log.txt."
+    # The run that was on that node began again, and no other did.
+    assert sorted(len(starts(run)) for run in runs[:3]) == [1, 1, 2]
+    assert [len(starts(run)) for run in runs[3:]] == [1, 1, 1]
+    assert len(ended) == 6
+    told = capfd.readouterr().err
+    assert "its host was lost (NodeDiedError); it goes on from its last checkpoint" in told
+    assert "[6/6]" in told
+    assert not list(tmp_path.glob(".probe-*"))
+
+
+@pytest.mark.slow
+def test_a_run_over_two_hosts_is_one_process_on_each_and_the_first_writes_the_record(
+    make_nodes, stand_ins, launched, starts
+):
+    nodes = make_nodes(2)
+    (run,) = stand_ins("tiny:width=2")
+    launched(RayLauncher(nodes.address, run_hosts=2, module="stand_in"), [run])
+    assert sorted(line.split()[:2] for line in starts(run)) == [["0", "2"], ["1", "2"]]
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_told_to_stop_saves_its_run_which_begins_again(
+    make_nodes, stand_ins, launched, starts
+):
+    psutil = pytest.importorskip("psutil")
+    nodes = make_nodes(1)
+    (run,) = stand_ins("tiny:width=30")
+
+    def tell():
+        while not (run.workdir / "started.txt").exists():
+            time.sleep(0.05)
+        process = psutil.Process(int(starts(run)[0].split()[2]))
+        process.parent().terminate()
+
+    threading.Thread(target=tell).start()
+    (record,) = launched(RayLauncher(nodes.address, module="stand_in"), [run])
+    assert record.status == "completed"
+    assert (run.workdir / "saved.txt").exists()
+    assert len(starts(run)) == 2
+
+
+@pytest.mark.slow
+def test_a_folder_that_a_node_does_not_see_is_one_sentence(
+    make_nodes, stand_ins, launched, monkeypatch, tmp_path
+):
+    nodes = make_nodes(1)
+    runs = stand_ins("tiny")
+    monkeypatch.setattr(ray_tasks, "_SECONDS_TO_SHOW", 0.0)
+    monkeypatch.setattr(ray_tasks.Token, "answer", lambda *_: tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match=f"does not share {tmp_path} with this machine: choose"):
+        launched(RayLauncher(nodes.address, module="stand_in"), runs)
+    assert not list(tmp_path.glob("runs/*/started.txt"))
+
+
+def test_a_cluster_that_is_not_there_is_one_sentence(stand_ins, launched):
+    launcher = RayLauncher("ray://localhost:1", module="stand_in")
+    with pytest.raises(ConfigError, match="there is no Ray cluster at --ray_address=ray://local"):
+        launched(launcher, [])
