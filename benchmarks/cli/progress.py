@@ -109,7 +109,7 @@ class JsonLines:
     """Each event as a line of JSON on standard output, for the suite to read.
 
     If the suite is killed, so that nobody reads them any more, the process ends at once: it must not write into a run
-    that another worker may be doing again.
+    that another process may be doing again.
     """
 
     def __enter__(self) -> "JsonLines":

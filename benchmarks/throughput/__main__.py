@@ -4,14 +4,16 @@
     python -m benchmarks.throughput --input --dataset=imagenet2012 --batch_size=64 --peers=tf_data,torch
     python -m benchmarks.throughput --loop --models=resnet50 --batch_size=32
     python -m benchmarks.throughput --recognize=RUN,RUN --pictures=FOLDER
+    python -m benchmarks.throughput --launch=1,2,4
 
 It prints, for each model, images per second in training and in inference, the milliseconds of one step and from one
 picture to its answer (median and 99th percentile), the peak of memory, and the seconds to compile. With `--input`, it
 prints images per second of each stage from the disk to the device, by number of worker processes, for random resized
 crop and flip; with `--models` too, the fraction of its time that training each model spends waiting for data. With
 `--loop`, it prints what the training loop adds to the bare compiled step. With `--recognize`, it prints how much of the
-time to recognize a folder's pictures, from their files to their labels, is the model's own. `--out` also writes the
-rows as CSV. Speed depends on the machine and on what else it does, so compare only rows of one run.
+time to recognize a folder's pictures, from their files to their labels, is the model's own. With `--launch`, it prints
+how many runs a minute a suite gets done that only sleep, and what launching adds to each. `--out` also writes the rows
+as CSV. Speed depends on the machine and on what else it does, so compare only rows of one run.
 """
 
 import sys
@@ -28,7 +30,13 @@ from benchmarks.config.setup import Setup
 from benchmarks.errors import ConfigError
 from benchmarks.machine import startup
 from benchmarks.runs import validation
-from benchmarks.throughput import input_speed, loop_overhead, recognition_speed, tables
+from benchmarks.throughput import (
+    input_speed,
+    launch_speed,
+    loop_overhead,
+    recognition_speed,
+    tables,
+)
 from benchmarks.throughput.model_speed import measure
 from input_pipeline import augmentation, datasets, pictures
 from isobudget import paths
@@ -93,6 +101,12 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "pictures", None, "The folder of pictures to recognize. It goes with --recognize."
     )
+    flags.DEFINE_list(
+        "launch",
+        [],
+        "The numbers of nodes, with commas between them, of Ray clusters that are simulated here to measure launching "
+        "instead of models.",
+    )
     flags.DEFINE_string("dataset", "imagenet2012", "The dataset to read. It goes with --input.")
     flags.DEFINE_string("split", "train", "The split of the dataset to read. It goes with --input.")
     flags.DEFINE_string(
@@ -137,8 +151,10 @@ def main() -> int:
     if not given.recognize:  # benchmarks.recognize runs without them too
         startup.restart_with_allocator()
     startup.use_compilation_cache()
-    if sum(map(bool, (given.input, given.loop, given.recognize))) > 1:
-        raise ConfigError("--input, --loop and --recognize are three measurements: say only one.")
+    if sum(map(bool, (given.input, given.loop, given.recognize, given.launch))) > 1:
+        raise ConfigError(
+            "--input, --loop, --recognize and --launch are measurements of their own: say only one."
+        )
     if bool(given.recognize) != bool(given.pictures):
         raise ConfigError("--recognize and --pictures go together.")
     if given.out:
@@ -160,6 +176,12 @@ def _measure() -> Sequence[tables.Measurement]:
     if given.recognize:
         paths = pictures.find([given.pictures])
         return [recognition_speed.measure(workdir, paths) for workdir in given.recognize]
+    if given.launch:
+        if not all(number.isdigit() and int(number) for number in given.launch):
+            raise ConfigError(
+                f"--launch is numbers of nodes, such as 1,2,4, not {quoted(','.join(given.launch))}."
+            )
+        return launch_speed.measure([int(number) for number in given.launch])
     return _each_model(measure)
 
 

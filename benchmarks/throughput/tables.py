@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.throughput.input_speed import InputSpeed, Waiting
+from benchmarks.throughput.launch_speed import LaunchSpeed
 from benchmarks.throughput.loop_overhead import LoopOverhead
 from benchmarks.throughput.model_speed import Speed
 from benchmarks.throughput.recognition_speed import RecognitionSpeed
 from isobudget import terminal
 
-Measurement = Speed | InputSpeed | Waiting | LoopOverhead | RecognitionSpeed
+Measurement = Speed | InputSpeed | Waiting | LoopOverhead | RecognitionSpeed | LaunchSpeed
 
 _ONE_THREAD = ("read", "decode", "augment")
 
@@ -42,8 +43,8 @@ def _workers(number: int) -> str:
     return str(number) if number else "threads"
 
 
-_TEXTS = ("model", "reader", "stage")
-_KEYS = ("model", "reader", "stage", "workers")
+_TEXTS = ("model", "reader", "stage", "launcher")
+_KEYS = ("model", "reader", "stage", "workers", "launcher", "nodes")
 # By class, each column's heading and the text of its cells.
 _COLUMNS: dict[type, dict[str, Callable]] = {
     Speed: {
@@ -88,5 +89,14 @@ _COLUMNS: dict[type, dict[str, Callable]] = {
         "seconds": lambda speed: f"{speed.seconds:.3f}",
         "the model alone": lambda speed: f"{speed.model_seconds:.3f}",
         "its share": lambda speed: f"{speed.model_share:.0%}",
+    },
+    LaunchSpeed: {
+        "launcher": lambda speed: speed.launcher,
+        "nodes": lambda speed: str(speed.nodes),
+        "runs": lambda speed: str(speed.runs),
+        "each sleeps s": lambda speed: f"{speed.seconds_a_run:.1f}",
+        "total s": lambda speed: f"{speed.total_seconds:.1f}",
+        "runs/min": lambda speed: f"{speed.runs_per_minute:.1f}",
+        "added s a run": lambda speed: f"{speed.added_seconds:.2f}",
     },
 }

@@ -60,7 +60,7 @@ def test_the_command_prints_and_writes_a_row_for_each_run(command_here, short_ru
     for arguments, says in (
         ((), "--recognize and --pictures go together"),
         ((f"--pictures={folder}",), "no.png is not a picture"),
-        ((f"--pictures={folder}", "--loop"), "three measurements"),
+        ((f"--pictures={folder}", "--loop"), "measurements of their own"),
     ):
         ended = command_here(*given, *arguments)
         assert (ended.returncode, ended.stderr.count("\n")) == (2, 1), ended.stderr
