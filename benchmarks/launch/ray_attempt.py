@@ -14,7 +14,12 @@ from ray.exceptions import (
     TaskCancelledError,
     TaskUnschedulableError,
 )
-from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.placement_group import (
+    PlacementGroup,
+    placement_group,
+    placement_group_table,
+    remove_placement_group,
+)
 from ray.util.scheduling_strategies import (
     NodeAffinitySchedulingStrategy,
     PlacementGroupSchedulingStrategy,
@@ -66,7 +71,8 @@ class Attempt:
       run: which.
       started: when, as a record has it.
       node: the one host that it takes whole; None if Ray chooses.
-      group: the hosts that it is spread over.
+      group: the place on several hosts that it is spread over.
+      hosts: what Ray calls these.
       waits_for: what must be there before its processes are handed over.
       processes: what Ray will say of each process.
       ended: how those ended that have, by their number.
@@ -76,9 +82,11 @@ class Attempt:
     started: str
     node: Node | None = None
     group: PlacementGroup | None = None
+    hosts: frozenset[str] = frozenset()
     waits_for: "ray.ObjectRef | None" = None
     processes: "list[ray.ObjectRef]" = dataclasses.field(default_factory=list)
-    ended: dict[int, Ended | Exception] = dataclasses.field(default_factory=dict)
+    ended: dict[int, Ended | LostError] = dataclasses.field(default_factory=dict)
+    _is_given_up: bool = False
 
     @property
     def awaited(self) -> "list[ray.ObjectRef]":
@@ -110,15 +118,27 @@ class Attempt:
         if self.group and ref == self.waits_for:
             self._take_hosts(self.group, cluster, nodes)
             return not self.awaited
-        number = self.processes.index(ref)
-        self.ended[number] = _said(ref)
-        if _is_fault(self.ended[number]):
-            # The others wait for it in vain.
-            self.cancel()
+        said = _said(ref)
+        if self._is_given_up and isinstance(said, LostError) and not said.with_node:
+            said = Ended(0, told=True)
+        self.ended[self.processes.index(ref)] = said
+        if _is_fault(said) and self.awaited:
+            # The others wait for it in vain, and may never hear that they are to save and stop.
+            self._is_given_up = True
+            self.cancel(force=True)
         return not self.awaited
 
-    def outcome(self) -> Ended:
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it may be the loss of a host, which Ray has not noticed, that made another process fail."""
+        ends = self.ended.values()
+        return bool(self.hosts) and not any(isinstance(end, LostError) for end in ends)
+
+    def outcome(self, nodes: Sequence[Node]) -> Ended:
         """Returns how the run ended: as its first process, unless another one ended it.
+
+        Args:
+          nodes: those that are there.
 
         Raises:
           LostError: a host was lost, whatever that made of the other processes.
@@ -128,18 +148,18 @@ class Attempt:
             if isinstance(end, LostError):
                 raise end
         known = [end for end in ends if isinstance(end, Ended)]
-        if not known:
-            return Ended(0, told=True)
         # What ended the others is the cause, and not that they were then told to stop.
-        faults = [end for end in known if _is_fault(end) and not end.told]
+        faults = [end for end in known if _is_fault(end)]
         told = [end for end in known if end.told]
+        if faults and not self.hosts <= {node.number for node in nodes}:
+            raise LostError("one of its hosts was lost", with_node=True)
         return (faults or told or known)[0]
 
-    def cancel(self) -> None:
-        """Tells what is left of its processes to save and stop."""
+    def cancel(self, force: bool = False) -> None:
+        """Tells what is left of its processes to save and stop; by force, ends them."""
         for ref in self.awaited:
             with contextlib.suppress(RayError):
-                ray.cancel(ref)
+                ray.cancel(ref, force=force)
 
     def release(self) -> None:
         """Gives the hosts that it was spread over back."""
@@ -151,6 +171,7 @@ class Attempt:
         """Starts a process on each host, which join at an address that is free on the first one's."""
         self.waits_for = None
         hosts = cluster.share.hosts
+        self.hosts = frozenset(placement_group_table(group)["bundles_to_node_id"].values())
         places = [
             PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=index)
             for index in range(hosts)
@@ -197,7 +218,7 @@ class Attempt:
             )
 
 
-def _said(ref: "ray.ObjectRef") -> Ended | Exception:
+def _said(ref: "ray.ObjectRef") -> Ended | LostError:
     """Returns how a process ended, or that it was lost with its host.
 
     Raises:
@@ -219,5 +240,5 @@ def _said(ref: "ray.ObjectRef") -> Ended | Exception:
         return LostError(f"its worker was lost ({type(error).__name__})")
 
 
-def _is_fault(end: Ended | Exception) -> bool:
+def _is_fault(end: Ended | LostError) -> bool:
     return not isinstance(end, Ended) or end.status != 0 or end.out_of_memory

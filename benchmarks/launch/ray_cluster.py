@@ -5,6 +5,7 @@ import logging
 import os
 import time
 import uuid
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ from results import records
 # A process notices within a second that whoever read its progress is gone, and ends. Whoever takes its run up waits
 # for that, so that no two write into its folder.
 _SECONDS_BEFORE_AGAIN = 3.0
+# Within which Ray notices the loss of a host. Until then, a process that failed may have lost its peer with it.
+_SECONDS_TO_NOTICE = 30.0
 # In a row, without a checkpoint in between: then it is the run that brings its machines down.
 _MOST_LOSSES = 20
 # Beyond what the cluster can do at once, so that one that grows with demand sees some.
@@ -57,12 +60,15 @@ class RayLauncher:
 
     def __enter__(self) -> "RayLauncher":
         try:
-            self._context = ray.init(
-                address=self._address or "local",
-                namespace="isobudget",
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
+            with warnings.catch_warnings():
+                # JAX warns of forks; those of Ray become other programs at once.
+                warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+                self._context = ray.init(
+                    address=self._address or "local",
+                    namespace="isobudget",
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
         except (ConnectionError, RuntimeError, ValueError) as error:
             said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ConfigError(
@@ -177,6 +183,7 @@ class _Pool:
         self._waiting = deque(runs)
         self._later: list[tuple[float, Run]] = []  # from when on they may be handed over again
         self._attempts: list[Attempt] = []
+        self._doubtful: list[tuple[float, Attempt]] = []  # until when
         self._seen: set[Path] = set()  # whose processes have begun
         self._losses: Counter[Path] = Counter()
         self._checkpoints: dict[Path, frozenset[str]] = {}
@@ -186,24 +193,26 @@ class _Pool:
 
     @property
     def is_busy(self) -> bool:
-        return bool(self._waiting or self._later or self._attempts)
+        return bool(self._waiting or self._later or self._attempts or self._doubtful)
 
     def turn(self) -> list[tuple[Run, records.RunRecord]]:
         """Hands over what there is a place for, waits a moment, and returns the runs that ended."""
         self._hand_over()
         awaited = {ref: attempt for attempt in self._attempts for ref in attempt.awaited}
-        if not awaited:
+        ready: list[ray.ObjectRef] = []
+        if awaited:
+            ready, _ = ray.wait(
+                list(awaited), num_returns=1, timeout=_SECONDS_BETWEEN_LOOKS, fetch_local=False
+            )
+        else:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-            return []
-        ready, _ = ray.wait(
-            list(awaited), num_returns=1, timeout=_SECONDS_BETWEEN_LOOKS, fetch_local=False
-        )
         self._show_events()
         over = [awaited[ref] for ref in ready if self._go_on(awaited[ref], ref)]
         for attempt in over:
             self._attempts.remove(attempt)
             attempt.release()
             self._seen.discard(attempt.run.workdir)
+        over = self._without_doubtful(over)
         made = [(attempt.run, record) for attempt in over if (record := self._record(attempt))]
         if made:
             self._hand_over()  # before whatever is made of the records
@@ -244,6 +253,18 @@ class _Pool:
         unseen = len(self._attempts) - len(self._seen)
         self._display.wait(len(self._waiting) + len(self._later) + unseen)
 
+    def _without_doubtful(self, over: list[Attempt]) -> list[Attempt]:
+        """Returns the attempts whose outcome is known, of those that are over now or were doubtful until now."""
+        now = time.monotonic()
+        known = [attempt for at, attempt in self._doubtful if at <= now]
+        self._doubtful = [(at, attempt) for at, attempt in self._doubtful if at > now]
+        for attempt in over:
+            if attempt.is_doubtful and not records.path_in(attempt.run.workdir).exists():
+                self._doubtful.append((now + _SECONDS_TO_NOTICE, attempt))
+            else:
+                known.append(attempt)
+        return known
+
     def _free_host(self) -> Node | None:
         taken = {attempt.node.number for attempt in self._attempts if attempt.node}
         able = resources.able(self._nodes, self._cluster.share)
@@ -276,7 +297,7 @@ class _Pool:
         """Returns the run's record; None if it must go on, for which it is put back."""
         run = attempt.run
         try:
-            ended = attempt.outcome()
+            ended = attempt.outcome(self._nodes)
         except LostError as loss:
             if attempt.node and loss.with_node:
                 self._lost_nodes.add(attempt.node.number)

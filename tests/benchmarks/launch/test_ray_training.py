@@ -61,38 +61,12 @@ def test_a_node_removed_in_the_middle_of_a_run_changes_no_bit(make_nodes, config
     assert digests(made) == digests(undisturbed)
 
 
-def test_twenty_nodes_that_die_at_random_change_no_bit(make_nodes, config, tmp_path):
-    seeds = list(range(4))
-    config.budget.amount = 3000 * 32.0
-    undisturbed = run(config, tmp_path / "undisturbed", model_specs=["tiny"], seeds=seeds)
-    nodes = make_nodes(3)
-    chance, ended, killed = random.Random(0), threading.Event(), []
-
-    def kill_nodes():
-        wait_for_steps(tmp_path / "suite", 1)
-        while len(killed) < 20 and not ended.is_set():
-            time.sleep(chance.uniform(0.0, 12.0))
-            nodes.kill(chance.choice(nodes.nodes))
-            killed.append(True)
-            nodes.add()
-
-    killer = threading.Thread(target=kill_nodes)
-    killer.start()
-    launcher = RayLauncher(nodes.address)
-    made = run(config, tmp_path / "suite", model_specs=["tiny"], seeds=seeds, launcher=launcher)
-    ended.set()
-    killer.join()
-    assert [record.status for record in made] == ["completed"] * 4
-    assert digests(made) == digests(undisturbed)
-    assert len(killed) == 20
-
-
 def suite(workdir, data_dir, address, *arguments) -> subprocess.Popen:
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "benchmarks.suite", f"--workdir={workdir}", "--models=tiny"),
             *("--config=benchmarks/configs/digits.py", "--plugins=tiny_model", *arguments),
-            *("--launcher=ray", f"--ray_address={address}"),
+            *(("--launcher=ray", f"--ray_address={address}") if address else ()),
         ],
         env=os.environ | {"TFDS_DATA_DIR": data_dir},
         cwd=_ROOT,
@@ -100,6 +74,34 @@ def suite(workdir, data_dir, address, *arguments) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def test_twenty_nodes_that_die_at_random_change_no_bit(make_nodes, data_dir, tmp_path):
+    arguments = (
+        *("--seeds=0,1,2,3", "--config.budget.amount=32000", "--config.log_every_steps=10"),
+        *("--config.checkpoint_every_steps=20",),
+    )
+    workdirs = tmp_path / "undisturbed", tmp_path / "disturbed"
+    undisturbed = suite(workdirs[0], data_dir, None, *arguments)
+    output = undisturbed.communicate(timeout=900)
+    assert undisturbed.returncode == 0, output
+    nodes = make_nodes(3)
+    disturbed = suite(workdirs[1], data_dir, nodes.address, *arguments)
+    wait_for_steps(workdirs[1], 1)
+    chance = random.Random(0)
+    for _ in range(20):
+        time.sleep(chance.uniform(0.0, 8.0))
+        assert disturbed.poll() is None, "the suite was over before the twentieth death"
+        nodes.kill(chance.choice(nodes.nodes))
+        nodes.add()
+    output = disturbed.communicate(timeout=900)
+    assert disturbed.returncode == 0, output
+    made = [
+        [records.read(path) for path in sorted(workdir.glob("runs/*/record.json"))]
+        for workdir in workdirs
+    ]
+    assert [record.status for record in made[1]] == ["completed"] * 4
+    assert digests(made[1]) == digests(made[0])
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
@@ -141,6 +143,32 @@ def test_a_run_over_two_hosts_learns_what_one_process_does(make_nodes, config, t
     assert (both.status, both.hardware["process_count"]) == ("completed", 2)
     assert losses(tmp_path / "both") == pytest.approx(losses(tmp_path / "alone"), rel=1e-5)
     assert both.metrics.test["top1"] == alone.metrics.test["top1"]
+
+
+def test_a_run_over_two_hosts_that_loses_one_goes_on_with_another(make_nodes, config, tmp_path):
+    config.budget.amount = 1000 * 32.0
+    nodes = make_nodes(3)
+
+    def kill_a_host():
+        wait_for_steps(tmp_path, 30)
+        # Whichever two of the three it has, two nodes are left, of which one had the run.
+        busy = [node for node in nodes.nodes if node.node_id in hosts_of_groups()]
+        nodes.kill(busy[-1])
+
+    killer = threading.Thread(target=kill_a_host)
+    killer.start()
+    launcher = RayLauncher(nodes.address, run_hosts=2)
+    (both,) = run(config, tmp_path, model_specs=["tiny"], seeds=[0], launcher=launcher)
+    killer.join()
+    assert (both.status, both.hardware["process_count"]) == ("completed", 2)
+    assert both.budget.steps == 1000
+
+
+def hosts_of_groups() -> set[str]:
+    from ray.util.placement_group import placement_group_table
+
+    groups = placement_group_table().values()
+    return {node for group in groups for node in group["bundles_to_node_id"].values()}
 
 
 def losses(workdir) -> list[float]:
