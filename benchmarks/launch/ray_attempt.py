@@ -28,6 +28,7 @@ from ray.util.scheduling_strategies import (
 from benchmarks.launch import ray_tasks
 from benchmarks.launch.process import Ended, Order
 from benchmarks.launch.resources import Node, Share
+from benchmarks.machine.preemption import AGAIN_STATUS
 from benchmarks.runs.folder import LOG_FILE
 from benchmarks.runs.plan import Run
 
@@ -122,7 +123,7 @@ class Attempt:
         if self._is_given_up and isinstance(said, LostError) and not said.with_node:
             said = Ended(0, told=True)
         self.ended[self.processes.index(ref)] = said
-        if _is_fault(said) and self.awaited:
+        if _is_failure(said) and self.awaited:
             # The others wait for it in vain, and may never hear that they are to save and stop.
             self._is_given_up = True
             self.cancel(force=True)
@@ -132,7 +133,8 @@ class Attempt:
     def is_doubtful(self) -> bool:
         """Whether it may be the loss of a host, which Ray has not noticed, that made another process fail."""
         ends = self.ended.values()
-        return bool(self.hosts) and not any(isinstance(end, LostError) for end in ends)
+        is_lost = any(isinstance(end, LostError) for end in ends)
+        return bool(self.hosts) and not is_lost and any(map(_is_failure, ends))
 
     def outcome(self, nodes: Sequence[Node]) -> Ended:
         """Returns how the run ended: as its first process, unless another one ended it.
@@ -149,8 +151,8 @@ class Attempt:
                 raise end
         known = [end for end in ends if isinstance(end, Ended)]
         # What ended the others is the cause, and not that they were then told to stop.
-        faults = [end for end in known if _is_fault(end)]
-        told = [end for end in known if end.told]
+        faults = [end for end in known if _is_failure(end)]
+        told = [end for end in known if end.told or end.status == AGAIN_STATUS]
         if faults and not self.hosts <= {node.number for node in nodes}:
             raise LostError("one of its hosts was lost", with_node=True)
         return (faults or told or known)[0]
@@ -240,5 +242,8 @@ def _said(ref: "ray.ObjectRef") -> Ended | LostError:
         return LostError(f"its worker was lost ({type(error).__name__})")
 
 
-def _is_fault(end: Ended | LostError) -> bool:
-    return not isinstance(end, Ended) or end.status != 0 or end.out_of_memory
+def _is_failure(end: Ended | LostError) -> bool:
+    """Returns whether a process was lost or failed; one that saved its state as it was told has not."""
+    if isinstance(end, LostError):
+        return True
+    return end.out_of_memory or end.status not in (0, AGAIN_STATUS)

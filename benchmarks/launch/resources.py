@@ -48,8 +48,7 @@ class Share:
         """Returns what Ray sets aside for one process."""
         if self.whole_host:
             return {"CPU": min(node.devices["CPU"] for node in able(nodes, self))}
-        # Work on the host goes with each device, and nodes without cores to give are nobody's.
-        return {self.kind: float(self.devices)} | ({} if self.kind == "CPU" else {"CPU": 0.0})
+        return {self.kind: float(self.devices)}
 
     def slots(self, nodes: Sequence[Node]) -> int:
         """Returns how many runs the nodes can do at once."""

@@ -21,7 +21,9 @@ def main() -> None:
     _, _, options = model.partition(":")
     values = dict(each.split("=") for each in options.split(",") if each)
     with (workdir / "started.txt").open("a") as file:
-        file.write(f"{given.get('process', 0)} {given.get('processes', 1)} {os.getpid()}\n")
+        print(given.get("process", 0), given.get("processes", 1), os.getpid(), file=file)
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES"), sorted(os.sched_getaffinity(0))
+    (workdir / "devices.json").write_text(json.dumps(devices))
     told = []
     signal.signal(signal.SIGTERM, lambda *_: told.append(True))
     with progress.JsonLines() as reporter:

@@ -35,8 +35,9 @@ class Nodes:
     def address(self) -> str:
         return self.cluster.address
 
-    def add(self) -> None:
-        self.nodes.append(self.cluster.add_node(**self._small({"num_cpus": 1}), wait=True))
+    def add(self, **devices: int) -> None:
+        """Adds a node of one CPU, or with these devices."""
+        self.nodes.append(self.cluster.add_node(**self._small({"num_cpus": 1} | devices)))
 
     def kill(self, node) -> None:
         """Removes a node as a power cut would."""

@@ -19,6 +19,7 @@ _WELL, _SAVED, _CRASHED, _TOLD = Ended(0), Ended(75), Ended(1), Ended(0, told=Tr
     [
         ([_WELL, _WELL], _WELL),
         ([_SAVED, _SAVED], _SAVED),
+        ([_WELL, _SAVED], _SAVED),
         ([_TOLD, _CRASHED], _CRASHED),
         ([_CRASHED, _TOLD], _CRASHED),
         ([_TOLD, _TOLD], _TOLD),

@@ -1,5 +1,7 @@
 """Runs on a real Ray cluster, whose nodes are simulated on this machine."""
 
+import json
+import os
 import threading
 import time
 
@@ -52,6 +54,29 @@ def test_a_run_over_two_hosts_is_one_process_on_each_and_the_first_writes_the_re
     (run,) = stand_ins("tiny:width=2")
     launched(RayLauncher(nodes.address, run_hosts=2, module="stand_in"), [run])
     assert sorted(line.split()[:2] for line in starts(run)) == [["0", "2"], ["1", "2"]]
+
+
+@pytest.mark.slow
+def test_each_run_sees_gpus_of_its_own(make_nodes, stand_ins, launched):
+    nodes = make_nodes(0)
+    nodes.add(num_cpus=8, num_gpus=8)  # Ray takes our word for it
+    runs = stand_ins("tiny:width=30", seeds=range(4))
+    launched(RayLauncher(nodes.address, run_devices=2, module="stand_in"), runs)
+    seen = [json.loads((run.workdir / "devices.json").read_text())[0] for run in runs]
+    assert sorted(",".join(seen).split(",")) == [str(number) for number in range(8)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_runs_that_share_a_cpu_keep_to_cores_of_their_own(make_nodes, stand_ins, launched):
+    nodes = make_nodes(0)
+    nodes.add(num_cpus=2)
+    runs = stand_ins("tiny:width=30", seeds=range(2))
+    launched(RayLauncher(nodes.address, run_devices=1, module="stand_in"), runs)
+    (first,), (second,) = (
+        json.loads((run.workdir / "devices.json").read_text())[1] for run in runs
+    )
+    assert first != second
 
 
 @pytest.mark.slow

@@ -19,11 +19,11 @@ CORES = [node("head", CPU=0.0), node("a", CPU=4.0), node("b", CPU=16.0)]
 @pytest.mark.parametrize(
     ("nodes", "devices", "hosts", "bundle", "slots"),
     [
-        (GPUS, None, 1, {"GPU": 1, "CPU": 0}, 12),
-        (GPUS, 3, 1, {"GPU": 3, "CPU": 0}, 3),
-        (GPUS, 4, 2, {"GPU": 4, "CPU": 0}, 1),
-        (CHIPS, None, 1, {"TPU": 4, "CPU": 0}, 2),
-        (CHIPS, None, 2, {"TPU": 4, "CPU": 0}, 1),
+        (GPUS, None, 1, {"GPU": 1}, 12),
+        (GPUS, 3, 1, {"GPU": 3}, 3),
+        (GPUS, 4, 2, {"GPU": 4}, 1),
+        (CHIPS, None, 1, {"TPU": 4}, 2),
+        (CHIPS, None, 2, {"TPU": 4}, 1),
         (CORES, None, 1, {"CPU": 4}, 2),  # each the host that it is on, whatever that has
         (CORES, 4, 1, {"CPU": 4}, 5),
         (CORES, None, 2, {"CPU": 4}, 1),
