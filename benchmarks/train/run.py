@@ -13,7 +13,7 @@ from benchmarks.cli import progress
 from benchmarks.config import resolve
 from benchmarks.errors import ConfigError, HostBusyError, is_out_of_room, storage_errors_told
 from benchmarks.machine import distributed, memory, neighbors, preemption
-from benchmarks.runs import finished_training, normalization, pace
+from benchmarks.runs import finished_training, normalization, pace, shared_host
 from benchmarks.runs.claim import claim_run
 from benchmarks.runs.plan import Run, prepare
 from benchmarks.runs.record import failed_record, finished_record, now
@@ -76,7 +76,10 @@ def _claim_and_train(
         neighbors.registered(run.workdir) as watch,
     ):
         _check_host_is_free(run, watch)
-        record = _until_it_ends(run, profile_steps, notice, _Looking(reporter, watch), watch)
+        watch.most = max(watch.most, shared_host.read(run.workdir))
+        record = _until_it_ends(
+            run, profile_steps, notice, _Looking(reporter, watch, run.workdir), watch
+        )
         if record.concurrent_runs:
             most = max(record.concurrent_runs, watch.most)
             record = dataclasses.replace(record, concurrent_runs=most)
@@ -100,10 +103,11 @@ def _check_host_is_free(run: Run, watch: neighbors.Watch) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Looking:
-    """A reporter that also looks, at each event, for other runs on this host."""
+    """A reporter that also looks, at each event, for other runs on this host, and keeps how many there were."""
 
     reporter: progress.Reporter
     watch: neighbors.Watch
+    workdir: Path
 
     def __enter__(self) -> "_Looking":
         return self
@@ -113,6 +117,8 @@ class _Looking:
 
     def report(self, event: progress.Event) -> None:
         self.watch.look()
+        if self.watch.most > shared_host.read(self.workdir) and jax.process_index() == 0:
+            shared_host.write(self.workdir, self.watch.most)
         self.reporter.report(event)
 
 
@@ -120,6 +126,7 @@ def _remove_what_is_over(workdir: Path) -> None:
     """Removes what a run would have needed to go on: of one that completed, the record and the weights are enough."""
     checkpoints.delete_all(workdir)
     finished_training.remove(workdir)
+    shared_host.remove(workdir)
 
 
 def _until_it_ends(

@@ -1,5 +1,6 @@
 """Which other trainings share the host."""
 
+import errno
 import json
 import os
 import subprocess
@@ -8,9 +9,9 @@ import sys
 import psutil
 import pytest
 
-from benchmarks.errors import HostBusyError
+from benchmarks.errors import HostBusyError, StorageError
 from benchmarks.machine import neighbors
-from benchmarks.train import train_and_evaluate
+from benchmarks.train import attempt, train_and_evaluate
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +67,23 @@ def test_the_record_says_how_many_runs_shared_the_host(config, folder, tmp_path,
     assert train_and_evaluate(config, tmp_path / "alone").concurrent_runs == 1
     register(folder, other_process, "/elsewhere")
     assert train_and_evaluate(config, tmp_path / "beside").concurrent_runs == 2
+    assert not (tmp_path / "beside" / "concurrent_runs.txt").exists()
+
+
+def test_a_run_that_goes_on_alone_remembers_that_it_was_not(
+    config, folder, tmp_path, other_process, monkeypatch
+):
+    register(folder, other_process, "/elsewhere")
+    with monkeypatch.context() as full:
+        full.setattr(attempt, "save_weights", no_room)
+        with pytest.raises(StorageError):
+            train_and_evaluate(config, tmp_path / "run")
+    (folder / str(other_process)).unlink()
+    assert train_and_evaluate(config, tmp_path / "run").concurrent_runs == 2
+
+
+def no_room(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_budget_of_seconds_does_not_begin_beside_another_run(
