@@ -41,7 +41,7 @@ class LocalLauncher:
 
     def _ended(self, run: Run, display: Display) -> process.Ended:
         """Returns how the run's process ended, after passing on its progress."""
-        order = process.Order(run.workdir.resolve(), module=self._module)
+        order = process.Order(run.workdir.absolute(), module=self._module)
         with contextlib.closing(process.train(order)) as events:
             for event in events:
                 if isinstance(event, process.Ended):

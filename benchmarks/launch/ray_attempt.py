@@ -214,7 +214,7 @@ class Attempt:
                 max_retries=0,  # here it is known what may be done again
             )
             board = cluster.board if number == 0 else None
-            order = Order(self.run.workdir.resolve(), each, log, cluster.module)
+            order = Order(self.run.workdir.absolute(), each, log, cluster.module)
             self.processes.append(
                 task.remote(order, cluster.token, dict(cluster.settings), num_cores, board)
             )

@@ -85,7 +85,7 @@ class RayLauncher:
         able = resources.able(nodes, share)
         if share.kind == "CPU" and any(run.budget.kind == "seconds" for run in runs):
             _check_one_run_a_host(able, share)
-        folder = workdir.resolve()
+        folder = workdir.absolute()
         token = ray_tasks.Token(folder, uuid.uuid4().hex)
         self._token = token
         token.path.write_text(token.text)
@@ -280,7 +280,7 @@ class _Pool:
         told: dict[str, tuple[str, progress.Event]] = {}
         with contextlib.suppress(RayError):  # the board is being set up again elsewhere
             told = ray.get(self._cluster.board.take.remote(), timeout=_SECONDS_BETWEEN_LOOKS)
-        by_folder = {str(each.run.workdir.resolve()): each.run for each in self._attempts}
+        by_folder = {str(each.run.workdir.absolute()): each.run for each in self._attempts}
         for folder, (node, event) in told.items():
             run = by_folder.get(folder)
             if run is None:

@@ -77,9 +77,9 @@ def _claim_and_train(
     ):
         _check_host_is_free(run, watch)
         watch.most = max(watch.most, shared_host.read(run.workdir))
-        record = _until_it_ends(
-            run, profile_steps, notice, _Looking(reporter, watch, run.workdir), watch
-        )
+        looking = _Looking(reporter, watch, run.workdir)
+        looking.keep()
+        record = _until_it_ends(run, profile_steps, notice, looking, watch)
         if record.concurrent_runs:
             most = max(record.concurrent_runs, watch.most)
             record = dataclasses.replace(record, concurrent_runs=most)
@@ -116,10 +116,16 @@ class _Looking:
         pass
 
     def report(self, event: progress.Event) -> None:
+        before = self.watch.most
         self.watch.look()
-        if self.watch.most > shared_host.read(self.workdir) and jax.process_index() == 0:
-            shared_host.write(self.workdir, self.watch.most)
+        if self.watch.most > before:
+            self.keep()
         self.reporter.report(event)
+
+    def keep(self) -> None:
+        """Keeps what was seen for an attempt that resumes the run."""
+        if self.watch.most > 1 and jax.process_index() == 0:
+            shared_host.write(self.workdir, self.watch.most)
 
 
 def _remove_what_is_over(workdir: Path) -> None:

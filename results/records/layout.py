@@ -9,6 +9,7 @@ DIR/runs/<run id>/            one run; its folder
   predictions/mistakes.png    pictures of its most confident mistakes, and mistakes.json on which is which
   evaluations/NAME.json       what its weights reach on other data, or made smaller
   evaluations/NAME.npz        what it said there of each example
+  concurrent_runs.txt         of a training that shared its host, with how many at most, until it is recorded
   training.json               of a training that is over, what its record will say, until its evaluation is recorded
   earlier/N/                  what there was before evaluation was configured anew: record, curves, predictions and
                               evaluations, with the configuration of then; no run of its own, and in no table

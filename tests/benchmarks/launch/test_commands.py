@@ -1,5 +1,6 @@
 """Suites as a user starts them: side by side on one folder, killed, told to stop."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,11 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks.errors import ConfigError
 from benchmarks.launch import folder_lock
 from benchmarks.launch.shards import Shard
+from benchmarks.machine import neighbors
 from results import records
 
 _ROOT = Path(__file__).parents[3]
@@ -122,3 +125,22 @@ def test_a_suite_keeps_others_out_until_it_is_told_to_stop_and_has_saved_its_run
     assert not (run / "record.json").exists()
     with folder_lock.held(tmp_path):
         pass
+
+
+def test_a_suite_of_seconds_stops_where_another_run_has_the_cpu(
+    command_here, tmp_path, monkeypatch
+):
+    host = tmp_path / "host"
+    host.mkdir()
+    monkeypatch.setenv(neighbors.FOLDER_VARIABLE, str(host))
+    entry = {"run": "/elsewhere", "created": psutil.Process().create_time()}
+    (host / str(os.getpid())).write_text(json.dumps(entry))
+    done = command_here(
+        *("benchmarks.suite", "--config=benchmarks/configs/digits.py", "--models=tiny"),
+        *(f"--workdir={tmp_path / 'suite'}", "--config.budget.kind=seconds"),
+        "--config.budget.amount=1",
+    )
+    assert done.returncode == 1
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith("error: a budget of seconds needs a CPU for itself, and /elsewhere is")
+    assert not list(tmp_path.glob("suite/runs/*/record.json"))
