@@ -21,6 +21,7 @@ from benchmarks.launch.display import Display
 from benchmarks.launch.ray_attempt import Attempt, Cluster, LostError
 from benchmarks.launch.resources import Node
 from benchmarks.runs.plan import Run
+from benchmarks.runs.record import finished_record
 from results import records
 
 # A process notices within a second that whoever read its progress is gone, and ends. Whoever takes its run up waits
@@ -259,7 +260,7 @@ class _Pool:
         known = [attempt for at, attempt in self._doubtful if at <= now]
         self._doubtful = [(at, attempt) for at, attempt in self._doubtful if at > now]
         for attempt in over:
-            if attempt.is_doubtful and not records.path_in(attempt.run.workdir).exists():
+            if attempt.is_doubtful and not finished_record(attempt.run.workdir):
                 self._doubtful.append((now + _SECONDS_TO_NOTICE, attempt))
             else:
                 known.append(attempt)
@@ -302,8 +303,10 @@ class _Pool:
             if attempt.node and loss.with_node:
                 self._lost_nodes.add(attempt.node.number)
             path = records.path_in(run.workdir)
-            if path.exists():
-                return records.read(path)
+            record = records.read(path) if path.exists() else None
+            # On several hosts, the first process may have failed, and said so, because the other's was lost.
+            if record and (record.status == "completed" or not attempt.hosts):
+                return record
             if self._is_hopeless(run):
                 how = f"Its machine was lost {_MOST_LOSSES} times in a row before a checkpoint"
                 return outcome.failed(run, attempt.started, "crashed", how)

@@ -123,7 +123,8 @@ def test_a_driver_that_ends_leaves_no_run_behind_and_the_same_command_goes_on(
     time.sleep(2.0)
     assert curves == {path: path.stat().st_size for path in curves}, "a run outlives its driver"
     assert not list(tmp_path.glob("runs/*/record.json"))
-    assert len(list(tmp_path.glob("runs/*/checkpoints/*"))) >= 2
+    if how == signal.SIGTERM:
+        assert len(list(tmp_path.glob("runs/*/checkpoints"))) == 2
     again = suite(tmp_path, data_dir, nodes.address, *arguments)
     output = again.communicate(timeout=300)
     assert again.returncode == 0, output
