@@ -11,8 +11,7 @@ the budget. The reported split is Tiny-ImageNet's own validation split, 5,000 ph
 once, at its end.
 
 Two runs at a time, with a core each, get more done than one after another with two cores: SqueezeNet and MobileNet 40%
-more, ResNet-18 25%, VGG-16 nothing. Give either command twice, behind `taskset -c 0` and `taskset -c 1`: claims keep
-the two from doing the same run.
+more, ResNet-18 25%, VGG-16 nothing. `--launcher=ray --run_devices=1` does that (docs/clusters.md).
 
 `tiny_imagenet_cpu.py:literature` has the networks with which the literature's statements compare them
 (docs/results.md): the same commands, in folders of their own. --models names some of either, or others.
