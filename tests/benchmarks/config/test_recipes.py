@@ -123,7 +123,7 @@ def test_the_imagenet_configurations_can_be_run(name):
         validation.validate(resolve.for_run(config, spec, 0))
 
 
-@pytest.mark.parametrize(("variant", "number"), [("suite", 9), ("literature", 6)])
+@pytest.mark.parametrize(("variant", "number"), [("suite", 9), ("literature", 9)])
 def test_the_suite_for_two_cores_gives_every_model_the_same(variant, number):
     config = tiny_imagenet_cpu.get_config(variant)
     assert len(config.suite.models) == number
