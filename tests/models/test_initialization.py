@@ -55,7 +55,7 @@ def test_activations_neither_die_nor_explode_with_depth(name, seeded):
 
 @pytest.mark.parametrize("name", [n for n in models.names() if n != "tiny"])  # the tests' own
 def test_the_last_layer_starts_small_as_in_the_published_code(name):
-    # With He's initial values there, too, AlexNet starts a task of 100 classes at a loss of 8 and stays at chance.
+    # With He's initial values there, too, AlexNet starts a task of 100 classes at a loss of 8.
     model = models.create(name, 100, rngs=nnx.Rngs(params=0))
     kernel = np.asarray(functools.reduce(getattr, model.head.split("."), model).kernel[...])
     uniform = models.info(name).family == "resnet"
