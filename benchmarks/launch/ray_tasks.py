@@ -6,18 +6,16 @@ Nothing here imports JAX, whose import would cost each of Ray's workers seconds.
 import contextlib
 import dataclasses
 import os
-import signal
 import socket
-import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import ray
 
 from benchmarks.cli import progress
-from benchmarks.launch import cores, process
+from benchmarks.launch import cores, process, stopping
 
 # The driver's own settings of these hold on every node that has none of its own.
 CARRIED = ("TFDS_DATA_DIR", "XLA_FLAGS")
@@ -134,10 +132,11 @@ def train(
             board.tell.remote(str(order.workdir), node, event)
 
     tell(progress.Event("starting"))
+    # On SIGTERM, because its node is needed or going away, Ray's workers would end at once: a run gets time to save.
     try:
-        with _interrupted_by_sigterm(), cores.allotted(num_cores) as mine:
+        with stopping.stopped_by_sigterm(), cores.allotted(num_cores) as mine:
             return _follow(order, environment, mine, tell)
-    except _ToldError:
+    except stopping.StoppedError:
         return process.Ended(0, told=True)
 
 
@@ -157,25 +156,3 @@ def _follow(
                 last, phase = time.monotonic(), event.phase
                 tell(event)
     raise AssertionError("a process always says how it ended")
-
-
-class _ToldError(Exception):
-    """This worker got SIGTERM, because its node is needed or going away."""
-
-
-@contextlib.contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """Gives a run whose node is going away the time to save, where Ray's workers would end at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise _ToldError
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

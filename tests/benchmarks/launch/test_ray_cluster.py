@@ -5,6 +5,7 @@ import os
 import threading
 import time
 
+import psutil
 import pytest
 
 pytest.importorskip("ray", reason="clusters need Ray (the extra [cluster])")
@@ -83,7 +84,6 @@ def test_runs_that_share_a_cpu_keep_to_cores_of_their_own(make_nodes, stand_ins,
 def test_a_worker_that_is_told_to_stop_saves_its_run_which_begins_again(
     make_nodes, stand_ins, launched, starts
 ):
-    psutil = pytest.importorskip("psutil")
     nodes = make_nodes(1)
     (run,) = stand_ins("tiny:width=30")
 
