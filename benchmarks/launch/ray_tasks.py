@@ -6,6 +6,7 @@ Nothing here imports JAX, whose import would cost each of Ray's workers seconds.
 import contextlib
 import dataclasses
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -132,6 +133,9 @@ def train(
             board.tell.remote(str(order.workdir), node, event)
 
     tell(progress.Event("starting"))
+    # Ray cancels a task by raising KeyboardInterrupt, if Ctrl-C is heard at all: it is ignored wherever a shell put the
+    # cluster in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # On SIGTERM, because its node is needed or going away, Ray's workers would end at once: a run gets time to save.
     try:
         with stopping.stopped_by_sigterm(), cores.allotted(num_cores) as mine:

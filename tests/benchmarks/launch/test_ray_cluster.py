@@ -1,7 +1,9 @@
 """Runs on a real Ray cluster, whose nodes are simulated on this machine."""
 
+import contextlib
 import json
 import os
+import signal
 import threading
 import time
 
@@ -12,6 +14,7 @@ pytest.importorskip("ray", reason="clusters need Ray (the extra [cluster])")
 
 from benchmarks.errors import ConfigError
 from benchmarks.launch import ray_tasks
+from benchmarks.launch.display import Display
 from benchmarks.launch.ray_cluster import RayLauncher
 
 
@@ -98,6 +101,26 @@ def test_a_worker_that_is_told_to_stop_saves_its_run_which_begins_again(
     assert record.status == "completed"
     assert (run.workdir / "saved.txt").exists()
     assert len(starts(run)) == 2
+
+
+@pytest.mark.slow
+def test_a_cluster_that_a_shell_put_in_the_background_is_told_to_stop_too(
+    make_nodes, stand_ins, starts, tmp_path
+):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as of `command &`, and inherited
+    try:
+        nodes = make_nodes(2)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    long, short = stand_ins("tiny:width=3000", "tiny")
+    with RayLauncher(nodes.address, module="stand_in") as launcher, Display(2) as display:
+        launcher.check([long, short], tmp_path)
+        with contextlib.closing(launcher.train([long, short], display, lambda: None)) as ending:
+            next(ending)
+            while not (long.workdir / "started.txt").exists():
+                time.sleep(0.05)
+    assert (long.workdir / "saved.txt").exists()
+    assert len(starts(long)) == 1
 
 
 @pytest.mark.slow
