@@ -3,6 +3,7 @@
 Every field is checked before anything of a run is written, those that only evaluation uses included.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -140,7 +141,7 @@ def check(config: ConfigDict) -> None:
     Raises:
       ConfigError: one sentence on the first field that has another type, or a value that it cannot have.
     """
-    for field, default in _leaves(default_config()):
+    for field, default in _defaults():
         _check_type(field, value_of(config, field), default)
     for field, right, is_right in CHECKS:
         value = value_of(config, field)
@@ -153,6 +154,11 @@ def value_of(config: ConfigDict, field: str) -> Any:
     for name in field.split("."):
         config = config[name]
     return config
+
+
+@functools.cache
+def _defaults() -> tuple[tuple[str, Any], ...]:
+    return tuple(_leaves(default_config()))
 
 
 def _leaves(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,10 +1,35 @@
 """The configuration of one run: the suite's, with the run's model, seed, recipe and tuned values set."""
 
+from collections.abc import Sequence
+
 from ml_collections import ConfigDict
 
 import models
 from benchmarks.config import plugins, recipes, tuned
 from benchmarks.config.stored import to_plain
+
+
+def for_runs(config: ConfigDict, specs: Sequence[str], seeds: Sequence[int]) -> list[ConfigDict]:
+    """Returns the configurations of a suite's runs, all specs with the first seed first.
+
+    Those of one spec share all groups of fields: a suite of ten thousand runs holds them once a model.
+
+    Raises:
+      models.ModelError, ConfigError: as `for_run`.
+    """
+    firsts = [for_run(config, spec, seeds[0]) for spec in specs]
+    return firsts + [_with_seed(each, seed) for seed in seeds[1:] for each in firsts]
+
+
+def _with_seed(run: ConfigDict, seed: int) -> ConfigDict:
+    other = ConfigDict()
+    for name in run:
+        other[name] = run[name]
+    other.seed = seed
+    other.suite = ConfigDict({"models": (run.model,), "seeds": (seed,)})
+    if run.is_locked:
+        other.lock()
+    return other
 
 
 def for_run(config: ConfigDict, spec: str, seed: int) -> ConfigDict:

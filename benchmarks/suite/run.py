@@ -117,7 +117,7 @@ def plan(
     """
     if not model_specs or not seeds:
         raise ConfigError("a suite needs at least one model and one seed.")
-    configs = [resolve.for_run(config, spec, seed) for seed in seeds for spec in model_specs]
+    configs = resolve.for_runs(config, model_specs, seeds)
     by_folder = {workdir / "runs" / derived.run_id(each): each for each in configs}
     runs = prepare_all([(each, folder) for folder, each in by_folder.items()])
     _check_data(runs[0])

@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks import tasks
+from benchmarks.config import resolve
 from benchmarks.config.setup import set_up
 from benchmarks.runs import plan, validation
 
@@ -64,3 +65,14 @@ def test_a_suite_begins_with_its_cheapest_model(config, tmp_path, seeds):
         for seed in seeds
         for model in ("tiny:width=4", "tiny:fault=raises", "tiny:width=16")
     ]
+
+
+def test_the_runs_of_a_model_differ_in_their_seeds_and_share_the_rest(config):
+    specs = ("tiny", "tiny:width=4")
+    config.lock()
+    many = resolve.for_runs(config, specs, (3, 5))
+    alone = [resolve.for_run(config, spec, seed) for seed in (3, 5) for spec in specs]
+    assert [each.to_dict() for each in many] == [each.to_dict() for each in alone]
+    assert [each.is_locked for each in many] == [each.is_locked for each in alone]
+    assert many[0].optimizer is many[2].optimizer  # ten thousand runs are to be held
+    assert many[0].optimizer is not many[1].optimizer

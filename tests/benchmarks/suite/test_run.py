@@ -13,6 +13,7 @@ from benchmarks.errors import ConfigError
 from benchmarks.runs import claim
 from benchmarks.suite import dry_run
 from benchmarks.suite.run import plan, run
+from input_pipeline import datasets
 from results import records
 
 _DIGITS = "--config=benchmarks/configs/digits.py"
@@ -237,6 +238,7 @@ def test_a_run_killed_outright_is_resumed_by_the_same_command(config, tmp_path, 
 
 
 def _copied_without(data_dir, folder, split):
+    datasets.load("digits", data_dir)  # prepares it, if no other test has
     shutil.copytree(f"{data_dir}/digits", folder / "digits")
     (shard,) = folder.glob(f"digits/*/*-{split}.*")
     shard.unlink()
