@@ -23,6 +23,7 @@ import numpy as np
 from absl import flags
 from jax import export
 
+import models
 from benchmarks.cli import command
 from benchmarks.config import derived
 from benchmarks.errors import ConfigError
@@ -118,9 +119,9 @@ def _write_stablehlo(trained: TrainedModel, path: Path) -> None:
     (batch,) = export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, trained.image_size, trained.image_size, 3), jnp.uint8)
     whole = jax.jit(lambda images: trained.model.logits(params, batch_stats, images))
-    files.write_atomically(
-        path, bytes(export.export(whole, platforms=PLATFORMS)(images).serialize())
-    )
+    with models.traced_for(*PLATFORMS):
+        exported = export.export(whole, platforms=PLATFORMS)(images)
+    files.write_atomically(path, bytes(exported.serialize()))
 
 
 def _read_stablehlo(trained: TrainedModel, path: Path) -> Callable:

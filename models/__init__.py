@@ -29,6 +29,7 @@ from models.errors import ModelError
 from models.layers import Mode
 from models.macs import count_activations, count_macs, count_train_macs, variable_paths
 from models.model_info import ModelInfo, Paper, Reported
+from models.platform import traced_for
 from models.registry import (
     check_image_size,
     create,
@@ -67,5 +68,6 @@ __all__ = [
     "register",
     "replace_head",
     "stage_variables",
+    "traced_for",
     "variable_paths",
 ]

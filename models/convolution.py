@@ -10,8 +10,7 @@ written in a form that XLA compiles well:
   the reshaped kernel;
 * the rest (large feature maps, large kernels, groups) as XLA's convolution.
 
-A tap that sees nothing but padding is left out. The form depends on shapes alone. The platform is known when the
-program is lowered (`lax.platform_dependent`), so one traced program serves all.
+A tap that sees nothing but padding is left out. The form depends on shapes and on the platform (`models/platform.py`).
 """
 
 import functools
@@ -22,6 +21,8 @@ import jax
 import jax.numpy as jnp
 from jax import export, lax
 from jax.typing import DTypeLike
+
+from models import platform
 
 # Measured on two cores, float32, forward and backward: up to this many bytes of patches the matrix product wins;
 # above it, writing them out costs more than XLA's convolution. Feature maps of at most 6x6 always win.
@@ -80,11 +81,12 @@ def conv_general_dilated(
         pads=pads,
         groups=feature_group_count,
         precision=precision,
+        platforms=platform.current(),
     )
 
 
 # Under `jax.jit` a shape is traced, and differentiated, once, however often a network repeats it.
-@functools.partial(jax.jit, static_argnames=("strides", "pads", "groups", "precision"))
+@functools.partial(jax.jit, static_argnames=("strides", "pads", "groups", "precision", "platforms"))
 def _by_platform(
     inputs: jax.Array,
     kernel: jax.Array,
@@ -93,6 +95,7 @@ def _by_platform(
     pads: _Pairs,
     groups: int,
     precision: lax.PrecisionLike,
+    platforms: tuple[str, ...],
 ) -> jax.Array:
     accelerated = functools.partial(
         lax.conv_general_dilated,
@@ -105,7 +108,7 @@ def _by_platform(
     on_cpu = _cpu_form(inputs.shape, inputs.dtype, kernel.shape, strides, pads, groups)
     if on_cpu is None:
         return accelerated(inputs, kernel)
-    return lax.platform_dependent(inputs, kernel, cpu=on_cpu, default=accelerated)
+    return platform.choose(inputs, kernel, cpu=on_cpu, default=accelerated, platforms=platforms)
 
 
 def _is_nhwc(

@@ -15,6 +15,7 @@ from flax import nnx
 from jax import lax
 from jax.typing import DTypeLike
 
+from models import platform
 from models.convolution import conv_general_dilated
 from models.errors import ModelError
 from models.initializers import Initializer, he_normal, ones, zeros
@@ -174,7 +175,7 @@ class Linear(nnx.Linear, Layer):
         x, kernel, bias = self.promote_dtype(
             (x, self.kernel[...], self.bias[...]), dtype=self.dtype
         )
-        return lax.platform_dependent(x, kernel, cpu=folded, default=repeated) + bias
+        return platform.choose(x, kernel, cpu=folded, default=repeated) + bias
 
     def resized(self, out_features: int, rngs: nnx.Rngs) -> "Linear":
         """Returns a new layer like this one, freshly initialized, with other outputs."""

@@ -13,9 +13,13 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.extend import core
 
+from models import platform
 from models.classifier import Classifier
 from models.layers import Mode
 from models.registry import check_image_size, create_abstract, info
+
+# There a convolution is a convolution; on the CPU, the same sum may have another form, which leaves padding out.
+_NOT_THE_CPU = ("tpu",)
 
 
 def count_macs(
@@ -173,9 +177,10 @@ def _trace(
     graph, state = nnx.split(model)
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
     images = jax.ShapeDtypeStruct((1, *_sides(image_size), 3), jnp.float32)
-    return jax.make_jaxpr(
-        lambda state, images: forward(nnx.merge(graph, state, copy=True), images)
-    )(state, images)
+    with platform.traced_for(*_NOT_THE_CPU):
+        return jax.make_jaxpr(
+            lambda state, images: forward(nnx.merge(graph, state, copy=True), images)
+        )(state, images)
 
 
 def walk(jaxpr: core.Jaxpr, times: int = 1) -> Iterator[tuple[core.JaxprEqn, int]]:

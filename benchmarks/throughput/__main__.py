@@ -107,6 +107,15 @@ def define_flags() -> None:
         "The numbers of nodes, with commas between them, of Ray clusters that are simulated here to measure launching "
         "instead of models.",
     )
+    flags.DEFINE_integer(
+        "launch_runs", 32, "How many runs are launched. It goes with --launch.", lower_bound=1
+    )
+    flags.DEFINE_float(
+        "launch_seconds",
+        2.0,
+        "How many seconds each of them sleeps. It goes with --launch.",
+        lower_bound=0.0,
+    )
     flags.DEFINE_string("dataset", "imagenet2012", "The dataset to read. It goes with --input.")
     flags.DEFINE_string("split", "train", "The split of the dataset to read. It goes with --input.")
     flags.DEFINE_string(
@@ -181,7 +190,9 @@ def _measure() -> Sequence[tables.Measurement]:
             raise ConfigError(
                 f"--launch is numbers of nodes, such as 1,2,4, not {quoted(','.join(given.launch))}."
             )
-        return launch_speed.measure([int(number) for number in given.launch])
+        return launch_speed.measure(
+            [int(number) for number in given.launch], given.launch_runs, given.launch_seconds
+        )
     return _each_model(measure)
 
 

@@ -19,8 +19,6 @@ from results import records
 
 _MODEL = "mobilenet_v1:width=0.25"
 _MODULE = stand_in.__name__
-_RUNS = 32
-_SECONDS = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +44,13 @@ class LaunchSpeed:
     added_seconds: float
 
 
-def measure(
-    nodes: Sequence[int], runs: int = _RUNS, seconds: float = _SECONDS
-) -> list[LaunchSpeed]:
+def measure(nodes: Sequence[int], runs: int, seconds: float) -> list[LaunchSpeed]:
     """Returns the speed of launching one run after another, and on a cluster of each of these numbers of nodes.
+
+    Args:
+      nodes: the clusters' numbers of nodes.
+      runs: how many are launched, after one on each node that is not measured.
+      seconds: how long each sleeps.
 
     Raises:
       UserError: Ray is not installed.
@@ -100,10 +101,8 @@ def _measure(name: str, nodes: int, launcher: Launcher, runs: int, seconds: floa
 def _plan(folder: Path, runs: int, seconds: float) -> list[Run]:
     config = default_config()
     config.dataset = "synthetic"
-    requests = [
-        (resolve.for_run(config, _MODEL, seed), folder / "runs" / str(seed)) for seed in range(runs)
-    ]
-    planned = prepare_all(requests)
+    configs = resolve.for_runs(config, [_MODEL], range(runs))
+    planned = prepare_all([(each, folder / "runs" / str(each.seed)) for each in configs])
     for run in planned:
         record = dataclasses.replace(
             planned_record(run, now(), "completed"),

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from models import convolution
+import models
+from models import convolution, macs
 from models.convolution import conv_general_dilated
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -111,12 +112,42 @@ def test_other_layouts_and_dilations_are_xlas():
     np.testing.assert_array_equal(ours, xlas)
 
 
-def test_one_traced_program_holds_both_forms():
+@pytest.mark.parametrize(
+    ("platforms", "expected"),
+    [
+        (("cpu",), {"dot_general"}),
+        (("tpu",), {"conv_general_dilated"}),
+        (("cuda", "tpu"), {"conv_general_dilated"}),
+        (("cpu", "cuda"), {"dot_general", "conv_general_dilated"}),
+    ],
+)
+def test_a_program_holds_the_form_of_the_platforms_it_is_traced_for(platforms, expected):
     inputs, kernel, options, _ = arguments("3x3", jnp.float32)
-    jaxpr = jax.make_jaxpr(lambda *operands: conv_general_dilated(*operands, **options))(
-        inputs, kernel
-    )
-    (call,) = jaxpr.eqns
-    (cond,) = [each for each in call.params["jaxpr"].eqns if each.primitive.name == "cond"]
-    held = {each.primitive.name for branch in cond.params["branches"] for each in branch.jaxpr.eqns}
-    assert {"conv_general_dilated", "dot_general"} <= held
+    with models.traced_for(*platforms):
+        jaxpr = jax.make_jaxpr(lambda *operands: conv_general_dilated(*operands, **options))(
+            inputs, kernel
+        )
+    held = {equation.primitive.name for equation in _equations(jaxpr.jaxpr)}
+    assert held & {"dot_general", "conv_general_dilated"} == expected
+    assert ("cond" in held) == (len(expected) == 2)
+
+
+def test_a_gradient_is_not_summed_over_devices_inside_a_conditional():
+    inputs, kernel, options, _ = arguments("3x3", jnp.float32)
+
+    def loss(inputs, kernel):
+        return jnp.sum(conv_general_dilated(inputs, kernel, **options))
+
+    text = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(inputs, kernel).as_text()
+    assert "dot_general" in text
+    assert "stablehlo.case" not in text
+
+
+def _equations(jaxpr):
+    for equation in jaxpr.eqns:
+        yield equation
+        for body, _ in macs.inner(equation):
+            yield from _equations(body)
+        if equation.primitive.name == "cond":
+            for branch in equation.params["branches"]:
+                yield from _equations(branch.jaxpr)
