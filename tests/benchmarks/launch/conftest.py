@@ -19,13 +19,15 @@ from results import records
 class Nodes:
     """A cluster of simulated nodes of one CPU each, and a head that does no runs."""
 
-    def __init__(self, number: int):
+    def __init__(self, number: int, **settings: object):
         from ray.cluster_utils import Cluster
 
         # Sockets' paths have a length limit.
         self.folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
         os.environ["RAY_TMPDIR"] = self.folder
         head = {"num_cpus": 0, "include_dashboard": False}
+        if settings:
+            head["_system_config"] = settings
         self.cluster = Cluster(initialize_head=True, head_node_args=self._small(head))
         self.nodes = []
         for _ in range(number):
@@ -56,12 +58,12 @@ class Nodes:
 
 @pytest.fixture
 def make_nodes():
-    """Starts a cluster with so many nodes."""
+    """Starts a cluster with so many nodes, and with settings of Ray's own."""
     pytest.importorskip("ray", reason="clusters need Ray (the extra [cluster])")
     started = []
 
-    def make(number: int) -> Nodes:
-        started.append(Nodes(number))
+    def make(number: int, **settings: object) -> Nodes:
+        started.append(Nodes(number, **settings))
         return started[-1]
 
     yield make

@@ -124,6 +124,30 @@ def test_a_cluster_that_a_shell_put_in_the_background_is_told_to_stop_too(
 
 
 @pytest.mark.slow
+def test_a_run_that_rays_memory_monitor_ends_is_out_of_memory(make_nodes, stand_ins, launched):
+    memory = psutil.virtual_memory()
+    threshold = 1 - (memory.available - 2**31) / memory.total  # two gigabytes more than is used now
+    nodes = make_nodes(1, memory_usage_threshold=threshold, memory_monitor_refresh_ms=100)
+    (run,) = stand_ins("tiny:width=300")
+    used, is_over = [], threading.Event()
+
+    def use_memory():
+        while not (run.workdir / "started.txt").exists():
+            time.sleep(0.05)
+        while not is_over.wait(0.1) and len(used) < 32:
+            used.append(b"x" * 2**27)
+
+    threading.Thread(target=use_memory).start()
+    try:
+        (record,) = launched(RayLauncher(nodes.address, module="stand_in"), [run])
+    finally:
+        is_over.set()
+        used.clear()
+    assert record.status == "out_of_memory"
+    assert record.error == "The machine ran out of memory and ended it; see 0/log.txt."
+
+
+@pytest.mark.slow
 def test_a_folder_that_a_node_does_not_see_is_one_sentence(
     make_nodes, stand_ins, launched, monkeypatch, tmp_path
 ):

@@ -149,9 +149,12 @@ def test_a_run_over_two_hosts_learns_what_one_process_does(make_nodes, config, t
 def test_a_run_over_two_hosts_that_loses_one_goes_on_with_another(make_nodes, config, tmp_path):
     config.budget.amount = 1000 * 32.0
     nodes = make_nodes(3)
+    options = {"model_specs": ["tiny"], "seeds": [0]}
+    launcher = RayLauncher(nodes.address, run_hosts=2)
+    undisturbed = run(config, tmp_path / "undisturbed", launcher=launcher, **options)
 
     def kill_a_host():
-        wait_for_steps(tmp_path, 30)
+        wait_for_steps(tmp_path / "disturbed", 30)
         # Whichever two of the three it has, two nodes are left, of which one had the run.
         busy = [node for node in nodes.nodes if node.node_id in hosts_of_groups()]
         nodes.kill(busy[-1])
@@ -159,10 +162,12 @@ def test_a_run_over_two_hosts_that_loses_one_goes_on_with_another(make_nodes, co
     killer = threading.Thread(target=kill_a_host)
     killer.start()
     launcher = RayLauncher(nodes.address, run_hosts=2)
-    (both,) = run(config, tmp_path, model_specs=["tiny"], seeds=[0], launcher=launcher)
+    disturbed = run(config, tmp_path / "disturbed", launcher=launcher, **options)
     killer.join()
+    (both,) = disturbed
     assert (both.status, both.hardware["process_count"]) == ("completed", 2)
     assert both.budget.steps == 1000
+    assert digests(disturbed) == digests(undisturbed)
 
 
 def hosts_of_groups() -> set[str]:
