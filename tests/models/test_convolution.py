@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
+from jax import export, lax
 
 import models
-from models import convolution, macs
-from models.convolution import conv_general_dilated
+from models import convolution, convolution_forms, macs
+from models.convolution import Forms, conv_general_dilated
+from models.convolution_forms import FORMS, Window
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -70,27 +71,119 @@ def test_a_convolution_and_its_gradients_are_xlas(name, dtype, quickly):
         assert np.abs(mine - expected).max() <= tolerance * np.abs(expected).max()
 
 
+def window(options):
+    return Window(
+        options["window_strides"], options["padding"], options["feature_group_count"], None
+    )
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_each_shape_takes_the_form_meant_for_it(name):
     inputs, kernel, options, expected = arguments(name, jnp.float32)
-    form = convolution._cpu_form(
-        inputs.shape,
-        inputs.dtype,
-        kernel.shape,
-        options["window_strides"],
-        options["padding"],
-        options["feature_group_count"],
-    )
-    forms = {"patches": convolution._patches_times_kernel, "depthwise": convolution._depthwise}
-    assert getattr(form, "func", None) is forms.get(expected)
+    forms = convolution.cpu_forms(inputs.shape, inputs.dtype, kernel.shape, window(options))
+    assert set(forms) == {expected or "xla"}
 
 
-def test_large_feature_maps_are_left_to_xla():
-    shape = (32, 112, 112, 64)
-    form = convolution._cpu_form(
-        shape, jnp.float32, (3, 3, 64, 64), (1, 1), ((1, 1), (1, 1)), groups=1
-    )
-    assert form is None
+@pytest.mark.parametrize(
+    ("inputs", "kernel", "stride", "groups", "expected"),
+    [
+        ((8, 56, 56, 64), (3, 3, 64, 64), 1, 1, ("xla", "xla", "xla")),
+        ((4, 112, 112, 128), (3, 3, 128, 128), 1, 1, ("xla", "xla", "pictures")),
+        ((8, 56, 56, 128), (3, 3, 128, 128), 2, 1, ("xla", "pictures", "pictures")),
+        ((8, 224, 224, 3), (7, 7, 3, 64), 2, 1, ("xla", "xla", "xla")),
+        ((8, 112, 112, 32), (3, 3, 1, 32), 1, 32, ("depthwise", "depthwise", "depthwise_pictures")),
+    ],
+)
+def test_large_feature_maps_take_a_form_for_each_gradient(inputs, kernel, stride, groups, expected):
+    pad = kernel[0] // 2
+    moved = Window((stride, stride), ((pad, pad), (pad, pad)), groups)
+    assert convolution.cpu_forms(inputs, jnp.float32, kernel, moved) == expected
+
+
+# Each choice of forms that the rule makes, on shapes that are quick to compute.
+PARTS = {
+    "3x3": Forms("xla", "xla", "pictures"),
+    "3x3 strided, odd size": Forms("xla", "pictures", "pictures"),
+    "7x1": Forms("xla", "xla", "pictures"),
+    "5x5 of two pixels": Forms("xla", "pictures", "pictures"),
+    "unequal padding": Forms("xla", "pictures", "pictures"),
+    "depthwise": Forms("depthwise", "depthwise", "depthwise_pictures"),
+    "depthwise 5x5 strided": Forms("depthwise", "depthwise", "depthwise_pictures"),
+}
+
+
+@pytest.fixture
+def in_parts(monkeypatch):
+    """Returns (the convolution by parts, XLA's) of inputs and kernel, the pictures in two parts."""
+    monkeypatch.setattr(convolution_forms, "_CACHE_BYTES", 1)
+
+    def functions(name, options):
+        moved = window(options)
+        return (
+            functools.partial(convolution.in_forms, forms=PARTS[name], window=moved),
+            functools.partial(FORMS["xla"], window=moved),
+        )
+
+    return functions
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [(jnp.float32, 1e-5), (jnp.float64, 1e-12), (jnp.bfloat16, 3e-2)],
+    ids=["float32", "float64", "bfloat16"],
+)
+@pytest.mark.parametrize("name", PARTS)
+def test_gradients_by_parts_are_xlas(name, dtype, tolerance, in_parts):
+    with jax.enable_x64(dtype == jnp.float64):
+        inputs, kernel, options, _ = arguments(name, dtype)
+
+        @functools.partial(jax.jit, static_argnums=0)
+        def all_of_it(convolve, inputs, kernel):
+            output, pull = jax.vjp(convolve, inputs, kernel)
+            weights = jnp.cos(jnp.arange(output.size, dtype=output.dtype)).reshape(output.shape)
+            change = jax.jvp(convolve, (inputs, kernel), (inputs[::-1], kernel[::-1]))[1]
+            return output, *pull(weights), change
+
+        ours, xlas = (all_of_it(each, inputs, kernel) for each in in_parts(name, options))
+        for mine, expected in zip(ours, xlas, strict=True):
+            assert (mine.shape, mine.dtype) == (expected.shape, expected.dtype)
+            mine, expected = np.asarray(mine, np.float64), np.asarray(expected, np.float64)
+            assert np.abs(mine - expected).max() <= tolerance * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_what_is_done_with_gradients_is_done_by_parts_too(name, in_parts):
+    inputs, kernel, options, _ = arguments(name, jnp.float32)
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def all_of_it(convolve, inputs, kernel):
+        def loss(inputs, kernel):
+            return jnp.sum(jnp.sin(convolve(inputs, kernel)))
+
+        def norm(inputs, kernel):
+            return sum(jnp.vdot(each, each) for each in jax.grad(loss, (0, 1))(inputs, kernel))
+
+        kernels = jnp.stack([kernel, 2 * kernel])
+        return (
+            *jax.grad(norm, (0, 1))(inputs, kernel),  # second derivatives
+            *jax.grad(jax.checkpoint(loss), (0, 1))(inputs, kernel),
+            jax.vmap(jax.grad(loss, 1), (None, 0))(inputs, kernels),
+            jax.grad(loss)(inputs, kernel),  # of the inputs alone
+            jax.grad(loss, 1)(inputs, kernel),  # of the kernel alone
+        )
+
+    ours, xlas = (all_of_it(each, inputs, kernel) for each in in_parts(name, options))
+    for mine, expected in zip(ours, xlas, strict=True):
+        scale = jnp.abs(expected).max()
+        assert jnp.abs(mine - expected).max() <= 2e-5 * scale
+
+
+def test_a_gradient_by_parts_can_be_exported(in_parts):
+    inputs, kernel, options, _ = arguments("3x3", jnp.float32)
+    ours, _ = in_parts("3x3", options)
+    gradient = jax.jit(jax.grad(lambda inputs, kernel: jnp.sum(jnp.sin(ours(inputs, kernel))), 1))
+    exported = export.deserialize(export.export(gradient)(inputs, kernel).serialize())
+    np.testing.assert_allclose(exported.call(inputs, kernel), gradient(inputs, kernel), rtol=1e-6)
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
