@@ -37,7 +37,7 @@ class Watch:
         """Counts them now, unless that was done a moment ago."""
         if time.monotonic() - self._last >= _SECONDS_BETWEEN_LOOKS:
             self._last = time.monotonic()
-            self.most = max(self.most, len({self._run, *_runs().values()}))
+            self.most = max(self.most, len({self._run, *runs()}))
 
 
 @contextlib.contextmanager
@@ -49,9 +49,9 @@ def registered(run: Path) -> Iterator[Watch]:
     with contextlib.suppress(OSError):
         _make_folder()
         path.write_text(json.dumps({"run": str(run), "created": _created(os.getpid())}))
-    runs = _runs()
-    mine = max((at for at, name in runs.items() if name == str(run)), default=(0, 0))
-    watch = Watch(run, {name for at, name in runs.items() if at < mine} - {str(run)})
+    registrations = _registrations()
+    mine = max((at for at, name in registrations.items() if name == str(run)), default=(0, 0))
+    watch = Watch(run, {name for at, name in registrations.items() if at < mine} - {str(run)})
     watch.look()
     try:
         yield watch
@@ -60,9 +60,14 @@ def registered(run: Path) -> Iterator[Watch]:
             path.unlink(missing_ok=True)
 
 
-def _runs() -> dict[tuple[int, int], str]:
+def runs() -> set[str]:
+    """Returns the folders of the runs that are trained on this host."""
+    return set(_registrations().values())
+
+
+def _registrations() -> dict[tuple[int, int], str]:
     """Returns the folder of the run of each process that trains on this host, by when it registered and its number."""
-    runs = {}
+    registrations = {}
     with contextlib.suppress(OSError):
         for path in _folder().iterdir():
             # What somebody else left there, or is writing, counts for nothing.
@@ -71,8 +76,8 @@ def _runs() -> dict[tuple[int, int], str]:
                 process = int(path.name)
                 # A number is given to another process once it is free, at another time.
                 if _created(process) == entry["created"]:
-                    runs[path.stat().st_mtime_ns, process] = str(entry["run"])
-    return runs
+                    registrations[path.stat().st_mtime_ns, process] = str(entry["run"])
+    return registrations
 
 
 def _created(process: int) -> float | None:
