@@ -1,25 +1,31 @@
 """Measures how fast models train and infer on synthetic data that is on the device already, or how fast data is read.
 
     python -m benchmarks.throughput --models=resnet50,mobilenet_v1:width=0.5 --batch_size=32
+    python -m benchmarks.throughput --models=resnet50,vgg16 --image_size=32 --batch_size=32 --peers=torch
     python -m benchmarks.throughput --input --dataset=imagenet2012 --batch_size=64 --peers=tf_data,torch
     python -m benchmarks.throughput --loop --models=resnet50 --batch_size=32
     python -m benchmarks.throughput --recognize=RUN,RUN --pictures=FOLDER
     python -m benchmarks.throughput --launch=1,2,4
 
 It prints, for each model, images per second in training and in inference, the milliseconds of one step and from one
-picture to its answer (median and 99th percentile), the peak of memory, and the seconds to compile. With `--input`, it
-prints images per second of each stage from the disk to the device, by number of worker processes, for random resized
-crop and flip; with `--models` too, the fraction of its time that training each model spends waiting for data. With
-`--loop`, it prints what the training loop adds to the bare compiled step. With `--recognize`, it prints how much of the
-time to recognize a folder's pictures, from their files to their labels, is the model's own. With `--launch`, it prints
-how many runs a minute a suite gets done that only sleep, and what launching adds to each. `--out` also writes the rows
-as CSV. Speed depends on the machine and on what else it does, so compare only rows of one run.
+picture to its answer (median and 99th percentile), the peak of memory, and the seconds to compile. With
+`--peers=torch`, it prints images per second beside those of the same networks in PyTorch (torchvision's or timm's),
+with the ratio's range over turns, and how many cores other work kept busy: a ratio that was measured beside other
+work says nothing. With `--input`, it prints images per second of each stage from the disk to the device, by number of
+worker processes, for random resized crop and flip; with `--models` too, the fraction of its time that training each
+model spends waiting for data. With `--loop`, it prints what the training loop adds to the bare compiled step. With
+`--recognize`, it prints how much of the time to recognize a folder's pictures, from their files to their labels, is
+the model's own. With `--launch`, it prints how many runs a minute a suite gets done that only sleep, and what
+launching adds to each. `--out` also writes the rows as CSV. Speed depends on the machine and on what else it does, so
+compare only rows of one run.
 """
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import jax
 from absl import flags
 
 import models
@@ -34,8 +40,10 @@ from benchmarks.throughput import (
     input_speed,
     launch_speed,
     loop_overhead,
+    peers,
     recognition_speed,
     tables,
+    torch_networks,
 )
 from benchmarks.throughput.model_speed import measure
 from input_pipeline import augmentation, datasets, pictures
@@ -132,13 +140,26 @@ def define_flags() -> None:
     flags.DEFINE_list(
         "peers",
         [],
-        "Other libraries to measure beside this one, with commas between them: tf_data, torch. It goes with --input.",
+        "Other libraries to measure beside this one, with commas between them: torch, and with --input also tf_data. "
+        "Models are measured beside PyTorch's, each in a process of its own, in both of its memory formats, of which "
+        "the faster counts.",
+    )
+    flags.DEFINE_integer(
+        "turns",
+        3,
+        "How many times each model and its peer are measured in turns. It goes with --peers, without --input.",
+        lower_bound=1,
+    )
+    flags.DEFINE_bool(
+        "compile_peer",
+        False,
+        "Compile PyTorch's networks by torch.compile. It goes with --peers, without --input.",
     )
     flags.DEFINE_string(
         "models",
         None,
-        "The models to measure, with commas between them, such as resnet50,mobilenet_v1:width=0.5. By default all, or "
-        "with --input none.",
+        "The models to measure, with commas between them, such as resnet50,mobilenet_v1:width=0.5. By default all; "
+        "with --peers=torch, all that PyTorch's packages have; with --input, none.",
     )
     flags.DEFINE_integer(
         "batch_size", 32, "The number of images in a batch, over all devices.", lower_bound=1
@@ -166,6 +187,10 @@ def main() -> int:
         )
     if bool(given.recognize) != bool(given.pictures):
         raise ConfigError("--recognize and --pictures go together.")
+    if given.peers and (given.loop or given.recognize or given.launch):
+        raise ConfigError("--peers is for models alone and for --input.")
+    if given.compile_peer and (given.input or not given.peers):
+        raise ConfigError("--compile_peer goes with --peers=torch, without --input.")
     if given.out:
         paths.check_writable(given.out)
     measured = _measure()
@@ -193,25 +218,43 @@ def _measure() -> Sequence[tables.Measurement]:
         return launch_speed.measure(
             [int(number) for number in given.launch], given.launch_runs, given.launch_seconds
         )
+    if given.peers:
+        return _measure_beside_peers()
     return _each_model(measure)
 
 
+def _measure_beside_peers() -> Sequence[tables.Measurement]:
+    given = flags.FLAGS
+    # Others measure, each in turn: this process must hold none of an accelerator's memory.
+    jax.config.update("jax_platforms", "cpu")
+    specs = torch_networks.names() if given.models is None else derived.split_specs(given.models)
+    peers.check(given.peers, specs)
+    return _each_model(
+        functools.partial(peers.measure, turns=given.turns, compiled=given.compile_peer), specs
+    )
+
+
 def _each_model(
-    measure_one: Callable[[Setup], tables.Measurement],
+    measure_one: Callable[[Setup], tables.Measurement], specs: Sequence[str] = ()
 ) -> Sequence[tables.Measurement]:
+    """Returns what is measured of each model: of these, or else of those that --models names."""
     speeds: list[tables.Measurement] = []
     named = flags.FLAGS.models
-    specs = models.names() if named is None else derived.split_specs(named)
-    for spec in specs:
-        config = default_config()
-        config.model = spec
-        config.batch_size = config.eval_batch_size = flags.FLAGS.batch_size
-        config.dtype = flags.FLAGS.dtype
-        config.image_size = flags.FLAGS.image_size or str(models.info(spec).input_size)
-        setup = validation.checked(config, _NUM_CLASSES)
+    specs = specs or (models.names() if named is None else derived.split_specs(named))
+    setups = [_setup(spec) for spec in specs]
+    for spec, setup in zip(specs, setups, strict=True):
         print(f"[{len(speeds) + 1}/{len(specs)}] {spec}", file=sys.stderr, flush=True)
         speeds.append(measure_one(setup))
     return speeds
+
+
+def _setup(spec: str) -> Setup:
+    config = default_config()
+    config.model = spec
+    config.batch_size = config.eval_batch_size = flags.FLAGS.batch_size
+    config.dtype = flags.FLAGS.dtype
+    config.image_size = flags.FLAGS.image_size or str(models.info(spec).input_size)
+    return validation.checked(config, _NUM_CLASSES)
 
 
 if __name__ == "__main__":

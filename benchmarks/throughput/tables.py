@@ -9,10 +9,13 @@ from benchmarks.throughput.input_speed import InputSpeed, Waiting
 from benchmarks.throughput.launch_speed import LaunchSpeed
 from benchmarks.throughput.loop_overhead import LoopOverhead
 from benchmarks.throughput.model_speed import Speed
+from benchmarks.throughput.peers import PeerSpeed
 from benchmarks.throughput.recognition_speed import RecognitionSpeed
 from isobudget import terminal
 
-Measurement = Speed | InputSpeed | Waiting | LoopOverhead | RecognitionSpeed | LaunchSpeed
+Measurement = (
+    Speed | PeerSpeed | InputSpeed | Waiting | LoopOverhead | RecognitionSpeed | LaunchSpeed
+)
 
 _ONE_THREAD = ("read", "decode", "augment")
 
@@ -43,7 +46,11 @@ def _workers(number: int) -> str:
     return str(number) if number else "threads"
 
 
-_TEXTS = ("model", "reader", "stage", "launcher")
+def _ratio(median: float, low: float, high: float) -> str:
+    return f"{median:.2f} ({low:.2f} to {high:.2f})"
+
+
+_TEXTS = ("model", "reader", "stage", "launcher", "measured")
 _KEYS = ("model", "reader", "stage", "workers", "launcher", "nodes")
 # By class, each column's heading and the text of its cells.
 _COLUMNS: dict[type, dict[str, Callable]] = {
@@ -58,6 +65,25 @@ _COLUMNS: dict[type, dict[str, Callable]] = {
         "p99 ms": lambda speed: f"{speed.infer_latency_p99_ms:,.2f}",
         "GiB": lambda speed: _gibibytes(speed.peak_memory_bytes),
         "compile s": lambda speed: f"{speed.compile_seconds:.1f}",
+    },
+    PeerSpeed: {
+        "model": lambda speed: speed.model,
+        "size": lambda speed: str(speed.image_size),
+        "batch": lambda speed: str(speed.batch_size),
+        "train img/s": lambda speed: f"{speed.train_images_per_second:,.1f}",
+        "PyTorch train": lambda speed: f"{speed.peer_train_images_per_second:,.1f}",
+        "train ratio": lambda speed: _ratio(
+            speed.train_ratio, speed.train_ratio_low, speed.train_ratio_high
+        ),
+        "infer img/s": lambda speed: f"{speed.infer_images_per_second:,.1f}",
+        "PyTorch infer": lambda speed: f"{speed.peer_infer_images_per_second:,.1f}",
+        "infer ratio": lambda speed: _ratio(
+            speed.infer_ratio, speed.infer_ratio_low, speed.infer_ratio_high
+        ),
+        "load before turns": lambda speed: speed.load_before_turns,
+        "measured": lambda speed: (
+            "alone" if speed.alone else "beside other work: the ratios say nothing"
+        ),
     },
     InputSpeed: {
         "reader": lambda speed: speed.reader,
