@@ -115,15 +115,16 @@ def _device(platform: str) -> torch.device:
 def create(network: dict[str, Any], num_classes: int) -> torch.nn.Module:
     """Returns a network, as `torch_networks.Network` describes it, with values that its package draws."""
     arguments, epsilon = dict(network["arguments"]), network["epsilon"]
+    torchvision = import_torchvision()
     if network["package"] == "timm":
-        import timm
+        import timm  # which imports torchvision
 
         return timm.create_model(
             network["name"], num_classes=num_classes, bn_eps=epsilon, **arguments
         )
     if epsilon is not None:
         arguments["norm_layer"] = functools.partial(torch.nn.BatchNorm2d, eps=epsilon)
-    make = getattr(import_torchvision().models, network["name"])
+    make = getattr(torchvision.models, network["name"])
     return make(num_classes=num_classes, **arguments)
 
 

@@ -69,6 +69,15 @@ def test_a_turn_times_both(setup, torch, optimizer, dtype):
         assert 0 < ratio < math.inf
 
 
+def test_a_process_of_its_own_makes_timms_networks_too(setup, torch):
+    pytest.importorskip("timm", reason="this parity needs timm")
+    network = torch_networks.find("mobilenet_v1")
+    request = peers._torch_request(setup, network, compiled=False)
+    request |= {"memory_format": "channels_last", "platform": "cpu"}
+    told = child.ask(peers._TORCH_CHILD, request, "PyTorch's process")
+    assert set(told["paces"]) == {"train", "infer"}
+
+
 def test_a_network_that_pytorch_cannot_run_is_one_sentence(setup, torch):
     request = peers._torch_request(setup, torch_networks.find(setup.model), compiled=False)
     request |= {"memory_format": "contiguous", "platform": "cpu", "image_size": 4}
