@@ -77,7 +77,9 @@ def test_after_ctrl_c_the_process_is_gone_and_says_nothing(tmp_path):
         "import os, time; print(os.getpid(), file=open('started', 'w'), flush=True); time.sleep(60)"
     )
     asking = "from benchmarks.machine import child; child.ask(['program.py'], {}, 'it')"
-    command = f"try:\n    {asking}\nexcept KeyboardInterrupt:\n    print('stopped')"
+    # Ctrl-C is ignored where the tests run in the background.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = f"{heard}\ntry:\n    {asking}\nexcept KeyboardInterrupt:\n    print('stopped')"
     process = subprocess.Popen(
         [sys.executable, "-c", command],
         cwd=tmp_path,
