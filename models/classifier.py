@@ -10,6 +10,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.typing import DTypeLike
 
 from isobudget.wording import digits, quoted
+from models import platform
 from models.errors import ModelError
 from models.layers import Layer, Mode, Stage
 from models.windows import widened
@@ -90,13 +91,14 @@ class Classifier(HeadedLayer):
         Raises:
           ModelError: images of another shape, or smaller than the model's minimum.
         """
-        mode = Mode(train=train, rngs=rngs)
+        inference = Mode(fold="cpu" not in platform.current())
+        mode = Mode(train=True, rngs=rngs) if train else inference
         heads = self.auxiliary_heads() if train else {}
         auxiliary: list[jax.Array] = []
         x = self._accept(images)
         for name, stage in self.stages().items():
             # `jax.checkpoint` policies and readers of the jaxpr know the stage by this name.
-            x = checkpoint_name(stage(x, Mode() if name in frozen else mode), f"stage:{name}")
+            x = checkpoint_name(stage(x, inference if name in frozen else mode), f"stage:{name}")
             if name in heads and name not in frozen:
                 answer = heads[name](x, mode)
                 auxiliary.append(answer.astype(widened(answer.dtype)))

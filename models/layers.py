@@ -30,10 +30,13 @@ class Mode:
     Attributes:
       train: batch norm uses and updates batch statistics, dropout drops, auxiliary heads answer.
       rngs: the randomness of dropout; needed when training a model that has any.
+      fold: whether a convolution takes over the map of the batch norm after it, which is the same but for rounding.
+        Accelerators do a convolution, its bias and a ReLU as one kernel. Not in training.
     """
 
     train: bool = False
     rngs: nnx.Rngs | None = None
+    fold: bool = False
 
 
 # What turns (x, mode) into the next x: a `Layer`, or a method of a network.
@@ -69,9 +72,13 @@ class Sequential(Layer):
 
     def run(self, start: int, end: int | None, x: jax.Array, mode: Mode) -> jax.Array:
         """Applies the entries from index `start` up to `end`."""
-        for name in self.names[start:end]:
-            layer = getattr(self, name)
-            x = layer(x, mode) if isinstance(layer, Layer) else layer(x)
+        layers = [getattr(self, name) for name in self.names[start:end]]
+        while layers:
+            layer = layers.pop(0)
+            if isinstance(layer, Conv) and layers and isinstance(layers[0], BatchNorm):
+                x = normalized(layer, layers.pop(0), x, mode)
+            else:
+                x = layer(x, mode) if isinstance(layer, Layer) else layer(x)
         return x
 
 
@@ -111,6 +118,23 @@ class Conv(nnx.Conv, Layer):
 
     def __call__(self, x: jax.Array, mode: Mode | None = None) -> jax.Array:
         return super().__call__(x)
+
+    def mapped(self, x: jax.Array, multiplier: jax.Array, shift: jax.Array) -> jax.Array:
+        """Returns self(x) * multiplier + shift, [out_features] each, as one convolution with another kernel."""
+        kernel = self.kernel[...] * multiplier
+        bias = shift if self.bias is None else self.bias[...] * multiplier + shift
+        x, kernel, bias = self.promote_dtype((x, kernel, bias), dtype=self.dtype)
+        out = conv_general_dilated(
+            x,
+            kernel,
+            cast(tuple[int, int], self.strides),
+            cast(Same | tuple[tuple[int, int], tuple[int, int]], self.padding),
+            dimension_numbers=lax.conv_dimension_numbers(
+                x.shape, kernel.shape, ("NHWC", "HWIO", "NHWC")
+            ),
+            feature_group_count=self.feature_group_count,
+        )
+        return out + bias
 
     def resized(self, out_features: int, rngs: nnx.Rngs) -> "Conv":
         """Returns a new layer like this one, freshly initialized, with other output channels."""
@@ -233,9 +257,16 @@ class BatchNorm(Layer):
             self.var.set_value(self._running(self.var[...], var))
         else:
             mean, var = self.mean[...], self.var[...]
+        multiplier, shift = self._map(mean, var)
+        return (x * multiplier + shift).astype(self.dtype or x.dtype)
+
+    def inference_map(self) -> tuple[jax.Array, jax.Array]:
+        """Returns what each channel is multiplied by and then shifted by in inference, [features]."""
+        return self._map(self.mean[...], self.var[...])
+
+    def _map(self, mean: jax.Array, var: jax.Array) -> tuple[jax.Array, jax.Array]:
         multiplier = self.scale[...] * lax.rsqrt(var + self.epsilon)
-        shifted = self.bias[...] - mean * multiplier
-        return (x * multiplier + shifted).astype(self.dtype or x.dtype)
+        return multiplier, self.bias[...] - mean * multiplier
 
     def _running(self, old: jax.Array, new: jax.Array) -> jax.Array:
         return self.momentum * old + (1 - self.momentum) * new
@@ -270,7 +301,14 @@ class ConvNorm(Layer):
         self.bn = BatchNorm(outputs, epsilon=1e-3, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
-        return relu(self.bn(self.conv(x), mode))
+        return relu(normalized(self.conv, self.bn, x, mode))
+
+
+def normalized(conv: Conv, norm: BatchNorm, x: jax.Array, mode: Mode) -> jax.Array:
+    """Returns norm(conv(x)), of which `mode.fold` makes one convolution."""
+    if mode.fold and not mode.train:
+        return conv.mapped(x, *norm.inference_map())
+    return norm(conv(x), mode)
 
 
 class Dropout(Layer):

@@ -18,7 +18,7 @@ from jax.typing import DTypeLike
 
 from models.classifier import Classifier
 from models.initializers import he_normal_fan_out, normal
-from models.layers import BatchNorm, Conv, Dropout, Layer, Linear, Mode, Sequential, Stage, relu6
+from models.layers import BatchNorm, Conv, Dropout, Layer, Linear, Mode, Sequential, Stage, normalized, relu6
 from models.model_info import Paper, Reported
 from models.padding import TENSORFLOW, TORCH, check_padding, keeping_size
 from models.registry import register
@@ -100,8 +100,8 @@ class SeparableConv(Layer):
         self.bn2 = BatchNorm(outputs, epsilon=epsilon, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
-        x = relu6(self.bn1(self.conv_dw(x), mode))
-        return relu6(self.bn2(self.conv_pw(x), mode))
+        x = relu6(normalized(self.conv_dw, self.bn1, x, mode))
+        return relu6(normalized(self.conv_pw, self.bn2, x, mode))
 
 
 class StandardConv(Layer):
@@ -132,7 +132,7 @@ class StandardConv(Layer):
         self.bn1 = BatchNorm(outputs, epsilon=epsilon, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
-        return relu6(self.bn1(self.conv(x), mode))
+        return relu6(normalized(self.conv, self.bn1, x, mode))
 
 
 class MobileNetV1(Classifier):
@@ -194,7 +194,7 @@ class MobileNetV1(Classifier):
         return {"stem": self._stem} | self.blocks.parts(names, range(1, len(_STAGES) + 1))
 
     def _stem(self, x: jax.Array, mode: Mode) -> jax.Array:
-        return relu6(self.bn1(self.conv_stem(x), mode))
+        return relu6(normalized(self.conv_stem, self.bn1, x, mode))
 
     def classify(self, features: jax.Array, mode: Mode) -> jax.Array:
         return self.classifier(self.dropout(global_average_pool(features), mode))

@@ -17,7 +17,7 @@ from jax.typing import DTypeLike
 
 from models.classifier import Classifier
 from models.initializers import he_normal_fan_out, uniform
-from models.layers import BatchNorm, Conv, Layer, Linear, Mode, Sequential, Stage, relu
+from models.layers import BatchNorm, Conv, Layer, Linear, Mode, Sequential, Stage, normalized, relu
 from models.model_info import Paper, Reported
 from models.registry import register
 from models.windows import MaxPool, global_average_pool
@@ -90,8 +90,8 @@ class BasicBlock(Layer):
         self.downsample = _projection(inputs, channels, stride, **norm) if self.shortcut else None
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
-        out = relu(self.bn1(self.conv1(x), mode))
-        out = self.bn2(self.conv2(out), mode)
+        out = relu(normalized(self.conv1, self.bn1, x, mode))
+        out = normalized(self.conv2, self.bn2, out, mode)
         return relu(_add_shortcut(self, out, x, mode) if self.shortcut else out)
 
 
@@ -130,9 +130,9 @@ class Bottleneck(Layer):
         self.downsample = _projection(inputs, outputs, stride, **norm)
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
-        out = relu(self.bn1(self.conv1(x), mode))
-        out = relu(self.bn2(self.conv2(out), mode))
-        out = self.bn3(self.conv3(out), mode)
+        out = relu(normalized(self.conv1, self.bn1, x, mode))
+        out = relu(normalized(self.conv2, self.bn2, out, mode))
+        out = normalized(self.conv3, self.bn3, out, mode)
         return relu(_add_shortcut(self, out, x, mode))
 
 
@@ -192,7 +192,7 @@ class ResNet(Classifier):
         return {"stem": self._stem} | {name: getattr(self, name) for name in names}
 
     def _stem(self, x: jax.Array, mode: Mode) -> jax.Array:
-        return self.maxpool(relu(self.bn1(self.conv1(x), mode)))
+        return self.maxpool(relu(normalized(self.conv1, self.bn1, x, mode)))
 
     def classify(self, features: jax.Array, mode: Mode) -> jax.Array:
         return self.fc(global_average_pool(features))

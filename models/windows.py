@@ -1,14 +1,15 @@
 """Layers without parameters that look at a window: pooling and local response normalization.
 
 All are made of slices and elementwise sums or maxima of x [batch, height, width, channels]. On the CPU, XLA's gradient
-of a windowed reduction is a serial scatter; and a matrix product would be counted among a model's MACs.
+of a windowed reduction is a serial scatter; and a matrix product would be counted among a model's MACs. An accelerator
+waits for its memory here, so there a maximum is taken in one pass, which keeps its place for the gradient's one pass.
 """
 
 import dataclasses
 import functools
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 
+from models import platform
 from models.padding import Same, same_pads
 
 
@@ -25,6 +27,9 @@ class MaxPool:
 
     `padding` is a number of pixels on each side, or "SAME", as TensorFlow defines it. `ceil_mode` lets a last window
     begin inside the picture and end outside it, as PyTorch defines it. A picture smaller than a window is one window.
+
+    Where several pixels are the largest, the gradient goes to the first of them on an accelerator, as in PyTorch, and
+    on a CPU to all, in parts.
     """
 
     window: int
@@ -35,6 +40,14 @@ class MaxPool:
     def __call__(self, x: jax.Array) -> jax.Array:
         for axis in (1, 2):
             x = _pad(x, axis, *self._pads(x.shape[axis]), -jnp.inf)
+        return platform.choose(
+            x,
+            cpu=self._by_axis,
+            default=lambda x: _maximum_of_window(x, self.window, self.stride),
+        )
+
+    def _by_axis(self, x: jax.Array) -> jax.Array:
+        for axis in (1, 2):
             x = _slide(x, axis, self.window, self.stride, jnp.maximum)
         return x
 
@@ -141,6 +154,48 @@ def widened(dtype: DTypeLike) -> jnp.dtype:
 def global_average_pool(x: jax.Array) -> jax.Array:
     """Returns [batch, channels], averaged in float32."""
     return jnp.mean(x, axis=(1, 2), dtype=widened(x.dtype)).astype(x.dtype)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def _maximum_of_window(x: jax.Array, window: int, stride: int) -> jax.Array:
+    return functools.reduce(lax.max, _places(x, window, stride))
+
+
+@_maximum_of_window.defjvp
+def _change_of_maximum(
+    window: int, stride: int, primals: tuple[jax.Array], tangents: tuple[jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    (x,), (change,) = primals, tangents
+    places = _places(x, window, stride)
+    largest = next(places)
+    place = jnp.zeros(largest.shape, jnp.uint8 if window <= 16 else jnp.uint32)
+    for number, each in enumerate(places, 1):
+        place = jnp.where(each > largest, number, place)
+        largest = lax.max(largest, each)
+
+    # Recomputed for the gradient from the places alone, instead of keeping a mask for each of them.
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def at_place(place: jax.Array, change: jax.Array) -> jax.Array:
+        chosen = (
+            jnp.where(place == number, each, jnp.zeros((), each.dtype))
+            for number, each in enumerate(_places(change, window, stride))
+        )
+        return functools.reduce(operator.add, chosen)
+
+    return largest, at_place(place, change)
+
+
+def _places(x: jax.Array, window: int, stride: int) -> Iterator[jax.Array]:
+    """Yields what each place of the window sees, row by row, as wide as the output."""
+    height, width = ((size - window) // stride * stride + 1 for size in x.shape[1:3])
+    for row in range(window):
+        for column in range(window):
+            yield lax.slice(
+                x,
+                (0, row, column, 0),
+                (x.shape[0], row + height, column + width, x.shape[3]),
+                (1, stride, stride, 1),
+            )
 
 
 def _pad(x: jax.Array, axis: int, low: int, high: int, value: float) -> jax.Array:

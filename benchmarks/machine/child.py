@@ -1,8 +1,9 @@
-"""A Python process of its own that is asked one thing, answers and ends: the side that asks, and the one that answers.
+"""A Python process of its own that answers requests: the side that asks, and the one that answers.
 
 What crosses is JSON. Nothing here imports JAX, so that a process of another library can answer too.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +16,8 @@ from typing import Any
 from isobudget.errors import UserError
 
 _ROOT = Path(__file__).resolve().parents[2]
+# Which open file the answers go to: the standard output is for whatever imports print.
+_ANSWERS = "ISOBUDGET_ANSWERS"
 
 
 class ChildError(UserError):
@@ -23,51 +26,98 @@ class ChildError(UserError):
     status = 1
 
 
+class Child:
+    """A Python process that answers one request after another, until it is closed."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        who: str,
+        environment: Mapping[str, str] | None = None,
+    ):
+        """Starts the process.
+
+        Args:
+          arguments: Python's own: the path of a file, or `-m` and a module, that calls `answer`.
+          who: the process, as messages name it.
+          environment: variables that it gets besides this process's own.
+        """
+        self._who = who
+        reading, writing = os.pipe()
+        self._answers = os.fdopen(reading)
+        paths = filter(None, (str(_ROOT), os.environ.get("PYTHONPATH")))
+        self._process = subprocess.Popen(
+            # -P: a folder here that is called as one of the packages must not be taken for it.
+            [sys.executable, "-P", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=2,  # what libraries print
+            text=True,
+            env={
+                **os.environ,
+                **(environment or {}),
+                "PYTHONPATH": os.pathsep.join(paths),
+                _ANSWERS: str(writing),
+            },
+            pass_fds=(writing,),
+            process_group=0,  # Ctrl-C is for the asking process alone, which then ends this one
+        )
+        os.close(writing)
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns what the process answers to a request of what JSON can hold.
+
+        Raises:
+          ChildError: it says that it cannot, or ended without an answer.
+        """
+        assert self._process.stdin
+        with contextlib.suppress(BrokenPipeError):  # how it ended is told below
+            print(json.dumps(request), file=self._process.stdin, flush=True)
+        try:
+            told = json.loads(self._answers.readline())
+        except ValueError:
+            status = self._process.wait()
+            raise ChildError(f"{self._who} ended without an answer, {_how(status)}.") from None
+        if "error" in told:
+            raise ChildError(told["error"])
+        return told["answer"]
+
+    def close(self) -> None:
+        """Ends the process, with those that it started, and frees what it held."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._answers.close()
+        assert self._process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 def ask(arguments: Sequence[str], request: Mapping[str, Any], who: str) -> dict[str, Any]:
-    """Returns what a Python process answers to a request.
-
-    Args:
-      arguments: Python's own: the path of a file, or `-m` and a module, that calls `answer`.
-      request: what JSON can hold.
-      who: the process, as messages name it.
-
-    Raises:
-      ChildError: it says that it cannot, or ended without an answer.
-    """
-    paths = filter(None, (str(_ROOT), os.environ.get("PYTHONPATH")))
-    done = subprocess.run(
-        # -P: a folder here that is called as one of the packages must not be taken for it.
-        [sys.executable, "-P", *arguments],
-        input=json.dumps(request),
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-        process_group=0,  # Ctrl-C is for the asking process alone, which then ends this one
-        check=False,
-    )
-    try:
-        told = json.loads(done.stdout.splitlines()[-1])  # before it, its imports may print
-    except (ValueError, IndexError):
-        raise ChildError(f"{who} ended without an answer, {_how(done.returncode)}.") from None
-    if "error" in told:
-        raise ChildError(told["error"])
-    return told["answer"]
+    """Returns what a process answers to the only request that it gets; see `Child`."""
+    with Child(arguments, who) as child:
+        return child.ask(request)
 
 
 def answer(respond: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Reads the request from the standard input and writes what `respond` makes of it to the standard output.
+    """Answers each request with what `respond` makes of it, until there are no more.
 
-    Whatever else is printed meanwhile goes to the standard error. A `UserError` is told as the reason why there is no
-    answer.
+    A `UserError` is told as the reason why there is no answer. What is printed goes to the asking process's standard
+    error.
     """
-    with os.fdopen(os.dup(1), "w") as output:
-        os.dup2(2, 1)
-        told: dict[str, Any]
-        try:
-            told = {"answer": respond(json.load(sys.stdin))}
-        except UserError as error:
-            told = {"error": str(error)}
-        json.dump(told, output)
+    with os.fdopen(int(os.environ[_ANSWERS]), "w") as output:
+        for line in sys.stdin:
+            told: dict[str, Any]
+            try:
+                told = {"answer": respond(json.loads(line))}
+            except UserError as error:
+                told = {"error": str(error)}
+            print(json.dumps(told), file=output, flush=True)
 
 
 def _how(status: int) -> str:

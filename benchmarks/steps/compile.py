@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+import models
 from benchmarks.config.setup import Setup
 from benchmarks.machine.mesh import data_sharded, local_mesh, replicated
 from benchmarks.steps import freezing, optimizers
@@ -99,8 +100,9 @@ def compile_program(
     ]
     progress = jax.ShapeDtypeStruct((), jnp.float32, sharding=replicated(mesh))
     weights = state["params"], state["batch_stats"]
-    lowered = [train.lower(state, batch, progress) for batch in batches]
-    lowered += _lowered_evaluation(setup, model, weights, mesh)
+    with models.traced_for(mesh.devices.flat[0].platform):
+        lowered = [train.lower(state, batch, progress) for batch in batches]
+        lowered += _lowered_evaluation(setup, model, weights, mesh)
     *train_steps, eval_step, eval_one = _compiled(lowered)
     by_size = dict(zip(sizes, train_steps, strict=True))
     return Program(mesh, by_size, names, eval_step, eval_one)
@@ -110,7 +112,9 @@ def compile_evaluation(setup: Setup, mesh: Mesh) -> Program:
     """Returns a run's steps of evaluation alone, compiled for the mesh from shapes; it has none of training."""
     model, *weights = abstract_model(setup)
     weights = shapes(tuple(weights), replicated(mesh))
-    eval_step, eval_one = _compiled(_lowered_evaluation(setup, model, weights, mesh))
+    with models.traced_for(mesh.devices.flat[0].platform):
+        lowered = _lowered_evaluation(setup, model, weights, mesh)
+    eval_step, eval_one = _compiled(lowered)
     return Program(mesh, {}, metric_names(model.task), eval_step, eval_one)
 
 

@@ -48,6 +48,61 @@ def test_max_pooling_takes_the_largest_of_each_window(pool, shape):
         np.testing.assert_array_equal(out[:, row, column], seen.max((1, 2)))
 
 
+@pytest.mark.parametrize(
+    "pool",
+    [
+        MaxPool(3, 2, padding=1),
+        MaxPool(3, 2, ceil_mode=True),
+        MaxPool(3, 1, padding=1),
+        MaxPool(2, 2),
+        MaxPool(3, 2, padding="SAME"),
+    ],
+)
+def test_max_pooling_and_its_derivatives_are_the_same_for_an_accelerator(pool):
+    x = jnp.asarray(np.random.default_rng(1).permutation(2 * 9 * 8 * 3).reshape(2, 9, 8, 3) / 50)
+    one = x[:1, :5, :5, :1]
+
+    def derivatives(platform):
+        with models.traced_for(platform):
+            gradient = jax.jit(jax.grad(lambda x: jnp.sum(jnp.sin(pool(x)))))(x)
+            second = jax.jit(jax.hessian(lambda x: jnp.sum(jnp.sin(pool(x)))))(one)
+            return jax.jit(lambda x: pool(x))(x), gradient, second
+
+    for here, there in zip(derivatives("cpu"), derivatives("cuda"), strict=True):
+        np.testing.assert_allclose(there, here, rtol=1e-5, atol=1e-6)
+
+
+def test_on_an_accelerator_the_first_of_equal_pixels_gets_the_gradient():
+    with models.traced_for("cuda"):
+        gradient = jax.grad(lambda x: jnp.sum(MaxPool(2, 2)(x)))(jnp.ones((1, 2, 4, 1)))
+    np.testing.assert_array_equal(gradient[0, :, :, 0], [[1, 0, 1, 0], [0, 0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *("resnet18", "googlenet", "mobilenet_v1:width=0.25", "mobilenet_v2:width=0.25"),
+        *("mobilenet_v3_small:width=0.25", "vgg11_bn"),
+    ],
+)
+def test_batch_norm_folded_into_convolutions_gives_the_same_logits(spec, monkeypatch):
+    model = models.create(spec, 5, rngs=nnx.Rngs(params=0))
+    rng = np.random.default_rng(0)
+    for _, norm in nnx.iter_modules(model):
+        if isinstance(norm, BatchNorm):
+            size = norm.mean[...].shape
+            norm.scale.set_value(jnp.asarray(rng.uniform(0.5, 1.5, size), jnp.float32))
+            norm.bias.set_value(jnp.asarray(rng.normal(size=size), jnp.float32))
+            norm.mean.set_value(jnp.asarray(rng.normal(size=size), jnp.float32))
+            norm.var.set_value(jnp.asarray(rng.uniform(0.5, 1.5, size), jnp.float32))
+    images = jnp.asarray(rng.normal(size=(2, 32, 32, 3)), jnp.float32)
+    expected = np.asarray(model(images))
+    monkeypatch.setattr(BatchNorm, "__call__", None)
+    with models.traced_for("cuda"):
+        folded = np.asarray(model(images))
+    np.testing.assert_allclose(folded, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+
+
 def test_a_ceil_mode_window_never_begins_in_the_padding():
     # Without that rule of PyTorch's, a 2x2 pool of stride 2 with padding 1 would make 3 of 3.
     assert MaxPool(2, 2, padding=1, ceil_mode=True)(jnp.zeros((1, 3, 3, 1))).shape == (1, 2, 2, 1)
