@@ -330,9 +330,24 @@ class Dropout(Layer):
         return jnp.where(keep, x / (1 - self.rate), jnp.zeros((), x.dtype))
 
 
+@jax.custom_jvp
 def relu(x: jax.Array) -> jax.Array:
-    """Returns max(x, 0)."""
-    return jax.nn.relu(x)
+    """Returns max(x, 0), whose derivative is 0 at 0.
+
+    Unlike that of `jax.nn.relu`, the derivative is told from the output, which the next layer keeps anyway: the input
+    need not be kept, and on a GPU is never written where a convolution makes it.
+    """
+    return jnp.maximum(x, 0)
+
+
+@relu.defjvp
+def _change_of_relu(
+    primals: tuple[jax.Array], tangents: tuple[jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    (x,), (change,) = primals, tangents
+    out = relu(x)
+    # XLA would make x > 0 of out > 0.
+    return out, jnp.where(out != 0, change, jnp.zeros((), change.dtype))
 
 
 def relu6(x: jax.Array) -> jax.Array:

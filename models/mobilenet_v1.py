@@ -18,7 +18,18 @@ from jax.typing import DTypeLike
 
 from models.classifier import Classifier
 from models.initializers import he_normal_fan_out, normal
-from models.layers import BatchNorm, Conv, Dropout, Layer, Linear, Mode, Sequential, Stage, normalized, relu6
+from models.layers import (
+    BatchNorm,
+    Conv,
+    Dropout,
+    Layer,
+    Linear,
+    Mode,
+    Sequential,
+    Stage,
+    normalized,
+    relu6,
+)
 from models.model_info import Paper, Reported
 from models.padding import TENSORFLOW, TORCH, check_padding, keeping_size
 from models.registry import register

@@ -83,6 +83,8 @@ class Child:
 
     def close(self) -> None:
         """Ends the process, with those that it started, and frees what it held."""
+        if self._answers.closed:
+            return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

@@ -6,7 +6,7 @@ Nothing here imports JAX, so that steps of another library are timed in the same
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from benchmarks.machine import load
 
@@ -51,6 +51,17 @@ def measure(
             return Pace(number / seconds, watch.other_cores())
         enough = math.ceil(1.1 * number * at_least_seconds / seconds)
         number = min(max(enough, number + 1), number * _MOST_GROWTH)
+
+
+def told(paces: Mapping[str, Pace], batch_size: int) -> dict[str, dict[str, float]]:
+    """Returns paces by name as another process is told of them."""
+    return {
+        name: {
+            "images_per_second": pace.steps_per_second * batch_size,
+            "other_cores": pace.other_cores,
+        }
+        for name, pace in paces.items()
+    }
 
 
 def _run(step: Callable[[], object], wait: Callable[[], object], number: int) -> float:

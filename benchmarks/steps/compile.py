@@ -44,7 +44,7 @@ class Program:
         fetched at once.
       metric_names: the names of what that array holds, in order.
       eval_step: compiled; (params, batch_stats, batch) -> what is predicted for each example.
-      eval_one: the same for one example, on one device of this process.
+      eval_one: the same for one example, on one device of this process; None if it was not asked for.
     """
 
     mesh: Mesh
@@ -77,6 +77,7 @@ def compile_program(
     mesh: Mesh,
     saving: Saving | None = None,
     positive_weights: tuple[float, ...] = (),
+    for_one: bool = True,
 ) -> Program:
     """Returns a run's steps, compiled for the mesh from shapes alone.
 
@@ -85,6 +86,7 @@ def compile_program(
       mesh: the devices.
       saving: how memory is saved; by default as the configuration says.
       positive_weights: one for each logit, see `tasks.positive_weights`; empty if all are 1.
+      for_one: whether there is `eval_one`, which is compiled too.
     """
     model, _, _ = abstract_model(setup)
     state = abstract_state(setup, mesh)
@@ -102,10 +104,11 @@ def compile_program(
     weights = state["params"], state["batch_stats"]
     with models.traced_for(mesh.devices.flat[0].platform):
         lowered = [train.lower(state, batch, progress) for batch in batches]
-        lowered += _lowered_evaluation(setup, model, weights, mesh)
-    *train_steps, eval_step, eval_one = _compiled(lowered)
+        lowered += _lowered_evaluation(setup, model, weights, mesh, for_one=for_one)
+    compiled = _compiled(lowered)
+    train_steps, (eval_step, *eval_one) = compiled[: len(sizes)], compiled[len(sizes) :]
     by_size = dict(zip(sizes, train_steps, strict=True))
-    return Program(mesh, by_size, names, eval_step, eval_one)
+    return Program(mesh, by_size, names, eval_step, *(eval_one or [None]))
 
 
 def compile_evaluation(setup: Setup, mesh: Mesh) -> Program:
@@ -119,12 +122,17 @@ def compile_evaluation(setup: Setup, mesh: Mesh) -> Program:
 
 
 def _lowered_evaluation(
-    setup: Setup, model: PureModel, weights: tuple[dict, dict], mesh: Mesh
+    setup: Setup,
+    model: PureModel,
+    weights: tuple[dict, dict],
+    mesh: Mesh,
+    *,
+    for_one: bool = True,
 ) -> list[jax.stages.Lowered]:
-    return [
-        lower_eval_step(setup, model, *weights, mesh),
-        lower_eval_step(setup, model, *weights, local_mesh(), batch_size=1),
-    ]
+    lowered = [lower_eval_step(setup, model, *weights, mesh)]
+    if for_one:
+        lowered.append(lower_eval_step(setup, model, *weights, local_mesh(), batch_size=1))
+    return lowered
 
 
 def _compiled(lowered: Sequence[jax.stages.Lowered]) -> list[Any]:

@@ -4,26 +4,29 @@
     python -m benchmarks.throughput --models=resnet50,vgg16 --image_size=32 --batch_size=32 --peers=torch
     python -m benchmarks.throughput --input --dataset=imagenet2012 --batch_size=64 --peers=tf_data,torch
     python -m benchmarks.throughput --loop --models=resnet50 --batch_size=32
+    python -m benchmarks.throughput --roofline --models=resnet50 --batch_size=256 --dtype=bfloat16
     python -m benchmarks.throughput --recognize=RUN,RUN --pictures=FOLDER
     python -m benchmarks.throughput --launch=1,2,4
 
 It prints, for each model, images per second in training and in inference, the milliseconds of one step and from one
 picture to its answer (median and 99th percentile), the peak of memory, and the seconds to compile. With
 `--peers=torch`, it prints images per second beside those of the same networks in PyTorch (torchvision's or timm's),
-with the ratio's range over turns, and how many cores other work kept busy: a ratio that was measured beside other
-work says nothing. With `--input`, it prints images per second of each stage from the disk to the device, by number of
-worker processes, for random resized crop and flip; with `--models` too, the fraction of its time that training each
-model spends waiting for data. With `--loop`, it prints what the training loop adds to the bare compiled step. With
-`--recognize`, it prints how much of the time to recognize a folder's pictures, from their files to their labels, is
-the model's own. With `--launch`, it prints how many runs a minute a suite gets done that only sleep, and what
-launching adds to each. `--out` also writes the rows as CSV. Speed depends on the machine and on what else it does, so
-compare only rows of one run.
+with the ratio's range over turns, and how many cores other work kept busy: a ratio that was measured beside other work
+says nothing. With `--input`, it prints images per second of each stage from the disk to the device, by number of worker
+processes, for random resized crop and flip; with `--models` too, the fraction of its time that training each model
+spends waiting for data. With `--loop`, it prints what the training loop adds to the bare compiled step. With
+`--roofline`, it prints how long a step's arithmetic and its memory traffic take at least on this device, and how near
+the step comes. With `--recognize`, it prints how much of the time to recognize a folder's pictures, from their files to
+their labels, is the model's own. With `--launch`, it prints how many runs a minute a suite gets done that only sleep,
+and what launching adds to each. `--out` also writes the rows as CSV. Speed depends on the machine and on what else it
+does, so compare only rows of one run.
 """
 
-import functools
+import itertools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import jax
 from absl import flags
@@ -35,6 +38,7 @@ from benchmarks.config.fields import DTYPES, default_config
 from benchmarks.config.setup import Setup
 from benchmarks.errors import ConfigError
 from benchmarks.machine import startup
+from benchmarks.machine.child import ChildError
 from benchmarks.runs import validation
 from benchmarks.throughput import (
     input_speed,
@@ -42,6 +46,7 @@ from benchmarks.throughput import (
     loop_overhead,
     peers,
     recognition_speed,
+    roofline,
     tables,
     torch_networks,
 )
@@ -52,6 +57,8 @@ from isobudget.wording import quoted, shown
 
 # ImageNet's: models are timed with the head that their papers gave them.
 _NUM_CLASSES = 1000
+
+_Measured = TypeVar("_Measured")
 
 
 def _measure_input() -> list[input_speed.InputSpeed] | list[input_speed.Waiting]:
@@ -99,6 +106,11 @@ def define_flags() -> None:
         "loop",
         False,
         "Measure what the training loop adds to the compiled step, instead of whole models.",
+    )
+    flags.DEFINE_bool(
+        "roofline",
+        False,
+        "Measure how near models come to what the device can do, in arithmetic and in memory traffic.",
     )
     flags.DEFINE_list(
         "recognize",
@@ -150,6 +162,26 @@ def define_flags() -> None:
         "How many times each model and its peer are measured in turns. It goes with --peers, without --input.",
         lower_bound=1,
     )
+    flags.DEFINE_float(
+        "turn_seconds",
+        3.0,
+        "How many seconds training, and inference, are timed at least in each turn. It goes with --turns.",
+        lower_bound=0.0,
+    )
+    flags.DEFINE_multi_enum(
+        "peer_formats",
+        peers.MEMORY_FORMATS,
+        peers.MEMORY_FORMATS,
+        "A memory format of PyTorch's to measure; say it twice for both. By default both, of which the faster counts. "
+        "On a GPU, channels_last alone is the faster. It goes with --peers, without --input.",
+    )
+    flags.DEFINE_integer(
+        "prepare_at_once",
+        1,
+        "How many models, each with its peer, are compiled at the same time, before the first of them is timed. All of "
+        "them must fit the device's memory. It goes with --peers, without --input.",
+        lower_bound=1,
+    )
     flags.DEFINE_bool(
         "compile_peer",
         False,
@@ -181,32 +213,43 @@ def main() -> int:
     if not given.recognize:  # benchmarks.recognize runs without them too
         startup.restart_with_allocator()
     startup.use_compilation_cache()
-    if sum(map(bool, (given.input, given.loop, given.recognize, given.launch))) > 1:
+    others = (given.input, given.loop, given.roofline, given.recognize, given.launch)
+    if sum(map(bool, others)) > 1:
         raise ConfigError(
-            "--input, --loop, --recognize and --launch are measurements of their own: say only one."
+            "--input, --loop, --roofline, --recognize and --launch are measurements of their own: say only one."
         )
     if bool(given.recognize) != bool(given.pictures):
         raise ConfigError("--recognize and --pictures go together.")
-    if given.peers and (given.loop or given.recognize or given.launch):
+    if given.peers and (given.loop or given.roofline or given.recognize or given.launch):
         raise ConfigError("--peers is for models alone and for --input.")
     if given.compile_peer and (given.input or not given.peers):
         raise ConfigError("--compile_peer goes with --peers=torch, without --input.")
     if given.out:
         paths.check_writable(given.out)
-    measured = _measure()
-    tables.print_table(measured)
-    if given.out:
-        tables.write_csv(measured, Path(given.out))
-    return 0
+    measured: list[tables.Measurement] = []
+    failed = False
+    for each in _measure():
+        if isinstance(each, ChildError):
+            print(f"error: {each}", file=sys.stderr, flush=True)
+            failed = True
+            continue
+        measured.append(each)
+        if given.out:
+            tables.write_csv(measured, Path(given.out))
+    if measured:
+        tables.print_table(measured)
+    return ChildError.status if failed else 0
 
 
-def _measure() -> Sequence[tables.Measurement]:
-    """Returns the measurements that the flags ask for, one for each row."""
+def _measure() -> Iterable[tables.Measurement | ChildError]:
+    """Returns the measurements that the flags ask for, one for each row, and what failed."""
     given = flags.FLAGS
     if given.input:
         return _measure_input()
     if given.loop:
         return _each_model(loop_overhead.measure)
+    if given.roofline:
+        return itertools.chain.from_iterable(_each_model(roofline.measure))
     if given.recognize:
         paths = pictures.find([given.pictures])
         return [recognition_speed.measure(workdir, paths) for workdir in given.recognize]
@@ -223,29 +266,30 @@ def _measure() -> Sequence[tables.Measurement]:
     return _each_model(measure)
 
 
-def _measure_beside_peers() -> Sequence[tables.Measurement]:
+def _measure_beside_peers() -> Iterator[tables.Measurement | ChildError]:
     given = flags.FLAGS
+    manner = peers.Manner(
+        turns=given.turns,
+        seconds=given.turn_seconds,
+        formats=given.peer_formats,
+        compiled=given.compile_peer,
+        at_once=given.prepare_at_once,
+    )
     # Others measure, each in turn: this process must hold none of an accelerator's memory.
     jax.config.update("jax_platforms", "cpu")
     specs = torch_networks.names() if given.models is None else derived.split_specs(given.models)
     peers.check(given.peers, specs)
-    return _each_model(
-        functools.partial(peers.measure, turns=given.turns, compiled=given.compile_peer), specs
-    )
+    return peers.measure([_setup(spec) for spec in specs], manner)
 
 
-def _each_model(
-    measure_one: Callable[[Setup], tables.Measurement], specs: Sequence[str] = ()
-) -> Sequence[tables.Measurement]:
-    """Returns what is measured of each model: of these, or else of those that --models names."""
-    speeds: list[tables.Measurement] = []
+def _each_model(measure_one: Callable[[Setup], _Measured]) -> Iterator[_Measured]:
+    """Yields what is measured of each model that --models names."""
     named = flags.FLAGS.models
-    specs = specs or (models.names() if named is None else derived.split_specs(named))
+    specs = models.names() if named is None else derived.split_specs(named)
     setups = [_setup(spec) for spec in specs]
-    for spec, setup in zip(specs, setups, strict=True):
-        print(f"[{len(speeds) + 1}/{len(specs)}] {spec}", file=sys.stderr, flush=True)
-        speeds.append(measure_one(setup))
-    return speeds
+    for number, setup in enumerate(setups, 1):
+        print(f"[{number}/{len(specs)}] {setup.model}", file=sys.stderr, flush=True)
+        yield measure_one(setup)
 
 
 def _setup(spec: str) -> Setup:

@@ -1,15 +1,17 @@
 """How fast models train and infer beside the same networks in PyTorch, in turns, each in a process of its own.
 
-A turn is this suite's model, then PyTorch's network in each of its memory formats, of which the faster counts. While
-one is timed, nothing of the others is there. All have the same settings of the memory allocator, with which PyTorch is
-faster too. Other work on the machine slows them unequally: a ratio beside it says nothing, and is marked.
+All are compiled first. A turn is then this suite's model, and PyTorch's network in each of its memory formats, of which
+the faster counts. While one is timed, the others wait. All have the same settings of the memory allocator, with which
+PyTorch is faster too. Other work on the machine slows them unequally: a ratio beside it says nothing, and is marked.
 """
 
+import concurrent.futures
+import contextlib
 import dataclasses
 import importlib.util
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from benchmarks.config import stored
 from benchmarks.config.setup import Setup
 from benchmarks.errors import ConfigError
 from benchmarks.machine import child, load, neighbors
+from benchmarks.machine.child import ChildError
 from benchmarks.runs.folder import CONFIG_FILE, as_text
 from benchmarks.throughput import torch_networks
 from isobudget.wording import quoted, shown
@@ -29,8 +32,8 @@ MEMORY_FORMATS = ("contiguous", "channels_last")
 
 _OWN_CHILD = ("-m", "benchmarks.throughput.own_child")
 _TORCH_CHILD = (str(Path(__file__).with_name("torch_child.py")),)
-# How long training, and inference, are timed at least in each process, after steps that warm up.
-_SECONDS = 3.0
+# JAX would take most of a GPU's memory at its start, and PyTorch's process needs some.
+_OWN_ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 # The cores that others may keep busy, in the mean, on a machine that is called quiet.
 _QUIET_CORES = 0.1
 _OPTIMIZER_FIELDS = (
@@ -47,12 +50,32 @@ _OPTIMIZER_FIELDS = (
 
 
 @dataclasses.dataclass(frozen=True)
+class Manner:
+    """How models and their peers are measured.
+
+    Attributes:
+      turns: how many times.
+      seconds: how long training, and inference, are timed at least in each turn, after steps that warm up.
+      formats: PyTorch's memory formats, of `MEMORY_FORMATS`.
+      compiled: whether PyTorch's networks are compiled by `torch.compile`.
+      at_once: how many models are compiled before the first of them is timed, all at once.
+    """
+
+    turns: int = 3
+    seconds: float = 3.0
+    formats: Sequence[str] = MEMORY_FORMATS
+    compiled: bool = False
+    at_once: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
 class PeerSpeed:
     """One model's speed here and in PyTorch.
 
     Attributes:
+      platform: what both compute on, `cpu` or `gpu`.
       optimizer: what both train with, gradient clipping included.
-      threads: the cores that each of them computes on.
+      threads: the cores that each of them has.
       peer: the other library and its version.
       peer_network: the package and the name of its network.
       peer_compiled: whether it was compiled by `torch.compile`.
@@ -71,6 +94,7 @@ class PeerSpeed:
     image_size: int
     batch_size: int
     dtype: str
+    platform: str
     optimizer: str
     threads: int
     peer: str
@@ -101,14 +125,12 @@ class Turn:
     Attributes:
       load_before: how many cores were busy with other work before it.
       most_other_cores: how many were at most, before it or while something was timed.
-      version: PyTorch's.
       own: this suite's images per second, in `train` and in `infer`.
       peer: PyTorch's, by memory format.
     """
 
     load_before: float
     most_other_cores: float
-    version: str
     own: Mapping[str, float]
     peer: Mapping[str, Mapping[str, float]]
 
@@ -151,56 +173,32 @@ def check(peers: Sequence[str], specs: Sequence[str]) -> None:
         )
 
 
-def measure(setup: Setup, *, turns: int, compiled: bool = False) -> PeerSpeed:
-    """Returns a model's speed beside PyTorch's, at its image size, batch size, dtype and optimizer.
+def measure(setups: Sequence[Setup], manner: Manner) -> Iterator[PeerSpeed | ChildError]:
+    """Yields each model's speed beside PyTorch's, at its image size, batch size, dtype and optimizer.
+
+    Where a process fails, such as for want of memory, it yields that error instead.
 
     Args:
-      setup: the model's.
-      turns: how many times all are measured.
-      compiled: whether PyTorch's network is compiled by `torch.compile`.
+      setups: the models'.
+      manner: how they are measured.
 
     Raises:
-      ConfigError: PyTorch's packages do not have the model, or its optimizer is not compared.
-      ChildError: a process failed, such as for want of memory.
+      ConfigError: PyTorch's packages do not have a model, or its optimizer is not compared.
     """
-    config, network = setup.config, torch_networks.find(setup.model)
-    request = _torch_request(setup, network, compiled)
-    measured = [_turn(setup, request, f"turn {turn} of {turns}") for turn in range(1, turns + 1)]
-    training, inference = (
-        compare(
-            [turn.own[kind] for turn in measured],
-            {each: [turn.peer[each][kind] for turn in measured] for each in MEMORY_FORMATS},
-        )
-        for kind in ("train", "infer")
-    )
-    most = max(turn.most_other_cores for turn in measured)
-    return PeerSpeed(
-        model=setup.model,
-        image_size=setup.image_size,
-        batch_size=config.batch_size,
-        dtype=config.dtype,
-        optimizer=config.optimizer.name,
-        threads=load.cores(),
-        peer=f"{TORCH} {measured[0].version}",
-        peer_network=str(network),
-        peer_compiled=compiled,
-        turns=turns,
-        train_images_per_second=training.own,
-        peer_train_images_per_second=training.peer,
-        peer_train_format=training.memory_format,
-        train_ratio=training.ratio,
-        train_ratio_low=training.low,
-        train_ratio_high=training.high,
-        infer_images_per_second=inference.own,
-        peer_infer_images_per_second=inference.peer,
-        peer_infer_format=inference.memory_format,
-        infer_ratio=inference.ratio,
-        infer_ratio_low=inference.low,
-        infer_ratio_high=inference.high,
-        load_before_turns=" ".join(f"{turn.load_before:.2f}" for turn in measured),
-        most_other_cores=most,
-        alone=most <= _QUIET_CORES,
-    )
+    for setup in setups:
+        _torch_request(setup, manner)
+    for start in range(0, len(setups), manner.at_once):
+        with contextlib.ExitStack() as stack:
+            group = setups[start : start + manner.at_once]
+            pairs = [stack.enter_context(_Pair(setup, manner)) for setup in group]
+            with concurrent.futures.ThreadPoolExecutor(len(pairs)) as pool:
+                prepared = list(pool.map(_Pair.prepare, pairs))
+            for pair, failure in zip(pairs, prepared, strict=True):
+                try:
+                    yield failure or pair.speed()
+                except ChildError as error:
+                    yield error
+                pair.close()
 
 
 def compare(own: Sequence[float], peer: Mapping[str, Sequence[float]]) -> Comparison:
@@ -226,47 +224,134 @@ def _is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def _turn(setup: Setup, request: Mapping[str, Any], which: str) -> Turn:
-    """Measures this suite's model, then PyTorch's network in each format, and says which other work there was."""
-    before = load.other_cores()
-    print(f"{which}: {_busy(before)} with other work before it", file=sys.stderr, flush=True)
-    if before > _QUIET_CORES:
-        _warn(f"before {which} of {setup.model}, {_busy(before)} with other work{_trainings()}")
-    own = _ask_own(setup)
-    theirs = {
-        each: child.ask(
-            _TORCH_CHILD,
-            {**request, "memory_format": each, "platform": own["platform"]},
-            "PyTorch's process",
+class _Pair:
+    """The processes of a model: this suite's, and PyTorch's in each of its memory formats."""
+
+    def __init__(self, setup: Setup, manner: Manner):
+        self._setup = setup
+        self._manner = manner
+        self._own = child.Child(_OWN_CHILD, f"the process of {setup.model}", _OWN_ENVIRONMENT)
+        self._theirs = {
+            each: child.Child(_TORCH_CHILD, f"PyTorch's process of {setup.model}")
+            for each in manner.formats
+        }
+        self._platform = self._version = ""
+
+    def __enter__(self) -> "_Pair":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the processes."""
+        for each in (self._own, *self._theirs.values()):
+            each.close()
+
+    def prepare(self) -> ChildError | None:
+        """Compiles the model and PyTorch's networks, all at once; returns why that fails if it does."""
+        try:
+            self._platform = self._own.ask({"do": "platform"})["platform"]
+            request = _torch_request(self._setup, self._manner) | {
+                "do": "prepare",
+                "platform": self._platform,
+            }
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                own = pool.submit(self._prepare_own)
+                theirs = [
+                    pool.submit(each.ask, request | {"memory_format": memory_format})
+                    for memory_format, each in self._theirs.items()
+                ]
+                own.result()
+                *_, told = [each.result() for each in theirs]
+                self._version = told["version"]
+        except ChildError as error:
+            return error
+        return None
+
+    def _prepare_own(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / CONFIG_FILE
+            path.write_text(as_text(stored.to_plain(self._setup.config)))
+            self._own.ask(
+                {"do": "prepare", "config": str(path), "num_logits": self._setup.num_logits}
+            )
+
+    def speed(self) -> PeerSpeed:
+        """Returns what all turns measure.
+
+        Raises:
+          ChildError: a process failed.
+        """
+        setup, manner = self._setup, self._manner
+        config = setup.config
+        measured = [
+            self._turn(f"turn {turn} of {manner.turns}") for turn in range(1, manner.turns + 1)
+        ]
+        training, inference = (
+            compare(
+                [turn.own[kind] for turn in measured],
+                {each: [turn.peer[each][kind] for turn in measured] for each in manner.formats},
+            )
+            for kind in ("train", "infer")
         )
-        for each in MEMORY_FORMATS
-    }
-    paces = [pace for told in (own, *theirs.values()) for pace in told["paces"].values()]
-    during = max(pace["other_cores"] for pace in paces)
-    if during > _QUIET_CORES >= before:
-        _warn(f"during {which} of {setup.model}, {_busy(during)} with other work{_trainings()}")
-    return Turn(
-        load_before=before,
-        most_other_cores=max(before, during),
-        version=theirs[MEMORY_FORMATS[0]]["version"],
-        own=_speeds(own),
-        peer={each: _speeds(told) for each, told in theirs.items()},
-    )
+        most = max(turn.most_other_cores for turn in measured)
+        return PeerSpeed(
+            model=setup.model,
+            image_size=setup.image_size,
+            batch_size=config.batch_size,
+            dtype=config.dtype,
+            platform=self._platform,
+            optimizer=config.optimizer.name,
+            threads=load.cores(),
+            peer=f"{TORCH} {self._version}",
+            peer_network=str(torch_networks.find(setup.model)),
+            peer_compiled=manner.compiled,
+            turns=manner.turns,
+            train_images_per_second=training.own,
+            peer_train_images_per_second=training.peer,
+            peer_train_format=training.memory_format,
+            train_ratio=training.ratio,
+            train_ratio_low=training.low,
+            train_ratio_high=training.high,
+            infer_images_per_second=inference.own,
+            peer_infer_images_per_second=inference.peer,
+            peer_infer_format=inference.memory_format,
+            infer_ratio=inference.ratio,
+            infer_ratio_low=inference.low,
+            infer_ratio_high=inference.high,
+            load_before_turns=" ".join(f"{turn.load_before:.2f}" for turn in measured),
+            most_other_cores=most,
+            alone=most <= _QUIET_CORES,
+        )
+
+    def _turn(self, which: str) -> Turn:
+        """Times this suite's model, then PyTorch's network in each format, and says which other work there was."""
+        model = self._setup.model
+        before = load.other_cores()
+        print(f"{which}: {_busy(before)} with other work before it", file=sys.stderr, flush=True)
+        if before > _QUIET_CORES:
+            _warn(f"before {which} of {model}, {_busy(before)} with other work{_trainings()}")
+        request = {"do": "time", "seconds": self._manner.seconds}
+        own = self._own.ask(request)["paces"]
+        theirs = {name: each.ask(request)["paces"] for name, each in self._theirs.items()}
+        paces = [pace for told in (own, *theirs.values()) for pace in told.values()]
+        during = max(pace["other_cores"] for pace in paces)
+        if during > _QUIET_CORES >= before:
+            _warn(f"during {which} of {model}, {_busy(during)} with other work{_trainings()}")
+        return Turn(
+            load_before=before,
+            most_other_cores=max(before, during),
+            own=_speeds(own),
+            peer={name: _speeds(told) for name, told in theirs.items()},
+        )
 
 
-def _ask_own(setup: Setup) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / CONFIG_FILE
-        path.write_text(as_text(stored.to_plain(setup.config)))
-        request = {"config": str(path), "num_logits": setup.num_logits, "seconds": _SECONDS}
-        return child.ask(_OWN_CHILD, request, f"the process of {setup.model}")
-
-
-def _torch_request(setup: Setup, network: torch_networks.Network, compiled: bool) -> dict[str, Any]:
-    """Returns what PyTorch's process is asked, but for `memory_format` and `platform` ("cpu" or "gpu").
+def _torch_request(setup: Setup, manner: Manner) -> dict[str, Any]:
+    """Returns what PyTorch's process needs to prepare a network, but for `memory_format` and `platform`.
 
     Raises:
-      ConfigError: the optimizer is not compared.
+      ConfigError: PyTorch's packages do not have the model, or its optimizer is not compared.
     """
     config = setup.config
     if config.optimizer.name not in ("adamw", "sgd"):
@@ -274,21 +359,20 @@ def _torch_request(setup: Setup, network: torch_networks.Network, compiled: bool
             f"PyTorch is compared with adamw and sgd, not {shown(config.optimizer.name)}."
         )
     return {
-        "network": dataclasses.asdict(network),
+        "network": dataclasses.asdict(torch_networks.find(setup.model)),
         "num_classes": setup.num_logits,
         "auxiliary_weight": models.create_abstract(config.model).auxiliary_weight,
         "batch_size": config.batch_size,
         "image_size": setup.image_size,
         "dtype": config.dtype,
         "optimizer": {field: config.optimizer[field] for field in _OPTIMIZER_FIELDS},
-        "compile": compiled,
+        "compile": manner.compiled,
         "threads": load.cores(),
-        "seconds": _SECONDS,
     }
 
 
-def _speeds(told: Mapping[str, Any]) -> dict[str, float]:
-    return {kind: pace["images_per_second"] for kind, pace in told["paces"].items()}
+def _speeds(paces: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    return {kind: pace["images_per_second"] for kind, pace in paces.items()}
 
 
 def _busy(cores: float) -> str:

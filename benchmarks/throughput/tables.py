@@ -11,10 +11,18 @@ from benchmarks.throughput.loop_overhead import LoopOverhead
 from benchmarks.throughput.model_speed import Speed
 from benchmarks.throughput.peers import PeerSpeed
 from benchmarks.throughput.recognition_speed import RecognitionSpeed
+from benchmarks.throughput.roofline import Roofline
 from isobudget import terminal
 
 Measurement = (
-    Speed | PeerSpeed | InputSpeed | Waiting | LoopOverhead | RecognitionSpeed | LaunchSpeed
+    Speed
+    | PeerSpeed
+    | InputSpeed
+    | Waiting
+    | LoopOverhead
+    | RecognitionSpeed
+    | LaunchSpeed
+    | Roofline
 )
 
 _ONE_THREAD = ("read", "decode", "augment")
@@ -50,8 +58,8 @@ def _ratio(median: float, low: float, high: float) -> str:
     return f"{median:.2f} ({low:.2f} to {high:.2f})"
 
 
-_TEXTS = ("model", "reader", "stage", "launcher", "measured")
-_KEYS = ("model", "reader", "stage", "workers", "launcher", "nodes")
+_TEXTS = ("model", "step", "reader", "stage", "launcher", "measured")
+_KEYS = ("model", "step", "reader", "stage", "workers", "launcher", "nodes")
 # By class, each column's heading and the text of its cells.
 _COLUMNS: dict[type, dict[str, Callable]] = {
     Speed: {
@@ -84,6 +92,19 @@ _COLUMNS: dict[type, dict[str, Callable]] = {
         "measured": lambda speed: (
             "alone" if speed.alone else "beside other work: the ratios say nothing"
         ),
+    },
+    Roofline: {
+        "model": lambda roofline: roofline.model,
+        "step": lambda roofline: "training" if roofline.kind == "train" else "inference",
+        "size": lambda roofline: str(roofline.image_size),
+        "batch": lambda roofline: str(roofline.batch_size),
+        "ms": lambda roofline: f"{roofline.step_ms:,.2f}",
+        "TFLOP": lambda roofline: f"{roofline.flops / 1e12:,.2f}",
+        "bound ms": lambda roofline: f"{roofline.flops_bound_ms:,.2f}",
+        "reached": lambda roofline: f"{roofline.flops_share:.0%}",
+        "GB": lambda roofline: f"{roofline.bytes_moved / 1e9:,.1f}",
+        "bound by bytes ms": lambda roofline: f"{roofline.bytes_bound_ms:,.2f}",
+        "of bandwidth": lambda roofline: f"{roofline.bytes_share:.0%}",
     },
     InputSpeed: {
         "reader": lambda speed: speed.reader,

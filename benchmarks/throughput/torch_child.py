@@ -4,7 +4,6 @@ It is run as a file, and imports nothing of JAX. Batches are random numbers in t
 which in this suite is part of a step.
 """
 
-import contextlib
 import functools
 import importlib
 import sys
@@ -25,73 +24,87 @@ _OPERATORS = (
 _FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
-def respond(request: dict[str, Any]) -> dict[str, Any]:
-    """Returns the images per second of a network, and PyTorch's version.
+class Answers:
+    """What this process is asked for, by the request's `do`."""
 
-    Args:
-      request: see `peers._torch_request`.
+    def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Returns the answer to a request.
 
-    Raises:
-      UserError: PyTorch has no such device, or fails.
-    """
-    try:
-        paces = _measure(request)
-    except (RuntimeError, ValueError, MemoryError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        raise UserError(f"PyTorch cannot run {request['network']['name']}: {reason}.") from None
-    return {
-        "version": torch.__version__,
-        "paces": {
-            kind: {
-                "images_per_second": pace.steps_per_second * request["batch_size"],
-                "other_cores": pace.other_cores,
-            }
-            for kind, pace in paces.items()
-        },
-    }
+        Args:
+          request: `do` is `prepare`, see `peers._torch_request` for the rest, which is answered with PyTorch's version;
+            or `time`, with `seconds` that training and inference are timed at least.
+
+        Raises:
+          UserError: PyTorch has no such device, or fails.
+        """
+        try:
+            if request["do"] == "prepare":
+                self._name = request["network"]["name"]
+                self._ready = _Ready(request)
+                return {"version": torch.__version__}
+            return {"paces": self._ready.paces(request["seconds"])}
+        except (RuntimeError, ValueError, MemoryError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            raise UserError(f"PyTorch cannot run {self._name}: {reason}.") from None
 
 
-def _measure(request: dict[str, Any]) -> dict[str, queued_steps.Pace]:
-    """Returns the pace of training steps and of inference."""
-    device = _device(request["platform"])
-    torch.set_num_threads(request["threads"])
-    memory_format = _FORMATS[request["memory_format"]]
-    batch_size, side = request["batch_size"], request["image_size"]
-    model = create(request["network"], request["num_classes"])
-    model = model.to(device=device, memory_format=memory_format)
-    images = torch.randn(batch_size, 3, side, side, device=device)
-    images = images.contiguous(memory_format=memory_format)
-    labels = torch.zeros(batch_size, dtype=torch.long, device=device)
-    optimizer = create_optimizer(model, request["optimizer"])
-    computed: Any = torch.compile(model) if request["compile"] else model
-    in_dtype = functools.partial(
-        torch.autocast, device.type, torch.bfloat16, enabled=request["dtype"] == "bfloat16"
-    )
+class _Ready:
+    """A network that took a training step and answered once, so that it is compiled, with a batch on the device."""
 
-    def train() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        with in_dtype():
-            outputs = computed(images)
+    def __init__(self, request: dict[str, Any]):
+        self._request = request
+        self._device = _device(request["platform"])
+        torch.set_num_threads(request["threads"])
+        memory_format = _FORMATS[request["memory_format"]]
+        batch_size, side = request["batch_size"], request["image_size"]
+        model = create(request["network"], request["num_classes"])
+        self._model = model.to(device=self._device, memory_format=memory_format)
+        images = torch.randn(batch_size, 3, side, side, device=self._device)
+        self._images = images.contiguous(memory_format=memory_format)
+        self._labels = torch.zeros(batch_size, dtype=torch.long, device=self._device)
+        self._optimizer = create_optimizer(self._model, request["optimizer"])
+        self._computed: Any = torch.compile(self._model) if request["compile"] else self._model
+        self.paces(seconds=0.0, steps=1)
+
+    def paces(self, seconds: float, steps: int = 3) -> dict[str, dict[str, float]]:
+        """Returns the pace of training and of inference, as `queued_steps.told` tells it."""
+        self._model.train()
+        train = queued_steps.measure(self._train, self._wait, seconds, steps)
+        self._optimizer.zero_grad(set_to_none=True)
+        self._model.eval()
+        infer = queued_steps.measure(self._infer, self._wait, seconds, steps)
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()  # the memory is for the one that is timed next
+        return queued_steps.told({"train": train, "infer": infer}, self._request["batch_size"])
+
+    def _train(self) -> None:
+        request = self._request
+        self._optimizer.zero_grad(set_to_none=True)
+        with self._in_dtype():
+            outputs = self._computed(self._images)
             logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
-            loss = torch.nn.functional.cross_entropy(logits, labels)
+            loss = torch.nn.functional.cross_entropy(logits, self._labels)
             for each in auxiliary:
-                other = torch.nn.functional.cross_entropy(each, labels)
+                other = torch.nn.functional.cross_entropy(each, self._labels)
                 loss = loss + request["auxiliary_weight"] * other
         loss.backward()
         if request["optimizer"]["clip_norm"]:
-            torch.nn.utils.clip_grad_norm_(model.parameters(), request["optimizer"]["clip_norm"])
-        optimizer.step()
+            torch.nn.utils.clip_grad_norm_(
+                self._model.parameters(), request["optimizer"]["clip_norm"]
+            )
+        self._optimizer.step()
 
-    def infer() -> None:
-        with torch.inference_mode(), in_dtype():
-            computed(images)
+    def _infer(self) -> None:
+        with torch.inference_mode(), self._in_dtype():
+            self._computed(self._images)
 
-    wait = torch.cuda.synchronize if device.type == "cuda" else contextlib.nullcontext
-    model.train()
-    train_pace = queued_steps.measure(train, wait, request["seconds"])
-    optimizer.zero_grad(set_to_none=True)
-    model.eval()
-    return {"train": train_pace, "infer": queued_steps.measure(infer, wait, request["seconds"])}
+    def _in_dtype(self) -> torch.autocast:
+        enabled = self._request["dtype"] == "bfloat16"
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=enabled)
+
+    def _wait(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
 
 
 def _device(platform: str) -> torch.device:
@@ -178,4 +191,4 @@ def import_torchvision() -> types.ModuleType:
 
 
 if __name__ == "__main__":
-    child.answer(respond)
+    child.answer(Answers())

@@ -20,22 +20,32 @@ _SPEEDS = {
 _CHILD = """
 import json, pathlib
 from benchmarks.machine import child
+from isobudget.errors import UserError
 folder = pathlib.Path(__file__).parent
+who = "own"
+times = 0
 
 def respond(request):
-    who = request.get("memory_format", "own")
-    if who == "own":
+    global who, times
+    who = request.get("memory_format", who)
+    if "config" in request:
         request["config"] = json.loads(pathlib.Path(request["config"]).read_text())
     with (folder / "requests.jsonl").open("a") as file:
         print(json.dumps(request | {"who": who}), file=file)
-    asked = [json.loads(each)["who"] for each in (folder / "requests.jsonl").open()]
-    train, infer = json.loads((folder / "speeds.json").read_text())[who][asked.count(who) - 1]
+    if request["do"] == "platform":
+        return {"platform": "cpu"}
+    if request["do"] == "prepare":
+        if (folder / "refuse.json").exists() and who in json.loads((folder / "refuse.json").read_text()):
+            raise UserError("PyTorch cannot run it: out of memory.")
+        return {"version": "2.99"}
+    train, infer = json.loads((folder / "speeds.json").read_text())[who][times]
+    times += 1
     busy = json.loads((folder / "busy.json").read_text())
     paces = {
         "train": {"images_per_second": train, "other_cores": busy if who == "channels_last" else 0.0},
         "infer": {"images_per_second": infer, "other_cores": 0.0},
     }
-    return {"paces": paces, "platform": "cpu", "version": "2.99"}
+    return {"paces": paces}
 
 child.answer(respond)
 """
@@ -64,8 +74,14 @@ def setup():
     return validation.checked(config, 10)
 
 
-def requests(folder):
-    return [json.loads(each) for each in (folder / "requests.jsonl").open()]
+def requests(folder, do):
+    asked = [json.loads(each) for each in (folder / "requests.jsonl").open()]
+    return [each for each in asked if each["do"] == do]
+
+
+def measure(setup, **manner):
+    (speed,) = peers.measure([setup], peers.Manner(**manner))
+    return speed
 
 
 def test_the_ratio_is_the_median_of_the_turns_own_against_the_better_format():
@@ -79,9 +95,11 @@ def test_the_ratio_is_the_median_of_the_turns_own_against_the_better_format():
 
 
 def test_all_are_measured_in_turns_and_training_and_inference_count_apart(children, setup, capsys):
-    speed = peers.measure(setup, turns=3)
-    asked = [request["who"] for request in requests(children)]
+    speed = measure(setup, turns=3)
+    asked = [request["who"] for request in requests(children, "time")]
     assert asked == ["own", "contiguous", "channels_last"] * 3
+    prepared = [request["who"] for request in requests(children, "prepare")]
+    assert sorted(prepared) == ["channels_last", "contiguous", "own"]
     assert (speed.model, speed.image_size, speed.batch_size, speed.turns) == ("googlenet", 32, 4, 3)
     assert (speed.peer, speed.peer_network) == ("torch 2.99", "torchvision googlenet")
     assert (speed.train_images_per_second, speed.peer_train_images_per_second) == (100.0, 75.0)
@@ -100,8 +118,9 @@ def test_pytorch_is_asked_for_what_is_measured_here(children, setup):
     with setup.config.unlocked():
         setup.config.optimizer.name = "sgd"
     setup.config.dtype = "bfloat16"
-    peers.measure(setup, turns=1, compiled=True)
-    own, theirs, _ = requests(children)
+    measure(setup, turns=1, compiled=True, seconds=0.5)
+    prepared = {request["who"]: request for request in requests(children, "prepare")}
+    own, theirs = prepared["own"], prepared["contiguous"]
     assert own["config"]["model"] == "googlenet"
     assert own["num_logits"] == theirs["num_classes"] == 10
     for field in ("batch_size", "dtype"):
@@ -111,7 +130,7 @@ def test_pytorch_is_asked_for_what_is_measured_here(children, setup):
     optimizer = own["config"]["optimizer"]
     assert theirs["optimizer"].items() <= optimizer.items()
     assert (theirs["optimizer"]["name"], theirs["optimizer"]["clip_norm"]) == ("sgd", 1.0)
-    assert own["seconds"] == theirs["seconds"]
+    assert [request["seconds"] for request in requests(children, "time")] == [0.5] * 3
 
 
 def test_other_work_before_a_turn_is_warned_of_with_the_trainings_and_marks_the_row(
@@ -119,7 +138,7 @@ def test_other_work_before_a_turn_is_warned_of_with_the_trainings_and_marks_the_
 ):
     monkeypatch.setattr(load, "other_cores", iter([0.0, 1.5, 0.0]).__next__)
     monkeypatch.setattr(neighbors, "runs", lambda: {"/runs/a", "/runs/b"})
-    speed = peers.measure(setup, turns=3)
+    speed = measure(setup, turns=3)
     told = capsys.readouterr().err
     assert told.count("warning") == 1
     assert "before turn 2 of 3 of googlenet, 1.5 of 2 cores were busy with other work" in told
@@ -132,21 +151,42 @@ def test_other_work_before_a_turn_is_warned_of_with_the_trainings_and_marks_the_
 
 def test_other_work_that_begins_during_a_turn_is_warned_of(children, setup, capsys):
     (children / "busy.json").write_text("0.7")
-    speed = peers.measure(setup, turns=1)
+    speed = measure(setup, turns=1)
     assert "warning: during turn 1 of 1 of googlenet, 0.7 of 2 cores" in capsys.readouterr().err
     assert (speed.most_other_cores, speed.alone) == (0.7, False)
 
 
 def test_what_the_children_cannot_do_is_told(children, setup):
     (children / "child.py").write_text("raise SystemExit(3)")
-    with pytest.raises(child.ChildError, match="the process of googlenet ended without an answer"):
-        peers.measure(setup, turns=1)
+    told = measure(setup, turns=1)
+    assert isinstance(told, child.ChildError)
+    assert "the process of googlenet ended without an answer" in str(told)
+
+
+def test_several_are_compiled_before_the_first_is_timed_and_one_that_fails_is_left_out(
+    children, setup
+):
+    (children / "refuse.json").write_text('["contiguous"]')
+    manner = peers.Manner(turns=2, formats=("channels_last",), at_once=2)
+    first, second, third = peers.measure([setup] * 3, manner)
+    assert first.train_ratio == second.train_ratio == third.train_ratio
+    lines = (children / "requests.jsonl").read_text().splitlines()
+    order = [(request["do"], request["who"]) for request in map(json.loads, lines)]
+    assert sorted(order[:6]) == sorted(
+        [("platform", "own"), ("prepare", "own"), ("prepare", "channels_last")] * 2
+    )
+    assert order[6:14] == [("time", "own"), ("time", "channels_last")] * 4
+    assert [do for do, _ in order[14:]].count("time") == 4
+
+    both = peers.Manner(turns=1, formats=peers.MEMORY_FORMATS)
+    (failed,) = peers.measure([setup], both)
+    assert str(failed) == "PyTorch cannot run it: out of memory."
 
 
 def test_another_optimizer_is_one_sentence(setup):
     setup.config.optimizer.name = "lamb"
     with pytest.raises(ConfigError, match="compared with adamw and sgd, not 'lamb'"):
-        peers.measure(setup, turns=1)
+        measure(setup, turns=1)
 
 
 def test_the_command_prints_a_row_for_each_model_and_writes_it(children, command_here, tmp_path):
@@ -160,6 +200,17 @@ def test_the_command_prints_a_row_for_each_model_and_writes_it(children, command
     assert [row["model"] for row in rows] == ["squeezenet1_1", "alexnet"]
     assert float(rows[0]["train_ratio"]) == 1.25
     assert rows[0]["alone"] == "True"
+
+
+def test_a_model_that_fails_is_told_and_the_others_are_written(children, command_here, tmp_path):
+    (children / "speeds.json").write_text(json.dumps(_SPEEDS | {"contiguous": []}))
+    ended = command_here(
+        *("benchmarks.throughput", "--models=alexnet", "--peers=torch", "--turns=1"),
+        *("--image_size=64", "--batch_size=4", f"--out={tmp_path / 'peers.csv'}"),
+    )
+    assert ended.returncode == 1
+    assert "error: PyTorch's process of alexnet ended without an answer" in ended.stderr
+    assert not (tmp_path / "peers.csv").exists()
 
 
 @pytest.mark.parametrize(

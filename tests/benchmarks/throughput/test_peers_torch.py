@@ -3,6 +3,7 @@
 pytest -m parity -n 0 tests/benchmarks/throughput
 """
 
+import dataclasses
 import math
 
 import pytest
@@ -52,7 +53,6 @@ def test_the_network_has_the_same_parameters(spec, torch):
 
 @pytest.fixture
 def setup(monkeypatch):
-    monkeypatch.setattr(peers, "_SECONDS", 0.0)
     config = default_config()
     config.model, config.image_size = "squeezenet1_1", "32"
     config.batch_size = config.eval_batch_size = 2
@@ -62,7 +62,7 @@ def setup(monkeypatch):
 @pytest.mark.parametrize(("optimizer", "dtype"), [("adamw", "float32"), ("sgd", "bfloat16")])
 def test_a_turn_times_both(setup, torch, optimizer, dtype):
     setup.config.optimizer.name, setup.config.dtype = optimizer, dtype
-    speed = peers.measure(setup, turns=1)
+    (speed,) = peers.measure([setup], peers.Manner(turns=1, seconds=0.0))
     assert speed.peer == f"torch {torch.__version__}"
     assert speed.peer_train_format in peers.MEMORY_FORMATS
     for ratio in (speed.train_ratio, speed.infer_ratio):
@@ -72,15 +72,17 @@ def test_a_turn_times_both(setup, torch, optimizer, dtype):
 def test_a_process_of_its_own_makes_timms_networks_too(setup, torch):
     pytest.importorskip("timm", reason="this parity needs timm")
     network = torch_networks.find("mobilenet_v1")
-    request = peers._torch_request(setup, network, compiled=False)
-    request |= {"memory_format": "channels_last", "platform": "cpu"}
-    told = child.ask(peers._TORCH_CHILD, request, "PyTorch's process")
+    request = peers._torch_request(setup, peers.Manner()) | {"do": "prepare", "platform": "cpu"}
+    request |= {"memory_format": "channels_last", "network": dataclasses.asdict(network)}
+    with child.Child(peers._TORCH_CHILD, "PyTorch's process") as process:
+        assert process.ask(request) == {"version": torch.__version__}
+        told = process.ask({"do": "time", "seconds": 0.0})
     assert set(told["paces"]) == {"train", "infer"}
 
 
 def test_a_network_that_pytorch_cannot_run_is_one_sentence(setup, torch):
-    request = peers._torch_request(setup, torch_networks.find(setup.model), compiled=False)
-    request |= {"memory_format": "contiguous", "platform": "cpu", "image_size": 4}
+    request = peers._torch_request(setup, peers.Manner()) | {"do": "prepare", "platform": "cpu"}
+    request |= {"memory_format": "contiguous", "image_size": 4}
     with pytest.raises(child.ChildError, match=r"^PyTorch cannot run squeezenet1_1: .*\.$"):
         child.ask(peers._TORCH_CHILD, request, "PyTorch's process")
 
