@@ -91,7 +91,7 @@ class Classifier(HeadedLayer):
         Raises:
           ModelError: images of another shape, or smaller than the model's minimum.
         """
-        inference = Mode(fold="cpu" not in platform.current())
+        inference = Mode(fold=platform.is_accelerator())
         mode = Mode(train=True, rngs=rngs) if train else inference
         heads = self.auxiliary_heads() if train else {}
         auxiliary: list[jax.Array] = []

@@ -18,9 +18,6 @@ from models.classifier import Classifier
 from models.layers import Mode
 from models.registry import check_image_size, create_abstract, info
 
-# There a convolution is a convolution; on the CPU, the same sum may have another form, which leaves padding out.
-_NOT_THE_CPU = ("tpu",)
-
 
 def count_macs(
     model: str | Classifier,
@@ -177,7 +174,8 @@ def _trace(
     graph, state = nnx.split(model)
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
     images = jax.ShapeDtypeStruct((1, *_sides(image_size), 3), jnp.float32)
-    with platform.traced_for(*_NOT_THE_CPU):
+    # Here a convolution is a convolution; on the CPU, the same sum may have another form, which leaves padding out.
+    with platform.traced_for(platform.DESCRIPTION):
         return jax.make_jaxpr(
             lambda state, images: forward(nnx.merge(graph, state, copy=True), images)
         )(state, images)

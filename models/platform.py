@@ -12,6 +12,10 @@ from collections.abc import Callable, Iterator
 import jax
 from jax import lax
 
+# Not one that computes: each layer is traced by itself, in its plain form, for those that read what a network is made
+# of.
+DESCRIPTION = "description"
+
 _platforms: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar(
     "platforms", default=()
 )
@@ -34,6 +38,11 @@ def traced_for(*platforms: str) -> Iterator[None]:
 def current() -> tuple[str, ...]:
     """Returns the platforms that programs are traced for: the default backend, or what `traced_for` says."""
     return _platforms.get() or (jax.default_backend(),)
+
+
+def is_accelerator() -> bool:
+    """Returns whether programs are traced for accelerators alone."""
+    return not {"cpu", DESCRIPTION}.intersection(current())
 
 
 def choose(

@@ -9,6 +9,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from isobudget.errors import UserError
 _ROOT = Path(__file__).resolve().parents[2]
 # Which open file the answers go to: the standard output is for whatever imports print.
 _ANSWERS = "ISOBUDGET_ANSWERS"
+# How often a process looks whether the one that asks is still there.
+_LOOK_SECONDS = 0.5
 
 
 class ChildError(UserError):
@@ -110,8 +114,9 @@ def answer(respond: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Answers each request with what `respond` makes of it, until there are no more.
 
     A `UserError` is told as the reason why there is no answer. What is printed goes to the asking process's standard
-    error.
+    error. If that process is killed, this one ends at once, whatever it is doing.
     """
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with os.fdopen(int(os.environ[_ANSWERS]), "w") as output:
         for line in sys.stdin:
             told: dict[str, Any]
@@ -120,6 +125,13 @@ def answer(respond: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
             except UserError as error:
                 told = {"error": str(error)}
             print(json.dumps(told), file=output, flush=True)
+
+
+def _end_with(parent: int) -> None:
+    """Waits for the end of the process that asks, then ends this one and those that it started."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def _how(status: int) -> str:

@@ -100,6 +100,26 @@ def test_after_ctrl_c_the_process_is_gone_and_says_nothing(tmp_path):
         time.sleep(0.05)
 
 
+def test_it_ends_with_the_process_that_asks_even_in_the_middle_of_an_answer(tmp_path):
+    (tmp_path / "program.py").write_text(
+        "import os, time; from benchmarks.machine import child\n"
+        "print(os.getpid(), file=open('started', 'w'), flush=True)\n"
+        "child.answer(lambda request: time.sleep(600))"
+    )
+    asking = "from benchmarks.machine import child; child.ask(['program.py'], {}, 'it')"
+    process = subprocess.Popen([sys.executable, "-c", asking], cwd=tmp_path)
+    started = tmp_path / "started"
+    while not (started.exists() and started.read_text().endswith("\n")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 30
+    while _runs(int(started.read_text())):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_packages_of_the_folder_that_it_is_started_from_are_not_taken_for_these(tmp_path):
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "__init__.py").write_text("raise SystemExit('the wrong one')")
