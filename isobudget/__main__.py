@@ -31,6 +31,8 @@ COMMANDS = {
     "leaderboard": ("results.leaderboard", "Make tables, figures and the page from records."),
     "compare": ("results.compare", "Compare two leaderboards row by row."),
     "claims": ("results.claims", "Check statements of the literature against your records."),
+    "submit": ("results.submit", "Pack runs as a bundle that others can audit."),
+    "audit": ("results.audit", "Say what of submitted runs can be believed."),
     "confusions": ("results.confusions", "Show which classes a run mistakes for which."),
     "summary": ("models.summary", "List a model's layers, shapes, parameters and MACs."),
     "pretrained": (

@@ -15,10 +15,11 @@ import optax
 
 from benchmarks.errors import ConfigError
 from benchmarks.registry import Registry
-from benchmarks.tasks import metrics, thresholds
+from benchmarks.tasks import metrics
 from benchmarks.tasks.metrics import Metric, Predictions
 from input_pipeline import datasets
 from isobudget.wording import quoted, shown
+from results.rankings import thresholds
 
 
 @dataclasses.dataclass(frozen=True)

@@ -127,9 +127,21 @@ def read(path: str | os.PathLike[str]) -> EvaluationRecord:
       RecordError: what is wrong with it, without its name.
     """
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        return from_json(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise RecordError(f"it cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError as error:
+        raise RecordError(f"it is not JSON, or only half of it ({error}).") from None
+
+
+def from_json(text: str) -> EvaluationRecord:
+    """Returns the evaluation in `text`.
+
+    Raises:
+      RecordError: as `read`.
+    """
+    try:
+        value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"it is not JSON, or only half of it ({error}).") from None
     version = value.get("schema_version") if isinstance(value, dict) else None
