@@ -102,7 +102,7 @@ def test_a_bomb(problem):
 def test_a_bomb_among_the_arrays():
     held = io.BytesIO()
     np.savez_compressed(held, loss=np.zeros(1 << 17))
-    with pytest.raises(RecordError, match="'test.npz' unpacks to more than 1,000,000 bytes"):
+    with pytest.raises(RecordError, match=r"'test\.npz' unpacks to more than 1,000,000 bytes"):
         arrays.read(held.getvalue(), "test.npz", most_bytes=1_000_000)
 
 
