@@ -16,8 +16,9 @@ from results import RecordError
 
 _MOST_ARRAYS = 20_000
 _MAGIC = re.compile(rb"\x93NUMPY([\x01\x02\x03])\x00", re.DOTALL)
+# No two ways to read the same digits: else a long row of them would take forever to refuse.
 _HEADER = re.compile(
-    r"\{'descr': '([<|][biuf][1248])', 'fortran_order': False, 'shape': \(((?:\d{1,15},? ?)*)\), \}\s*"
+    r"\{'descr': '([<|][biuf][1248])', 'fortran_order': False, 'shape': \(((?:\d{1,15}(?:, \d{1,15})*,?)?)\), \}\s*"
 )
 _LONGEST_HEADER = 1_000  # bytes
 _SUFFIX = ".npy"

@@ -115,6 +115,17 @@ def test_an_array_that_says_that_it_is_huge(problem):
     assert "whose shape is not that of its bytes" in problem(replaced={_TEST: held.getvalue()})
 
 
+def test_a_shape_of_many_digits_is_refused_at_once(problem):
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (" + b"1" * 300 + b"x), }\n"
+    data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        archive.writestr("loss.npy", data)
+    before = time.perf_counter()
+    assert "no plain array of numbers" in problem(replaced={_TEST: held.getvalue()})
+    assert time.perf_counter() - before < 2
+
+
 class _Opened:
     """A pickle that would leave a file behind."""
 
