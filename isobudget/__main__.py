@@ -33,6 +33,7 @@ COMMANDS = {
     "claims": ("results.claims", "Check statements of the literature against your records."),
     "submit": ("results.submit", "Pack runs as a bundle that others can audit."),
     "audit": ("results.audit", "Say what of submitted runs can be believed."),
+    "board": ("results.board", "Keep a leaderboard that anybody can submit bundles to."),
     "confusions": ("results.confusions", "Show which classes a run mistakes for which."),
     "summary": ("models.summary", "List a model's layers, shapes, parameters and MACs."),
     "pretrained": (

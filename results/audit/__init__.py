@@ -1,6 +1,8 @@
 """Audits of submitted runs: what can be worked out again is, and each claim gets a verdict."""
 
-from results.audit.run import Auditor, Options
+from results.audit.alike import Fingerprint, Seen
+from results.audit.options import Options
+from results.audit.run import Auditor
 from results.audit.submission import Audit, audit
 from results.audit.verdicts import (
     CONSISTENT,
@@ -21,7 +23,9 @@ __all__ = [
     "Audit",
     "Auditor",
     "Claim",
+    "Fingerprint",
     "Options",
     "RunAudit",
+    "Seen",
     "audit",
 ]

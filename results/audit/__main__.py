@@ -16,9 +16,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from isobudget import command
-from isobudget.errors import UserError
 from results import RecordError, bundles, rules
-from results.audit import CONTRADICTED, Auditor, Options, report
+from results.audit import CONTRADICTED, Auditor, options, report
 
 
 def define_flags() -> None:
@@ -26,25 +25,7 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "rules", None, "The rules of the board that they are submitted to, a board.toml."
     )
-    flags.DEFINE_boolean(
-        "models",
-        True,
-        "Also check what needs the models, the data or JAX: parameters, MACs, FLOPs, learning rates, labels, and"
-        " weights that are in the bundle.",
-    )
-    flags.DEFINE_integer(
-        "rerun_steps", 0, "Run so many of the first steps of each run again and compare the losses."
-    )
-    flags.DEFINE_string(
-        "data_dir", None, "The directory of prepared datasets. By default that of TFDS."
-    )
-    flags.DEFINE_list(
-        "plugins",
-        [],
-        "Modules that you trust, with commas between them, which define models or data of the runs. No others are"
-        " imported, whatever a record names.",
-    )
-    flags.DEFINE_float("patience", 600.0, "Seconds after which the answer on a run is given up.")
+    options.define_flags()
     flags.DEFINE_boolean("brief", False, "Print only the claims that are contradicted.")
     flags.DEFINE_boolean("json", False, "Print JSON in place of lines.")
 
@@ -54,17 +35,8 @@ def main(paths: Sequence[str]) -> int:
     given = flags.FLAGS
     if not paths:
         raise RecordError("say what to audit: python -m results.audit BUNDLE_OR_DIR...")
-    if given.rerun_steps < 0 or not given.patience > 0:
-        raise UserError("--rerun_steps is a number from 0, and --patience one above 0.")
-    options = Options(
-        board=rules.read(given.rules) if given.rules else None,
-        with_models=given.models,
-        data_dir=given.data_dir,
-        rerun_steps=given.rerun_steps,
-        plugins=given.plugins,
-        patience=given.patience,
-    )
-    auditor = Auditor(options)
+    board = rules.read(given.rules) if given.rules else None
+    auditor = Auditor(options.from_flags(board))
     contradicted = unreadable = False
     if given.json:
         print(report.json_head())

@@ -46,6 +46,13 @@ class Seen:
                 reason = f"it has the {mark[0]} of {first.where}, which asks for another training."
                 yield Claim(_LEVEL, "distinct", CONTRADICTED, reason)
 
+    def original(self, each: Fingerprint) -> Fingerprint | None:
+        """Returns the earlier run that this one is a copy of, the same training and the same in every mark."""
+        firsts = [self._first.get(mark) for mark in each.marks]
+        first = firsts[0] if firsts else None
+        copied = first is not None and all(other is first for other in firsts)
+        return first if copied and first and first.training == each.training else None
+
 
 def fingerprint(run: SubmittedRun, where: str) -> Fingerprint:
     """Returns the fingerprint of a run.

@@ -2,16 +2,15 @@
 
 import functools
 import multiprocessing
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from results import rules
 from results.audit import submission
 from results.audit.alike import Fingerprint, Seen
+from results.audit.options import Options
 from results.audit.submission import Audit
 from results.audit.verdicts import CONTRADICTED, NOT_CHECKED, Claim
 from results.bundles.with_models import Helper, NoAnswerError
@@ -19,35 +18,17 @@ from results.bundles.with_models import Helper, NoAnswerError
 _FEW = 8  # submissions, that are not worth the start of other processes
 
 
-@dataclass(frozen=True)
-class Options:
-    """How submissions are audited.
-
-    Attributes:
-      board: the rules that they are submitted to; None for none.
-      with_models: whether to ask for what needs the models and the data, which takes JAX.
-      data_dir: the directory of prepared datasets; None for TFDS's own.
-      rerun_steps: how many of each run's first steps to run again; 0 for none.
-      plugins: modules that may be imported for their models and datasets; no others are, whatever a record names.
-      patience: seconds after which a run's answer is given up.
-      workers: processes.
-    """
-
-    board: rules.Rules | None = None
-    with_models: bool = True
-    data_dir: str | None = None
-    rerun_steps: int = 0
-    plugins: Sequence[str] = ()
-    patience: float = 600.0
-    workers: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
-
-
 class Auditor:
     """Audits submissions; after the last, `together` has what shows only side by side."""
 
-    def __init__(self, options: Options):
+    def __init__(self, options: Options, seen: Seen | None = None):
+        """
+        Args:
+          options: how to audit.
+          seen: the fingerprints of runs that these must differ from; those of these are added to it.
+        """
         self._options = options
-        self._seen = Seen()
+        self._seen = Seen() if seen is None else seen
         self._rows: list[rules.Row] = []
         self.together: list[Claim] = []
 

@@ -100,12 +100,7 @@ def read_run(
     def text(path: str) -> str:
         return strict_json.text_of(data(path), prefix + path)
 
-    record_text = text(layout.RECORD)
-    plain = strict_json.parse(record_text, prefix + layout.RECORD)
-    try:
-        record = folders.from_json(record_text)
-    except RecordError as error:
-        raise RecordError(f"{quoted(prefix + layout.RECORD)}: {error}") from None
+    record, schema_version = _record(data(layout.RECORD), prefix + layout.RECORD)
 
     def lines(path: str) -> list[dict[str, Any]]:
         return strict_json.parse_lines(text(path), prefix + path) if path in below else []
@@ -118,7 +113,7 @@ def read_run(
     return SubmittedRun(
         run_id=run_id,
         record=record,
-        schema_version=plain["schema_version"],
+        schema_version=schema_version,
         log=lines(layout.METRICS),
         progress=lines(layout.PROGRESS),
         class_names=_class_names(text(layout.CLASS_NAMES), prefix + layout.CLASS_NAMES)
@@ -132,6 +127,22 @@ def read_run(
         ),
         files=names,
     )
+
+
+def read_record(source: Source, run_id: str) -> RunRecord:
+    """Returns the record of one run of a submission, migrated to this schema; raises as `read_run`."""
+    name = contents.name_of(run_id, layout.RECORD)
+    return _record(source.read(name), name)[0]
+
+
+def _record(data: bytes, name: str) -> tuple[RunRecord, int]:
+    """Returns the record in what its file holds, and the version of the schema that it was written with."""
+    text = strict_json.text_of(data, name)
+    plain = strict_json.parse(text, name)
+    try:
+        return folders.from_json(text), plain["schema_version"]
+    except RecordError as error:
+        raise RecordError(f"{quoted(name)}: {error}") from None
 
 
 def _evaluated(

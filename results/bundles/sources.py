@@ -108,7 +108,7 @@ class Archive:
         self.path = path
         with contextlib.ExitStack() as opened:
             try:
-                file = opened.enter_context(_regular_file(path))
+                file = opened.enter_context(regular_file(path))
                 _check_directory(file)
                 self._zip = opened.enter_context(zipfile.ZipFile(file))
             except OSError as error:
@@ -185,7 +185,7 @@ class Folder:
             else contents.place_of(name).most_bytes
         )
         try:
-            with _regular_file(self._files[name]) as file:
+            with regular_file(self._files[name]) as file:
                 if os.fstat(file.fileno()).st_size > most:
                     raise RecordError(f"{quoted(name)} has more than {most:,} bytes.")
                 while chunk := file.read(_CHUNK):
@@ -226,7 +226,7 @@ def _is_own_file(path: Path, folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _regular_file(path: Path) -> Iterator[IO[bytes]]:
+def regular_file(path: Path) -> Iterator[IO[bytes]]:
     """Gives a file for reading, and no pipe or device, which might never end."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:

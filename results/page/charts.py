@@ -125,6 +125,32 @@ def curves(over: str, loss: bool) -> dict[str, Any]:
     return _vega(alt.layer(lines, dots), y_title="", legend_columns=3, hover=False)
 
 
+@functools.cache
+def record() -> dict[str, Any]:
+    """Returns the Vega specification of a board's record over time.
+
+    Data: `record`, a mapping for each time at which the record was raised, and one for the end, with `at` (milliseconds
+    since 1970, UTC), `score` (percent), `name` (of the row; null for the end) and `tip`. Signals: `width`, `height`,
+    `y_title`, and the domain as `x_min`, `x_max`, `y_min`, `y_max`.
+    """
+    time = alt.X(
+        "at:T",
+        title="accepted, UTC",
+        axis=alt.Axis(format="%Y-%m-%d", grid=False, tickCount=5, labelOverlap="greedy"),
+        scale=alt.Scale(type="utc", domain=[alt.ExprRef("x_min"), alt.ExprRef("x_max")]),
+    )
+    score = _axis("y", "score", "@y_title", "", "linear", ("y_min", "y_max"))
+    base = alt.Chart(alt.NamedData("record")).encode(x=time, y=score)
+    line = base.mark_line(interpolate="step-after", color=_signal("accent"), aria=False)
+    dots = (
+        base.transform_filter("datum.name != null")
+        .mark_circle(size=75, opacity=1, cursor="pointer", color=_signal("accent"))
+        .encode(tooltip="tip:N", description="tip:N")
+    )
+    ends = {"x_min": 0, "x_max": 1, "y_min": 0.0, "y_max": 100.0}
+    return _vega(alt.layer(line, dots), y_title="", **ends)
+
+
 def specifications() -> dict[str, dict[str, Any]]:
     """Returns every specification by name: a scatter's, or `loss-seconds`, `fraction-flops`, ..."""
     named = {figure.name: scatter(figure) for figure in SCATTERS}

@@ -86,7 +86,7 @@ def _ranking(table: Table, first_run: int) -> dict[str, Any]:
         "title": headings.title(table.group, table.apart),
         "description": [*headings.description(table), headings.intervals(table)],
         "failures": [list(failure) for failure in headings.failures(table)],
-        "columns": [_column(column, table, alone, column in shown) for column in ordered],
+        "columns": [_column(column, table.rows, alone, column in shown) for column in ordered],
         "beside": _beside(table),
         "rows": rows,
         "score": figures.score_title(table),
@@ -112,15 +112,26 @@ def _beside(table: Table) -> list[dict[str, Any]]:
 
 
 def _column(
-    column: Column, table: Table, alone: Sequence[Sequence[Row] | None], shown: bool
+    column: Column, rows: Sequence[Row], alone: Sequence[Sequence[Row] | None], shown: bool
 ) -> dict[str, Any]:
+    """Returns a column, see `column_cells`, with `by_run` if it is a measured one with a heading.
+
+    That holds the cells of each run alone, for each row of several runs.
+    """
+    result = column_cells(column, rows, shown)
+    if column.heading and any(isinstance(column.of(row), Estimate) for row in rows):
+        result["by_run"] = [runs and [_text(column, run) for run in runs] for runs in alone]
+        result["cells"] = [_text(column, row) for row in rows]
+    return result
+
+
+def column_cells(column: Column, rows: Sequence[Row], shown: bool) -> dict[str, Any]:
     """Returns a column's cells as text and, where they are numbers, `numbers` to sort by.
 
-    `by_run`, in a measured column with a heading, holds the cells of each run alone, for each row of several runs. A
-    column whose cells are all the same has one cell.
+    A column whose cells are all the same has one cell.
     """
-    values = [column.of(row) for row in table.rows]
-    cells = [_text(column, row) for row in table.rows]
+    values = [column.of(row) for row in rows]
+    cells = [_text(column, row) for row in rows]
     # A heading has the unit of what is shown; the others are as in the CSV.
     doc = column.doc if column.heading or not column.unit else f"{column.doc} ({column.unit})"
     result: dict[str, Any] = {"name": column.name, "heading": column.heading, "doc": doc}
@@ -129,11 +140,7 @@ def _column(
     if any(number is not None for number in numbers):
         # The text of a column without a heading is the number itself.
         result["numbers"] = numbers if column.heading else True
-    if column.heading and any(isinstance(value, Estimate) for value in values):
-        result["by_run"] = [rows and [_text(column, row) for row in rows] for rows in alone]
-    elif len(set(cells)) == 1:
-        return result | {"cells": cells[:1]}
-    return result | {"cells": cells}
+    return result | {"cells": cells[:1] if len(set(cells)) == 1 else cells}
 
 
 def _text(column: Column, row: Row) -> str:

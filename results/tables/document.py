@@ -22,7 +22,7 @@ _PARTS = tuple(field.name for field in dataclasses.fields(Estimate))
 
 def to_json(tables: Iterable[Table]) -> str:
     """Returns the tables as strict JSON text, a line a row."""
-    return _lines(document(tables), 4) + "\n"
+    return lines(document(tables), 4) + "\n"
 
 
 def document(tables: Iterable[Table]) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def _ranking(table: Table) -> dict[str, Any]:
         "description": headings.description(table),
         "group": table.group.to_plain(),
         "primary_metric": tasks.find(table.group.task).primary,
-        "rows": [_row(row) for row in table.rows],
+        "rows": [row_values(row) for row in table.rows],
         "differences": [_difference(*pair) for pair in _pairs(table)],
         "test_sets": [_test_set(each) for each in test_sets.of(table)],
         "reported": [codec.encode(each) for each in table.reported],
@@ -61,7 +61,7 @@ def _test_set(test_set: test_sets.TestSet) -> dict[str, Any]:
     return facts | {"places": places}
 
 
-def _row(row: Row) -> dict[str, Any]:
+def row_values(row: Row) -> dict[str, Any]:
     """Returns a row: its columns, its score (the primary metric) with that of each seed, and its model's settings."""
     columns = {column.name: _value(column.of(row)) for column in COLUMNS}
     scores = {str(seed): _rounded(score) for seed, score in row.scores.items()}
@@ -106,14 +106,14 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.12g}") if isinstance(value, float) else value
 
 
-def _lines(value: Any, depth: int) -> str:
+def lines(value: Any, depth: int) -> str:
     """Returns JSON text with a line for each item, `depth` levels deep, that holds more (json's indenting is slow)."""
     if not depth or not isinstance(value, dict | list) or not any(map(_holds_more, _items(value))):
         return json.dumps(value, allow_nan=False)
     if isinstance(value, list):
-        inside, (first, last) = [_lines(item, depth - 1) for item in value], "[]"
+        inside, (first, last) = [lines(item, depth - 1) for item in value], "[]"
     else:
-        inside = [f"{json.dumps(key)}: {_lines(item, depth - 1)}" for key, item in value.items()]
+        inside = [f"{json.dumps(key)}: {lines(item, depth - 1)}" for key, item in value.items()]
         first, last = "{}"
     return f"{first}\n" + ",\n".join(inside) + f"\n{last}"
 

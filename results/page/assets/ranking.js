@@ -16,7 +16,8 @@ function showRanking(index) {
   const figures = scatterSection(index, ranking);
   const curves = curveSection(index, ranking);
   let waiting;
-  const table = makeTable(index, ranking, state, (rows) => {
+  const addressOf = (row, column) => rowAddress(index, row, column);
+  const table = makeTable(ranking, state, addressOf, (rows) => {
     clearTimeout(waiting);
     waiting = setTimeout(() => {
       figures.update(rows);
@@ -194,19 +195,5 @@ function besideSection({ title, notes, head, rows }) {
     element("h3", {}, title),
     notes.map((note) => element("p", { class: "note" }, note)),
     element("div", { class: "scroller", role: "region", "aria-label": title, tabindex: 0 }, table),
-  );
-}
-
-function glossary(ranking) {
-  const shown = ranking.columns.filter((column) => column.shown);
-  return element(
-    "details",
-    {},
-    element("summary", {}, "What the columns mean"),
-    element(
-      "dl",
-      {},
-      shown.flatMap((c) => [element("dt", {}, headingOf(c)), element("dd", {}, c.doc)]),
-    ),
   );
 }

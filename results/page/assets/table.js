@@ -1,7 +1,8 @@
 // The sortable, filterable table of one ranking.
 
-const LEFT_ALIGNED = new Set(["model", "status"]);
-const FIRST_ROWS = 500; // more only when asked for: a browser is slow to lay out ten thousand
+const LEFT_ALIGNED = new Set(["model", "status", "checked", "verdict", "by", "accepted"]);
+const FIRST_ROWS = 500; // more as one scrolls: a browser is slow to lay out ten thousand
+const NEAR = 1500; // pixels above the last row at which the next ones are drawn
 
 const LONGEST_LINE = { model: 24, status: 20 }; // characters: longer texts are broken
 
@@ -10,7 +11,7 @@ function newTableState(ranking) {
   const phone = innerWidth < 640;
   const width = document.documentElement.clientWidth - (phone ? 24 : 32);
   const shown = new Set(fitting(ranking, Math.min(width, 1248), phone).map((c) => c.name));
-  return { column: null, descending: false, filter: "", all: false, shown };
+  return { column: null, descending: false, filter: "", shown };
 }
 
 // Returns the columns that people see in about so many pixels, the others dropped as on a terminal:
@@ -66,19 +67,14 @@ function sortValue(column, row) {
   return column.numbers ? Number(text) : text;
 }
 
-// Returns the table with its tools; `changed` is called with the visible rows, now and after every
-// change.
-function makeTable(index, ranking, state, changed) {
+// Returns the table with its tools. `addressOf(row, column)` is where a row leads to, or its number in a column;
+// `changed` is called with the visible rows, now and after every change. A long table scrolls by itself, and its rows
+// are drawn as they come into sight.
+function makeTable(ranking, state, addressOf, changed) {
   const head = element("thead");
   const body = element("tbody");
   const count = element("span", { class: "note", role: "status", "aria-live": "polite" });
-  const more = element("button", {
-    type: "button",
-    onclick: () => {
-      state.all = true;
-      update();
-    },
-  });
+  let rows = [];
 
   function sortBy(column) {
     if (state.column === column.name) state.descending = !state.descending;
@@ -112,14 +108,19 @@ function makeTable(index, ranking, state, changed) {
       if (sorted) cell.setAttribute("aria-sort", order);
       else cell.removeAttribute("aria-sort");
     }
-    const rows = visibleRows(ranking, state);
-    const drawn = state.all ? rows : rows.slice(0, FIRST_ROWS);
-    body.replaceChildren(...drawn.map((row) => tableRow(index, ranking, row, shownColumns())));
+    rows = visibleRows(ranking, state);
+    body.replaceChildren();
+    drawMore();
+    scroller.scrollTop = 0;
     const total = plural(ranking.rows.length, "row");
     count.textContent = rows.length === ranking.rows.length ? total : `${rows.length} of ${total}`;
-    more.hidden = drawn.length === rows.length;
-    more.textContent = `Show all ${rows.length.toLocaleString("en")} rows`;
     changed(rows);
+  }
+
+  function drawMore() {
+    const columns = shownColumns();
+    const next = rows.slice(body.childElementCount, body.childElementCount + FIRST_ROWS);
+    body.append(...next.map((row) => tableRow(ranking, row, columns, addressOf)));
   }
 
   function redraw() {
@@ -137,33 +138,45 @@ function makeTable(index, ranking, state, changed) {
       update();
     },
   });
+  const scroller = element(
+    "div",
+    {
+      class: `scroller board${ranking.rows.length > FIRST_ROWS ? " tall" : ""}`,
+      role: "region",
+      "aria-label": "Ranking",
+      tabindex: 0,
+      onscroll: () => {
+        if (scroller.scrollTop + scroller.clientHeight > scroller.scrollHeight - NEAR) drawMore();
+      },
+    },
+    element("table", {}, head, body),
+  );
   redraw();
   return element(
     "section",
     {},
     element("div", { class: "tools" }, filter, count, columnChooser(ranking, state, redraw)),
-    element(
-      "div",
-      { class: "scroller board", role: "region", "aria-label": "Ranking", tabindex: 0 },
-      element("table", {}, head, body),
-    ),
-    more,
+    scroller,
   );
 }
 
-function tableRow(index, ranking, row, columns) {
+function tableRow(ranking, row, columns, addressOf) {
   const { outcome } = ranking.rows[row];
   const ranked = cellOf(ranking.columns.find((column) => column.name === "rank"), row) !== "";
   const cells = columns.map((column) => {
     const text = cellOf(column, row);
     if (column.name === "model") {
-      const link = element("a", { href: rowAddress(index, row) }, breakable(text));
+      const link = element("a", { href: addressOf(row) }, breakable(text));
       return element("th", { scope: "row", class: "text model" }, link);
     }
     const left = LEFT_ALIGNED.has(column.name) ? "text " : "";
+    if (column.links && text !== "") {
+      const link = element("a", { href: column.links[row] }, text);
+      return element("td", { class: `text ${column.name}` }, link);
+    }
     if (!column.numbers || text === "") return element("td", { class: left + column.name }, text);
     // The model's link leads to the same place: one stop for the keyboard is enough.
-    const attributes = { class: "number", tabindex: -1, href: rowAddress(index, row, column.name) };
+    const attributes = { class: "number", tabindex: -1, href: addressOf(row, column.name) };
     return element("td", { class: left + column.name }, element("a", attributes, text));
   });
   const kind = ranked ? (outcome === "completed" ? null : "partly") : "unranked";
@@ -190,5 +203,20 @@ function columnChooser(ranking, state, redraw) {
     { class: "columns" },
     element("summary", {}, "Columns"),
     element("fieldset", { "aria-label": "Columns to show" }, boxes),
+  );
+}
+
+// What each column that people see means.
+function glossary(ranking) {
+  const shown = ranking.columns.filter((column) => column.shown);
+  return element(
+    "details",
+    {},
+    element("summary", {}, "What the columns mean"),
+    element(
+      "dl",
+      {},
+      shown.flatMap((c) => [element("dt", {}, headingOf(c)), element("dd", {}, c.doc)]),
+    ),
   );
 }

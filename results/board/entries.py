@@ -1,0 +1,144 @@
+"""The bundles of a board, read again: what is damaged or breaks the rules is named and left out."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from isobudget.wording import quoted
+from results import RecordError, rules
+from results.audit import CONTRADICTED, Claim, RunAudit, Seen
+from results.board import accepting, kept, layout
+from results.board.kept import Acceptance
+from results.bundles import sources
+from results.bundles.runs import read_record, run_ids
+from results.records.folders import Problem
+from results.records.schema import RunRecord
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An accepted bundle.
+
+    Attributes:
+      digest: its SHA-256 in hex.
+      path: of the file.
+      accepted: who submitted it, and when.
+      claims: on the bundle as a whole.
+      runs: the audit and the record of each run, by its id.
+    """
+
+    digest: str
+    path: Path
+    accepted: Acceptance
+    claims: tuple[Claim, ...]
+    runs: dict[str, tuple[RunAudit, RunRecord]]
+
+    @property
+    def order(self) -> tuple[str, str]:
+        """What bundles are sorted by: when they were accepted."""
+        return self.accepted.at, self.digest
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board.
+
+    Attributes:
+      rules: of the board.
+      entries: its bundles, the first that was accepted first.
+      problems: what was left out, and why.
+    """
+
+    rules: rules.Rules
+    entries: tuple[Entry, ...]
+    problems: tuple[Problem, ...]
+
+
+def load(board: Path) -> Board:
+    """Returns a board.
+
+    Raises:
+      RecordError: there is none, or its rules cannot be read.
+    """
+    read = accepting.read_rules(board)
+    problems: list[Problem] = []
+    whole: list[tuple[Entry, kept.Report]] = []
+    for folder in layout.folders(board):
+        try:
+            entry, report = _entry(folder)
+            _check(entry, read)
+            whole.append((entry, report))
+        except (RecordError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            problems.append(Problem(folder, reason or str(error)))
+    whole.sort(key=lambda each: each[0].order)
+    entries = []
+    for entry, problem in _distinct(whole):
+        if problem:
+            problems.append(Problem(entry.path.parent, problem))
+        else:
+            entries.append(entry)
+    return Board(read, tuple(entries), tuple(problems))
+
+
+def _entry(folder: Path) -> tuple[Entry, kept.Report]:
+    """Returns the bundle in a folder of a board.
+
+    Raises:
+      RecordError: it is damaged, or another than the folder's name says.
+      OSError: a file is missing.
+    """
+    path = folder / layout.BUNDLE
+    if _digest(path) != folder.name:
+        raise RecordError("its bundle is not the one that the folder is named by.")
+    report = kept.report_from_json((folder / layout.AUDIT).read_bytes())
+    accepted = kept.acceptance_from_json((folder / layout.ACCEPTED).read_bytes())
+    with sources.open_source(path) as source:
+        records = {run_id: read_record(source, run_id) for run_id in run_ids(source)}
+    if records.keys() != report.runs.keys():
+        raise RecordError(f"its {layout.AUDIT} is that of another bundle.")
+    runs = {run_id: (report.runs[run_id], record) for run_id, record in records.items()}
+    return Entry(folder.name, path, accepted, report.claims, runs), report
+
+
+def _check(entry: Entry, read: rules.Rules) -> None:
+    """Refuses a bundle that the board as it is now would not accept, as one that came from another board may be.
+
+    Raises:
+      RecordError: one sentence on what differs.
+    """
+    claims = [*entry.claims, *(claim for run, _ in entry.runs.values() for claim in run.claims)]
+    wrong = next((claim for claim in claims if claim.verdict == CONTRADICTED), None)
+    if wrong:
+        raise RecordError(f"its audit contradicts {wrong.name}: {wrong.reason}")
+    for run_id, (_, record) in entry.runs.items():
+        for breach in rules.breaches(read, record):
+            raise RecordError(f"{quoted(run_id)}: {breach.reason}")
+    rows = [rules.row_of(record) for _, record in entry.runs.values()]
+    for breach in rules.breaches_of_rows(read, rows):
+        raise RecordError(breach.reason)
+
+
+def _distinct(whole: list[tuple[Entry, kept.Report]]) -> Iterator[tuple[Entry, str]]:
+    """Yields each bundle with how an earlier one contradicts it, as may be where boards were merged; empty if none."""
+    seen = Seen()
+    for entry, report in whole:
+        originals = [seen.original(each) for each in report.fingerprints]
+        claims = [claim for each in report.fingerprints for claim in seen.claims(each)]
+        if claims:
+            yield entry, claims[0].reason
+        elif originals and originals[0] and None not in originals:
+            yield entry, f"all its runs are on the board already, such as {originals[0].where}."
+        else:
+            yield entry, ""
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with sources.regular_file(path) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
