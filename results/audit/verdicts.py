@@ -11,6 +11,7 @@ VERIFIED: Verdict = "verified"
 CONSISTENT: Verdict = "consistent"
 NOT_CHECKED: Verdict = "not checked"
 CONTRADICTED: Verdict = "contradicted"
+VERDICTS = (VERIFIED, CONSISTENT, NOT_CHECKED, CONTRADICTED)
 
 LEVELS = {
     "a": "the files are whole and of this schema",

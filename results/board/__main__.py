@@ -18,9 +18,9 @@ from absl import flags
 
 from isobudget import command
 from isobudget.wording import escaped, quoted, quoted_path
-from results import RecordError, board, output
+from results import RecordError, board, output, page
 from results.audit import options, report
-from results.board import accepting, kept, layout
+from results.board import accepting, entries, kept, layout
 
 _ACTIONS = ("init", "add", "build")
 
@@ -79,7 +79,7 @@ def _add(folder: Path, bundles: Sequence[Path]) -> int:
     given = flags.FLAGS
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     acceptance = kept.acceptance(given.by, now if given.date is None else given.date)
-    how = options.from_flags(accepting.read_rules(folder))
+    how = options.from_flags(entries.read_rules(folder))
     known = accepting.fingerprints(folder)
     status = 0
     for bundle in bundles:
@@ -100,8 +100,9 @@ def _add(folder: Path, bundles: Sequence[Path]) -> int:
 def _build(folder: Path) -> int:
     given = flags.FLAGS
     out = folder / layout.SITE if given.out is None else Path(given.out)
-    loaded = board.load(folder)
-    rows = board.write(loaded, folder, out, url=given.url, bundles=given.bundles)
+    with page.without_garbage_collection():
+        loaded = board.load(folder)
+        rows = board.write(loaded, folder, out, url=given.url, bundles=given.bundles)
     output.name_left_out(loaded.problems)
     bundles = len(loaded.entries)
     print(

@@ -20,7 +20,7 @@ from results.audit import (
     Options,
     Seen,
 )
-from results.board import kept, layout
+from results.board import entries, kept, layout
 from results.bundles.sources import regular_file
 from results.page.document import asset
 from results.records.files import create_atomically, write_atomically
@@ -64,20 +64,6 @@ def create(board: Path, toml: Path, workflow: bool = False) -> rules.Rules:
     return read
 
 
-def read_rules(board: Path) -> rules.Rules:
-    """Returns the rules of a board.
-
-    Raises:
-      RecordError: there is no board.
-    """
-    if not (board / layout.RULES).is_file():
-        raise RecordError(
-            f"there is no board in {quoted_path(board)}: it has no {layout.RULES};"
-            " python -m results.board init makes one."
-        )
-    return rules.read(board / layout.RULES)
-
-
 def accept(
     board: Path,
     bundle: Path,
@@ -114,11 +100,26 @@ def accept(
             return Outcome(digest, dataclasses.replace(audit, path=bundle), False)
         write_atomically(incoming / layout.AUDIT, kept.report_to_json(audit, digest))
         write_atomically(incoming / layout.ACCEPTED, kept.acceptance_to_json(acceptance))
+        refusal = _refusal(incoming, digest, options)
+        if refusal:
+            audit = dataclasses.replace(audit, claims=(*audit.claims, refusal), path=bundle)
+            return Outcome(digest, audit, False)
         incoming.chmod(0o755)  # mkdtemp's are its user's alone
         incoming.rename(kept_in)
         return Outcome(digest, dataclasses.replace(audit, path=bundle), True)
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
+
+
+def _refusal(incoming: Path, digest: str, options: Options) -> Claim | None:
+    """Returns why `entries.load` would leave a bundle out; None if it would not."""
+    try:
+        entry, _ = entries.read(incoming, digest)
+        if options.board is not None:
+            entries.check(entry, options.board)
+    except RecordError as error:
+        return Claim("f", "board", CONTRADICTED, str(error))
+    return None
 
 
 def fingerprints(board: Path) -> list[Fingerprint]:

@@ -1,14 +1,15 @@
 """The bundles of a board, read again: what is damaged or breaks the rules is named and left out."""
 
 import hashlib
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from isobudget.wording import quoted
+from isobudget.wording import quoted, quoted_path
 from results import RecordError, rules
 from results.audit import CONTRADICTED, Claim, RunAudit, Seen
-from results.board import accepting, kept, layout
+from results.board import kept, layout
 from results.board.kept import Acceptance
 from results.bundles import sources
 from results.bundles.runs import read_record, run_ids
@@ -63,13 +64,13 @@ def load(board: Path) -> Board:
     Raises:
       RecordError: there is none, or its rules cannot be read.
     """
-    read = accepting.read_rules(board)
+    own = read_rules(board)
     problems: list[Problem] = []
     whole: list[tuple[Entry, kept.Report]] = []
     for folder in layout.folders(board):
         try:
-            entry, report = _entry(folder)
-            _check(entry, read)
+            entry, report = read(folder, folder.name)
+            check(entry, own)
             whole.append((entry, report))
         except (RecordError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else None
@@ -81,18 +82,36 @@ def load(board: Path) -> Board:
             problems.append(Problem(entry.path.parent, problem))
         else:
             entries.append(entry)
-    return Board(read, tuple(entries), tuple(problems))
+    return Board(own, tuple(entries), tuple(problems))
 
 
-def _entry(folder: Path) -> tuple[Entry, kept.Report]:
-    """Returns the bundle in a folder of a board.
+def read_rules(board: Path) -> rules.Rules:
+    """Returns the rules of a board.
 
     Raises:
-      RecordError: it is damaged, or another than the folder's name says.
+      RecordError: there is no board.
+    """
+    if not (board / layout.RULES).is_file():
+        raise RecordError(
+            f"there is no board in {quoted_path(board)}: it has no {layout.RULES};"
+            " python -m results.board init makes one."
+        )
+    return rules.read(board / layout.RULES)
+
+
+def read(folder: Path, digest: str) -> tuple[Entry, kept.Report]:
+    """Returns the bundle in a folder of a board, and what the audit said of it.
+
+    Args:
+      folder: with the files of `layout`.
+      digest: the SHA-256 that the bundle must have.
+
+    Raises:
+      RecordError: it is damaged, or another.
       OSError: a file is missing.
     """
     path = folder / layout.BUNDLE
-    if _digest(path) != folder.name:
+    if _digest(path) != digest:
         raise RecordError("its bundle is not the one that the folder is named by.")
     report = kept.report_from_json((folder / layout.AUDIT).read_bytes())
     accepted = kept.acceptance_from_json((folder / layout.ACCEPTED).read_bytes())
@@ -100,11 +119,14 @@ def _entry(folder: Path) -> tuple[Entry, kept.Report]:
         records = {run_id: read_record(source, run_id) for run_id in run_ids(source)}
     if records.keys() != report.runs.keys():
         raise RecordError(f"its {layout.AUDIT} is that of another bundle.")
+    for run_id, record in records.items():
+        if record.run_id != run_id:
+            raise RecordError(f"the record of {quoted(run_id)} is that of {quoted(record.run_id)}.")
     runs = {run_id: (report.runs[run_id], record) for run_id, record in records.items()}
-    return Entry(folder.name, path, accepted, report.claims, runs), report
+    return Entry(digest, path, accepted, report.claims, runs), report
 
 
-def _check(entry: Entry, read: rules.Rules) -> None:
+def check(entry: Entry, board: rules.Rules) -> None:
     """Refuses a bundle that the board as it is now would not accept, as one that came from another board may be.
 
     Raises:
@@ -115,11 +137,22 @@ def _check(entry: Entry, read: rules.Rules) -> None:
     if wrong:
         raise RecordError(f"its audit contradicts {wrong.name}: {wrong.reason}")
     for run_id, (_, record) in entry.runs.items():
-        for breach in rules.breaches(read, record):
+        for breach in rules.breaches(board, record):
             raise RecordError(f"{quoted(run_id)}: {breach.reason}")
-    rows = [rules.row_of(record) for _, record in entry.runs.values()]
-    for breach in rules.breaches_of_rows(read, rows):
+    records = [record for _, record in entry.runs.values()]
+    for breach in rules.breaches_of_rows(board, map(rules.row_of, records)):
         raise RecordError(breach.reason)
+    for own in by_row(records):
+        if rules.division_of(board, *own) is None:
+            raise RecordError(f"the runs of {own[0].label} are of several divisions.")
+
+
+def by_row(records: Iterable[RunRecord]) -> list[tuple[RunRecord, ...]]:
+    """Returns the runs of each row of a bundle, sorted by seed."""
+    rows: dict[str, list[RunRecord]] = defaultdict(list)
+    for record in sorted(records, key=lambda each: (each.seed, each.run_id)):
+        rows[rules.row_of(record).key].append(record)
+    return [tuple(own) for own in rows.values()]
 
 
 def _distinct(whole: list[tuple[Entry, kept.Report]]) -> Iterator[tuple[Entry, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from isobudget.wording import quoted, shown
 from results import RecordError
-from results.audit import LEVELS, Audit, Claim, Fingerprint, RunAudit, report
+from results.audit import LEVELS, VERDICTS, Audit, Claim, Fingerprint, RunAudit, report
 from results.board import layout
 from results.bundles import strict_json
 
@@ -140,9 +140,12 @@ def report_from_json(data: bytes) -> Report:
 
 
 def _claims(plain: list[Mapping[str, Any]]) -> tuple[Claim, ...]:
-    return tuple(
+    claims = tuple(
         Claim(each["level"], each["name"], each["verdict"], each["reason"]) for each in plain
     )
+    if any(each.level not in LEVELS or each.verdict not in VERDICTS for each in claims):
+        raise ValueError("it has a level or a verdict that there is not.")
+    return claims
 
 
 def _mark(plain: list[str]) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from results import rules
 from results.audit import CONSISTENT, CONTRADICTED, LEVELS, NOT_CHECKED, VERIFIED, RunAudit
 from results.audit.verdicts import Verdict, worst
-from results.board.entries import Board, Entry
+from results.board.entries import Board, Entry, by_row
 from results.rankings.rows import Row
 from results.rankings.statistics import rank
 from results.records.groups import device, group_of
@@ -82,7 +82,7 @@ def rankings(board: Board) -> tuple[Ranking, ...]:
     held: dict[tuple[str, tuple[str, ...]], list[BoardRow]] = defaultdict(list)
     for entry in board.entries:
         for row in _rows(entry):
-            division = rules.division_of(board.rules, row.row.runs[0]) or ""
+            division = rules.division_of(board.rules, *row.row.runs) or ""
             held[division, _comparable(row.row.runs[0], board.rules)].append(row)
     order = [division.name for division in board.rules.divisions]
     alike: dict[str, list[tuple[str, ...]]] = defaultdict(list)
@@ -95,14 +95,8 @@ def rankings(board: Board) -> tuple[Ranking, ...]:
 
 
 def _rows(entry: Entry) -> list[BoardRow]:
-    runs: dict[str, list[tuple[RunAudit, RunRecord]]] = defaultdict(list)
-    for run_id in sorted(entry.runs):
-        audit, record = entry.runs[run_id]
-        runs[rules.row_of(record).key].append((audit, record))
     rows = []
-    for own in runs.values():
-        own.sort(key=lambda each: (each[1].seed, each[1].run_id))
-        records = tuple(record for _, record in own)
+    for records in by_row(record for _, record in entry.runs.values()):
         first = records[0]
         name = "\n".join([entry.digest, *sorted(record.run_id for record in records)])
         rows.append(
@@ -110,7 +104,7 @@ def _rows(entry: Entry) -> list[BoardRow]:
                 hashlib.sha256(name.encode()).hexdigest()[:16],
                 Row(group_of(first), first.label, first.model.image_size, records),
                 entry,
-                tuple(audit for audit, _ in own),
+                tuple(entry.runs[record.run_id][0] for record in records),
             )
         )
     return rows

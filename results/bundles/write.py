@@ -53,7 +53,7 @@ def write(
         name: manifest.File(hashlib.sha256(data).hexdigest(), len(data))
         for name, data in packed.items()
     }
-    write_atomically(out, _zipped({contents.MANIFEST: manifest.to_json(listed).encode()} | packed))
+    write_atomically(out, zipped({contents.MANIFEST: manifest.to_json(listed).encode()} | packed))
     return listed
 
 
@@ -127,7 +127,7 @@ class _Lenient:
         self._source.close()
 
 
-def _zipped(files: Mapping[str, bytes]) -> bytes:
+def zipped(files: Mapping[str, bytes]) -> bytes:
     """Returns a zip archive of the files, sorted by name."""
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w") as archive:

@@ -33,7 +33,7 @@ def write(
       OSError: the folder or the file cannot be written.
     """
     path = Path(out_dir) / FILE_NAME
-    with _without_garbage_collection():
+    with without_garbage_collection():
         held = contents.collect(tables, contents.Place(Path(out_dir), folders or {}))
         text = document.to_html(held, *library.load())
     write_atomically(path, text)
@@ -41,7 +41,7 @@ def write(
 
 
 @contextlib.contextmanager
-def _without_garbage_collection() -> Iterator[None]:
+def without_garbage_collection() -> Iterator[None]:
     """Keeps the collector from walking millions of objects, all of which are needed, again and again."""
     enabled = gc.isenabled()
     gc.disable()

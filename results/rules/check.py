@@ -42,10 +42,10 @@ def breaches(rules: Rules, record: RunRecord) -> list[Breach]:
     return shared + min(tried, key=len)
 
 
-def division_of(rules: Rules, record: RunRecord) -> str | None:
-    """Returns the first division whose rules a run keeps; None where it keeps those of none."""
+def division_of(rules: Rules, *runs: RunRecord) -> str | None:
+    """Returns the first division whose rules all these runs keep; None where there is none."""
     for division in rules.divisions:
-        if not any(_of_division(division, record)):
+        if not any(breach for record in runs for breach in _of_division(division, record)):
             return division.name
     return None
 
@@ -58,6 +58,7 @@ def row_of(record: RunRecord) -> Row:
         record.recipe,
         settings.of_model(record),
         settings.of_group(record),
+        tuple((plugin.module, plugin.digest) for plugin in record.plugins),
     )
     return Row(hashlib.sha256(repr(shared).encode()).hexdigest(), record.label, record.seed)
 
