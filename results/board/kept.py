@@ -121,10 +121,10 @@ def report_from_json(data: bytes) -> Report:
       RecordError: it is damaged, or of a newer version; one sentence says which.
     """
     plain = _parsed(data, layout.AUDIT)
+    version = plain.get("version") if isinstance(plain, dict) else None
+    if version not in (None, VERSION):
+        raise RecordError(f"its {layout.AUDIT} is of version {shown(version)}, and not {VERSION}.")
     try:
-        if plain["version"] != VERSION:
-            version = shown(plain["version"])
-            raise RecordError(f"its {layout.AUDIT} is of version {version}, and not {VERSION}.")
         runs = [
             RunAudit(each["run_id"], each["model"], _claims(each["claims"]), each["primary"])
             for each in plain["audit"]["runs"]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from isobudget.wording import digits, exact, shown
 from results.records import settings
+from results.records.groups import group_of
 from results.records.schema import RunRecord
 from results.rules.schema import ANY, Division, Rules
 
@@ -55,9 +56,8 @@ def row_of(record: RunRecord) -> Row:
     shared = (
         record.label,
         record.model.image_size,
-        record.recipe,
         settings.of_model(record),
-        settings.of_group(record),
+        group_of(record),
         tuple((plugin.module, plugin.digest) for plugin in record.plugins),
     )
     return Row(hashlib.sha256(repr(shared).encode()).hexdigest(), record.label, record.seed)

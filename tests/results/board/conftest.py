@@ -35,6 +35,12 @@ plugins = ["*"]
 
 
 @pytest.fixture
+def rules_text() -> str:
+    """The rules of `folder`."""
+    return RULES
+
+
+@pytest.fixture
 def folder(tmp_path) -> Path:
     """A board without bundles, for rows of one seed."""
     (tmp_path / "rules.toml").write_text(RULES)
@@ -60,9 +66,9 @@ def bundle(tmp_path_factory) -> Callable[..., Path]:
 def change(tmp_path) -> Callable[..., Path]:
     """Returns a function from a published run and changed fields of its record to a bundle of it."""
 
-    def change(run_id: str, **changes) -> Path:
-        record = dataclasses.replace(records.read(RUNS / run_id / RECORD), **changes)
-        run = Path(shutil.copytree(RUNS / run_id, tmp_path / "changed" / record.run_id))
+    def change(name: str, **changes) -> Path:
+        record = dataclasses.replace(records.read(RUNS / name / RECORD), **changes)
+        run = Path(shutil.copytree(RUNS / name, tmp_path / "changed" / record.run_id))
         records.write(record, run / RECORD)
         write.write([run], tmp_path / f"{record.run_id}.zip")
         return tmp_path / f"{record.run_id}.zip"
@@ -74,7 +80,9 @@ def change(tmp_path) -> Callable[..., Path]:
 def add() -> Callable[..., accepting.Outcome]:
     """Returns a function that adds a bundle to a board on a day, audited without models."""
 
-    def add(folder: Path, path: Path, day: str = "2026-01-01", by: str = "Ada") -> accepting.Outcome:
+    def add(
+        folder: Path, path: Path, day: str = "2026-01-01", by: str = "Ada"
+    ) -> accepting.Outcome:
         how = Options(board=entries.read_rules(folder), with_models=False, workers=1)
         known = accepting.fingerprints(folder)
         return board.accept(folder, path, how, kept.acceptance(by, day), known)
