@@ -34,7 +34,7 @@ plugins = ["*"]
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rules_text() -> str:
     """The rules of `folder`."""
     return RULES
