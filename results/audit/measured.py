@@ -88,6 +88,8 @@ def _agreeing(
             )
 
 
+# Of numbers that no run leaves, NumPy warns; the claims say what is wrong with them.
+@np.errstate(all="ignore")
 def _problem(record: RunRecord, arrays: Arrays) -> str:
     """Returns how predictions fail to be of the record's task, or contradict themselves; empty if they do not."""
     single = tasks.find(record.dataset.task).name == "single_label"
@@ -99,6 +101,8 @@ def _problem(record: RunRecord, arrays: Arrays) -> str:
             return f"they have no {quoted(name)}, which those of {record.dataset.task} have."
     if "index" not in arrays:
         return "they do not say which examples they are of."
+    if not len(arrays["index"]):
+        return "they are of no example."
     if single:
         return _problem_of_classes(record, arrays)
     logits, targets = arrays["logits"], arrays["targets"]
@@ -180,13 +184,13 @@ def _examples(record: RunRecord, split: str, arrays: Arrays) -> Claim:
     return Claim(_LEVEL, name, CONSISTENT, f"each of the {len(index):,} examples is there once.")
 
 
+@np.errstate(all="ignore")
 def _measured(record: RunRecord, arrays: Arrays) -> dict[str, float]:
     task = tasks.find(record.dataset.task).name
-    with np.errstate(all="ignore"):
-        if task == "single_label":
-            return metrics.single_label(arrays)
-        decided = _decided_at(record)
-        return (metrics.binary if task == "binary" else metrics.multi_label)(arrays, decided)
+    if task == "single_label":
+        return metrics.single_label(arrays)
+    decided = _decided_at(record)
+    return (metrics.binary if task == "binary" else metrics.multi_label)(arrays, decided)
 
 
 def _decided_at(record: RunRecord) -> np.ndarray:
@@ -274,7 +278,10 @@ def _evaluation(run: SubmittedRun, evaluation: Any, arrays: Arrays | None) -> It
         )
         return
     try:
-        measured = metrics.single_label(arrays)
+        if not len(arrays["rank"]):
+            raise ValueError("they are of no example.")
+        with np.errstate(all="ignore"):
+            measured = metrics.single_label(arrays)
     except (ValueError, IndexError, TypeError):
         yield Claim(_LEVEL, name, CONTRADICTED, "its predictions are no predictions.")
         return

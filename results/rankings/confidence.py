@@ -42,15 +42,18 @@ def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray) -> f
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns, for each of 15 bins (k/15, (k+1)/15] of confidence, its examples, and sums of confidence and correct."""
-    finite = np.nan_to_num(confidence.astype(np.float64))
-    index = np.clip(np.ceil(finite * BINS).astype(int) - 1, 0, BINS - 1)
+    """Returns, for each of 15 bins (k/15, (k+1)/15] of confidence, its examples, and sums of confidence and correct.
+
+    A confidence that is none counts as the nearest that is: NaN as 0.
+    """
+    shares = np.clip(np.nan_to_num(confidence.astype(np.float64)), 0, 1)
+    index = np.clip(np.ceil(shares * BINS).astype(int) - 1, 0, BINS - 1)
 
     def total(values: np.ndarray) -> np.ndarray:
         return np.bincount(index, values, minlength=BINS)
 
     return {
         "examples": np.bincount(index, minlength=BINS),
-        "confidence": total(finite),
+        "confidence": total(shares),
         "correct": total(correct.astype(np.float64)),
     }

@@ -14,6 +14,7 @@ import pytest
 from results import RecordError, records, rules
 from results.audit import Auditor, Options, report, submission
 from results.bundles import write
+from results.rankings import metrics, thresholds
 from results.records import layout
 
 _RUNS = Path(__file__).parents[3] / "results" / "published" / "digits" / "runs"
@@ -155,6 +156,120 @@ def test_test_examples_left_out_or_twice(run):
     assert "b examples.test" in _contradicted(run)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1e38, 1e38])
+@pytest.mark.parametrize("name", ["loss", "confidence"])
+def test_numbers_that_no_run_leaves_are_contradicted_without_a_warning(run, name, value):
+    def change(arrays):
+        arrays[name][:7] = value
+
+    _change_test(run, change)
+    assert _contradicted(run) & {"b predictions.test", "b metrics.test.loss", "b metrics.test.ece"}
+
+
+@pytest.mark.filterwarnings("error")
+def test_predictions_of_no_example(run):
+    def change(arrays):
+        for each in arrays:
+            arrays[each] = arrays[each][:0]
+
+    _change_test(run, change)
+    assert "b predictions.test" in _contradicted(run)
+
+
+@pytest.mark.parametrize(
+    ("suite", "raised"),
+    [
+        (
+            "digits_binary",
+            ("roc_auc", "average_precision", "accuracy", "precision", "recall", "f1"),
+        ),
+        ("digits_multilabel", ("mean_average_precision", "micro_f1", "macro_f1", "exact_match")),
+    ],
+)
+class TestOfLabels:
+    """Runs whose predictions are logits of one label or of many."""
+
+    @pytest.fixture
+    def labeled(self, suite, raised, tmp_path) -> Path:
+        """A published run, with predictions that were made up for it and metrics of these."""
+        name = "mobilenet_v1-width=0.25-seed0"
+        run = Path(shutil.copytree(_RUNS.parents[1] / suite / "runs" / name, tmp_path / name))
+        record = records.read(layout.path_in(run))
+        chance = np.random.default_rng(0)
+        measured: dict[str, dict[str, float]] = {}
+        decided = np.zeros(0)
+        for split in ("validation", "test"):
+            count = getattr(record.dataset, f"{split}_examples")
+            targets = chance.random((count, record.model.num_classes)) < 0.3
+            logits = chance.normal(np.where(targets, 1.5, -1.5)).astype(np.float32)
+            arrays = {"index": np.arange(count), "logits": logits, "targets": targets * 1.0}
+            layout.predictions_in(run, split).parent.mkdir(exist_ok=True)
+            np.savez(layout.predictions_in(run, split), **arrays)
+            if not len(decided):
+                decided = thresholds.choose(metrics.confidences(arrays), targets)
+            measure = metrics.binary if suite == "digits_binary" else metrics.multi_label
+            measured[split] = measure(arrays, decided)
+
+        def change(plain):
+            names = plain["decision"]["thresholds"]
+            plain["decision"]["thresholds"] = dict(zip(names, decided.tolist(), strict=True))
+            plain["metrics"] = measured
+
+        _change_record(run, change)
+        log = layout.metrics_in(run)
+        lines = [each for each in log.read_text().splitlines() if "train/loss" in each]
+        log.write_text("".join(f"{each}\n" for each in lines))
+        return run
+
+    def test_an_honest_run_has_every_metric_and_its_thresholds_measured_again(
+        self, labeled, raised
+    ):
+        (audited,) = submission.audit(labeled).runs
+        verdicts = {claim.name: claim.verdict for claim in audited.claims}
+        assert audited.verdict == "consistent"
+        for name in (*(f"metrics.test.{each}" for each in raised), "decision.thresholds"):
+            assert verdicts[name] == "consistent"
+
+    def test_each_metric_raised_is_caught(self, labeled, raised):
+        for name in raised:
+            path = layout.path_in(labeled)
+            honest = path.read_text()
+            _change_record(labeled, lambda record, name=name: _raise(record, name))
+            assert f"b metrics.test.{name}" in _contradicted(labeled)
+            path.write_text(honest)
+
+    def test_one_logit_turned_to_the_right_side_is_caught(self, labeled, raised):
+        def change(arrays):
+            decided = arrays["logits"] > 0
+            example, label = np.argwhere(decided != (arrays["targets"] > 0.5))[0]
+            arrays["logits"][example, label] *= -1
+
+        _change_test(labeled, change)
+        caught = {name.removeprefix("b metrics.test.") for name in _contradicted(labeled)}
+        assert caught & {*raised, "loss"}
+
+    def test_thresholds_that_suit_the_test_split_are_caught(self, labeled, raised):
+        def change(record):
+            for name in record["decision"]["thresholds"]:
+                record["decision"]["thresholds"][name] *= 0.9
+
+        _change_record(labeled, change)
+        assert "b decision.thresholds" in _contradicted(labeled)
+
+    def test_targets_that_are_no_labels_are_caught(self, labeled, raised):
+        def change(arrays):
+            arrays["targets"] = arrays["targets"] + 0.25
+
+        _change_test(labeled, change)
+        assert "b predictions.test" in _contradicted(labeled)
+
+
+def _raise(record: dict[str, Any], name: str) -> None:
+    test = record["metrics"]["test"]
+    test[name] = test[name] * 0.5 + 0.5 if test[name] < 1 else 0.5
+
+
 def test_validation_reported_as_test(run):
     def change(record):
         for where in (record["dataset"], record["config"]):
@@ -196,6 +311,48 @@ def test_a_speed_that_no_hardware_has(run):
 
     _change_record(run, change)
     assert "b speed" in _contradicted(run)
+
+
+def _change_progress(run: Path, change: Callable[[list[dict[str, Any]]], object]) -> None:
+    path = layout.progress_in(run)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    change(lines)
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda looks: looks.reverse(),
+        lambda looks: looks.append(dict(looks[-1], step=10**6)),
+        lambda looks: looks[-1].update(progress=1.5),
+        lambda looks: [look.update(progress=look["progress"] * 2) for look in looks],
+        lambda looks: looks[len(looks) // 2].update(progress=0.999),
+        lambda looks: looks[-1].update(progress=float("nan")),
+    ],
+    ids=[
+        "reversed",
+        "beyond the last step",
+        "beyond the budget",
+        "twice as fast",
+        "ahead of the log",
+        "no number",
+    ],
+)
+def test_looks_at_the_clock_that_were_made_up(tmp_path, forge):
+    """Of a run whose budget is seconds."""
+    name = "squeezenet1_1-seed0"
+    run = Path(
+        shutil.copytree(_RUNS.parents[1] / "digits_seconds" / "runs" / name, tmp_path / name)
+    )
+    (honest,) = submission.audit(run).runs
+    assert {each.name: each.verdict for each in honest.claims}["progress"] == "consistent"
+    _change_progress(run, forge)
+    audited = submission.audit(run)
+    if audited.problem:  # JSON has no NaN
+        assert "NaN" in audited.problem
+    else:
+        assert "b progress" in _contradicted(run)
 
 
 def test_the_same_run_under_two_seeds(run, tmp_path):

@@ -14,6 +14,18 @@ def test_calibration_error_is_the_gap_of_each_bin_by_its_examples():
     assert confidence.expected_calibration_error(sure, correct) == pytest.approx(by_hand)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("value", "bin_"), [(np.nan, 0), (np.inf, 14), (-np.inf, 0), (6e4, 14), (-6e4, 0)]
+)
+def test_what_is_no_confidence_counts_as_the_nearest_and_warns_of_nothing(kind, value, bin_):
+    bins = confidence.reliability(np.array([0.5, value], kind), np.array([True, False]))
+    assert bins["examples"].sum() == 2
+    assert bins["examples"][bin_] == 1
+    assert bins["confidence"].sum() == 0.5 + (bin_ > 0)
+
+
 def test_perfect_confidence_has_no_calibration_error_and_nan_shows():
     certain = np.ones(4)
     assert confidence.expected_calibration_error(certain, certain > 0) == 0
