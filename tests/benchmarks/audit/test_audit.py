@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.audit import run as audits
 from benchmarks.audit import weights
+from results.audit import submission
 from results.bundles import write
 from results.records import layout
 
@@ -161,6 +162,31 @@ def test_losses_that_the_first_steps_do_not_have(copied_run, audit):
 
     _change_log(copied_run, change)
     assert "e log.losses" in _contradicted(audit(copied_run, rerun_steps=4))
+
+
+def test_a_clock_that_ran_slow_in_all_that_the_run_says(copied_run, audit):
+    """Record, log and times of day agree; only the steps themselves tell, on the same kind of machine."""
+    slow = 100
+
+    def change_record(record):
+        for part in ("budget", "timings"):
+            for name, value in record[part].items():
+                if name.endswith("seconds") or name == "train_seconds_spent":
+                    record[part][name] = value and value / slow
+        record["throughput"]["train_images_per_second"] *= slow
+        record["started_at"] = record["finished_at"]
+
+    def change_line(line):
+        if "train_seconds" in line:
+            line["train_seconds"] /= slow
+        if "train/images_per_second" in line:
+            line["train/images_per_second"] *= slow
+
+    _change_record(copied_run, change_record)
+    _change_log(copied_run, change_line)
+    (audited,) = submission.audit(copied_run).runs
+    assert audited.verdict == "consistent"  # level b cannot see it
+    assert _contradicted(audit(copied_run, rerun_steps=4)) == {"e seconds"}
 
 
 def test_a_plug_in_that_nobody_here_named_is_not_imported(copied_run, audit, tmp_path, monkeypatch):
