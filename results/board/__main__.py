@@ -83,17 +83,18 @@ def _add(folder: Path, bundles: Sequence[Path]) -> int:
     known = accepting.fingerprints(folder)
     status = 0
     for bundle in bundles:
+        name = escaped(str(bundle))
         outcome = board.accept(folder, bundle, how, acceptance, known)
         if outcome.audit is None:
-            print(f"{bundle}: is on the board already, as {outcome.digest[:12]}")
+            print(f"{name}: is on the board already, as {outcome.digest[:12]}")
             continue
         print("\n".join(report.lines(outcome.audit, given.brief)))
         if outcome.accepted:
             known += kept.fingerprints_of(outcome.audit, outcome.digest)
-            print(f"{bundle}: accepted, as {outcome.digest[:12]}", flush=True)
+            print(f"{name}: accepted, as {outcome.digest[:12]}", flush=True)
         else:
             status = 1
-            print(f"{bundle}: refused", flush=True)
+            print(f"{name}: refused", flush=True)
     return status
 
 

@@ -60,8 +60,7 @@ def _ranking(ranking: Ranking, board: Board) -> dict[str, Any]:
     plural = "" if len(ranking.rows) == 1 else "s"
     facts = [
         f"{len(ranking.rows):,} row{plural} in {len(bundles):,} bundle{'' if len(bundles) == 1 else 's'}: {judged}",
-        f"Ranked by {tasks.find(task).spoken}, the mean over seeds ± half the width of its 95% t-interval. Rows share a"
-        " rank if the interval of their difference from the first of that rank spans 0.",
+        _ranked_by(task, len(board.rules.seeds)),
     ]
     by_id = dict(zip((row.row_id for row in ranking.rows), names(ranking.rows), strict=True))
     return {
@@ -81,6 +80,17 @@ def _ranking(ranking: Ranking, board: Board) -> dict[str, Any]:
         ],
         "records": len(ranking.history),
     }
+
+
+def _ranked_by(task: str, seeds: int) -> str:
+    """Returns what a ranking goes by, and how to read it."""
+    spoken = tasks.find(task).spoken
+    if seeds == 1:
+        return f"Ranked by {spoken}: one seed, no interval."
+    return (
+        f"Ranked by {spoken}, the mean over {seeds} seeds ± half the width of its 95% t-interval. Rows share a rank if"
+        " the interval of their difference from the first of that rank spans 0."
+    )
 
 
 def _columns(ranking: Ranking, task: str) -> Iterator[dict[str, Any]]:

@@ -149,6 +149,7 @@ def test_a_phone_never_scrolls_the_page_sideways(opened):
         addresses = [
             None,
             opened.find_element(By.CSS_SELECTOR, ".board tbody .model a").get_attribute("href"),
+            opened.find_element(By.CSS_SELECTOR, ".board td.checked a").get_attribute("href"),
         ]
         for address in addresses:
             if address:

@@ -1,5 +1,6 @@
 """The pages of a board: what they say, that no text of a submitter is markup, and that merged boards are one board."""
 
+import configparser
 import dataclasses
 import html.parser
 import json
@@ -405,6 +406,19 @@ def test_rows_of_other_data_are_ranked_apart(folder, bundle, change, add):
     assert add(folder, change("alexnet-seed0", dataset=dataset)).accepted
     titles = [ranking.title for ranking in standings.rankings(board.load(folder))]
     assert titles == ["Division common: 1.0.0", "Division common: 2.0.0"]
+
+
+def test_the_parts_of_the_pages_are_installed_with_the_package_and_used(filled):
+    package = Path(board.__file__).parent
+    setup = configparser.ConfigParser()
+    setup.read(package.parents[1] / "setup.cfg")
+    patterns = setup["options.package_data"]["results.board"].split()
+    installed = {path for pattern in patterns for path in package.glob(pattern)}
+    assert installed == set((package / "assets").iterdir()) != set()
+    text = "".join(path.read_text() for path in write(filled).rglob("*.html"))
+    for path in installed:
+        longest = max(re.split(r"[{}]{2}", path.read_text()), key=len)
+        assert (longest.strip() in text) == (path.suffix != ".yml"), path.name
 
 
 def test_elements_escape_all_but_themselves():
