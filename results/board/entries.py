@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +29,15 @@ class Entry:
       accepted: who submitted it, and when.
       claims: on the bundle as a whole.
       runs: the audit and the record of each run, by its id.
+      rows: the ids of the runs of each row, sorted by seed.
     """
 
     digest: str
     path: Path
     accepted: Acceptance
     claims: tuple[Claim, ...]
-    runs: dict[str, tuple[RunAudit, RunRecord]]
+    runs: Mapping[str, tuple[RunAudit, RunRecord]]
+    rows: tuple[tuple[str, ...], ...]
 
     @property
     def order(self) -> tuple[str, str]:
@@ -123,7 +125,7 @@ def read(folder: Path, digest: str) -> tuple[Entry, kept.Report]:
         if record.run_id != run_id:
             raise RecordError(f"the record of {quoted(run_id)} is that of {quoted(record.run_id)}.")
     runs = {run_id: (report.runs[run_id], record) for run_id, record in records.items()}
-    return Entry(digest, path, accepted, report.claims, runs), report
+    return Entry(digest, path, accepted, report.claims, runs, _rows(records.values())), report
 
 
 def check(entry: Entry, board: rules.Rules) -> None:
@@ -139,20 +141,21 @@ def check(entry: Entry, board: rules.Rules) -> None:
     for run_id, (_, record) in entry.runs.items():
         for breach in rules.breaches(board, record):
             raise RecordError(f"{quoted(run_id)}: {breach.reason}")
-    records = [record for _, record in entry.runs.values()]
-    for breach in rules.breaches_of_rows(board, map(rules.row_of, records)):
-        raise RecordError(breach.reason)
-    for own in by_row(records):
-        if rules.division_of(board, *own) is None:
-            raise RecordError(f"the runs of {own[0].label} are of several divisions.")
+    for row in entry.rows:
+        runs = [entry.runs[run_id][1] for run_id in row]
+        seeds = [rules.Row("", run.label, run.seed) for run in runs]
+        for breach in rules.breaches_of_rows(board, seeds):
+            raise RecordError(breach.reason)
+        if rules.division_of(board, *runs) is None:
+            raise RecordError(f"the runs of {runs[0].label} are of several divisions.")
 
 
-def by_row(records: Iterable[RunRecord]) -> list[tuple[RunRecord, ...]]:
-    """Returns the runs of each row of a bundle, sorted by seed."""
-    rows: dict[str, list[RunRecord]] = defaultdict(list)
+def _rows(records: Iterable[RunRecord]) -> tuple[tuple[str, ...], ...]:
+    """Returns the ids of the runs of each row of a bundle, sorted by seed."""
+    rows: dict[str, list[str]] = defaultdict(list)
     for record in sorted(records, key=lambda each: (each.seed, each.run_id)):
-        rows[rules.row_of(record).key].append(record)
-    return [tuple(own) for own in rows.values()]
+        rows[rules.row_of(record).key].append(record.run_id)
+    return tuple(map(tuple, rows.values()))
 
 
 def _distinct(whole: list[tuple[Entry, kept.Report]]) -> Iterator[tuple[Entry, str]]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from results import rules
 from results.audit import CONSISTENT, CONTRADICTED, LEVELS, NOT_CHECKED, VERIFIED, RunAudit
 from results.audit.verdicts import Verdict, worst
-from results.board.entries import Board, Entry, by_row
+from results.board.entries import Board, Entry
 from results.rankings.rows import Row
 from results.rankings.statistics import rank
 from results.records.groups import device, group_of
@@ -96,15 +96,16 @@ def rankings(board: Board) -> tuple[Ranking, ...]:
 
 def _rows(entry: Entry) -> list[BoardRow]:
     rows = []
-    for records in by_row(record for _, record in entry.runs.values()):
+    for row in entry.rows:
+        records = tuple(entry.runs[run_id][1] for run_id in row)
         first = records[0]
-        name = "\n".join([entry.digest, *sorted(record.run_id for record in records)])
+        name = "\n".join([entry.digest, *sorted(row)])
         rows.append(
             BoardRow(
                 hashlib.sha256(name.encode()).hexdigest()[:16],
                 Row(group_of(first), first.label, first.model.image_size, records),
                 entry,
-                tuple(entry.runs[record.run_id][0] for record in records),
+                tuple(entry.runs[run_id][0] for run_id in row),
             )
         )
     return rows

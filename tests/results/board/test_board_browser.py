@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from results import board
+from results import board, page
 
 pytestmark = pytest.mark.browser
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs the extra [browser]")
@@ -27,7 +27,8 @@ def site(tmp_path_factory, fill, rules_text):
     board.create(folder / "board", folder / "rules.toml")
     fill(folder / "board", ROWS)
     begin = time.perf_counter()
-    board.write(board.load(folder / "board"), folder / "board", folder / "site")
+    with page.without_garbage_collection():
+        board.write(board.load(folder / "board"), folder / "board", folder / "site")
     print(f"\n{ROWS:,} rows: {time.perf_counter() - begin:.0f} s to build")
     return folder / "site"
 

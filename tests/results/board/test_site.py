@@ -344,6 +344,7 @@ def _evil(loaded: board.Board) -> board.Board:
         accepted=dataclasses.replace(entry.accepted, by=EVIL),
         claims=tuple(Claim(each.level, EVIL, each.verdict, EVIL) for each in entry.claims),
         runs=runs,
+        rows=((EVIL,),),
     )
     division = dataclasses.replace(loaded.rules.divisions[1], name=EVIL)
     said = {"title": EVIL, "description": EVIL, "dataset": EVIL, "divisions": (division,)}
