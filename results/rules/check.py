@@ -1,5 +1,6 @@
 """Where runs differ from the rules of a board."""
 
+import dataclasses
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -57,7 +58,10 @@ def row_of(record: RunRecord) -> Row:
         record.label,
         record.model.image_size,
         settings.of_model(record),
-        group_of(record),
+        # Each seed may begin with weights of its own; which are allowed is a rule of the board.
+        dataclasses.replace(group_of(record), start=""),
+        bool(record.init_digest or record.config.get("init_from")),
+        repr(record.config.get("transfer")),
         tuple((plugin.module, plugin.digest) for plugin in record.plugins),
     )
     return Row(hashlib.sha256(repr(shared).encode()).hexdigest(), record.label, record.seed)

@@ -125,6 +125,16 @@ def test_plug_ins_that_differ_between_seeds_are_no_row(make):
     assert len(keys) == 2
 
 
+def test_seeds_that_begin_with_weights_of_their_own_are_one_row(make):
+    def key(seed, **transfer):
+        config = {"init_from": f"sha256:{seed}", "transfer": transfer}
+        return rules.row_of(make(seed=seed, init_digest=f"{seed}" * 64, config=config)).key
+
+    assert key(0) == key(1)
+    assert key(0) != key(1, frozen_stages="all")
+    assert key(0) != rules.row_of(make(config={"init_from": "", "transfer": {}})).key
+
+
 def test_runs_of_several_divisions_are_no_row(tmp_path, bundle, rules_text, add):
     """A field that may differ between the seeds of a row is set by each division in its own way."""
     head = rules_text.partition("[[divisions]]")[0].replace("seeds = [0]", "seeds = 2")
