@@ -67,10 +67,13 @@ _MAX_PLACES = 49
 
 def forms_of(shape: _Shape) -> list[str]:
     """Returns the forms that can compute a shape's convolution."""
-    kernel, groups = shape[3], shape[6]
+    kernel, stride, groups = shape[3], shape[4], shape[6]
     if groups > 1:
         return ["xla", "depthwise", "depthwise_pictures"]
-    return ["xla", "patches", "pictures"] if kernel**2 <= _MAX_PLACES else ["xla"]
+    forms = ["xla", "patches", "pictures"] if kernel**2 <= _MAX_PLACES else ["xla"]
+    if kernel == 3 and stride == 1:
+        forms += ["winograd", "transposed_winograd"]
+    return forms
 
 
 def measure(shape: _Shape, batch_size: int) -> Iterator[tuple[str, str, dict[str, float]]]:
@@ -132,7 +135,7 @@ def define_flags() -> None:
 def main() -> None:
     startup.restart_with_allocator()
     batch_size = flags.FLAGS.batch_size
-    names = ("xla", "patches", "pictures", "depthwise", "depthwise_pictures")
+    names = tuple(FORMS)
     rows = []
     for shape in _LARGE if flags.FLAGS.large else _SMALL:
         side, channels, features, extent, stride, _, groups = shape

@@ -31,6 +31,15 @@ _LARGE_PICTURE_BYTES = 16 * 2**20
 _FEW_CHANNELS = 4
 # From this many bytes of inputs, the gradient of a depthwise kernel reads them from memory once for each of its places.
 _LARGE_DEPTHWISE_BYTES = 8 * 2**20
+# A `winograd` adds up the kernel, which pays from this many tiles of 2x2 outputs, and inputs and products, which pays
+# from this many channels and features. Of a 3x3 feature map, half of what the tiles hold is padding.
+# Compiling it takes longer, too, which a small convolution does not make good.
+_WINOGRAD_TILES = 64
+_WINOGRAD_CHANNELS = 24
+_WINOGRAD_SIDE = 4
+_WINOGRAD_MACS = 100e6
+# If the sums of one picture's inputs are more than this, XLA's output is as fast.
+_LARGE_WINOGRAD_BYTES = 32 * 2**20
 # The batch size that the choice assumes in a program that is exported for any.
 _EXPORTED_BATCH = 32
 # Each place of the kernel is a slice to compile: 11x11 kernels would take seconds.
@@ -170,6 +179,19 @@ def cpu_forms(
         return Forms("depthwise", "depthwise", "depthwise_pictures")
     if places > _MAX_PLACES:
         return _same("xla")
+    if (kernel_height, kernel_width) == (3, 3) and window.strides == (1, 1):
+        tiles = math.ceil(height / 2) * math.ceil(width / 2)
+        sums_bytes = 16 * tiles * max(group_channels, features) * jnp.dtype(dtype).itemsize
+        if (
+            batch * height * width * places * group_channels * features >= _WINOGRAD_MACS
+            and batch * tiles >= _WINOGRAD_TILES
+            and min(group_channels, features) >= _WINOGRAD_CHANNELS
+            and min(height, width) >= _WINOGRAD_SIDE
+            and jnp.finfo(dtype).nmant >= jnp.finfo(jnp.float32).nmant
+        ):
+            if sums_bytes > _LARGE_WINOGRAD_BYTES:
+                return Forms("xla", "xla", "winograd")
+            return Forms("winograd", "transposed_winograd", "winograd")
     small = max(height, width) <= _ALWAYS_PATCHES_UP_TO
     if small or places == 1 or batch * picture_bytes <= _MAX_PATCH_BYTES:
         return _same("patches")

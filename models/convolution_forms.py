@@ -9,6 +9,10 @@ for an output, or for the gradient that its transpose computes.
 * `patches`: what the kernel sees at each place, side by side ("im2col"), times the reshaped kernel. A 1x1 kernel is one
   matrix product.
 * `pictures`: the same for a few pictures at a time, or for strips of one, so that their patches stay in a cache.
+* `winograd`: for 3x3 kernels at stride 1. Four outputs at a time take 16 products where the sum takes 36, by adding
+  inputs, and kernel, beforehand and products afterwards: F(2x2, 3x3) of Lavin and Gray 2016, "Fast Algorithms for
+  Convolutional Neural Networks", section 4.1. A few pictures at a time, so that what is added stays in a cache.
+* `transposed_winograd`: the transpose of a `winograd`, for the gradient of the inputs, which transposes it again.
 * `depthwise`: for kernels that see one channel each, a sum of shifted products, one for each place of the kernel.
 * `depthwise_pictures`: the same for a few pictures at a time.
 
@@ -16,20 +20,21 @@ A place of the kernel that meets nothing but padding is left out.
 """
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import export, lax
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
 _NHWC = lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
-# What is worked on at a time, where pictures are taken a few at a time.
+# What is worked on at a time, where pictures are taken a few at a time: of patches, and of the sums of inputs of a
+# `winograd`, which are read but once.
 _CACHE_BYTES = 4 * 2**20
+_WINOGRAD_BYTES = 32 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +114,116 @@ def pictures(inputs: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
     return outputs.reshape(batch, rows * strips, width, -1)[:, :height]
 
 
+def winograd(inputs: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
+    return _winograd(inputs, kernel, window, channel_axis=0)
+
+
+def transposed_winograd(inputs: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
+    height, width = window.output_size(inputs.shape, kernel.shape)
+    (top, bottom), (left, right) = window.pads
+    back = dataclasses.replace(window, pads=((2 - top, 2 - bottom), (2 - left, 2 - right)))
+    outputs = jax.ShapeDtypeStruct((inputs.shape[0], height, width, kernel.shape[3]), inputs.dtype)
+    transposed = jax.linear_transpose(
+        lambda outputs: _winograd(outputs, kernel[::-1, ::-1], back, channel_axis=1), outputs
+    )
+    return cast(jax.Array, transposed(inputs)[0])
+
+
+def _winograd(
+    inputs: jax.Array, kernel: jax.Array, window: Window, *, channel_axis: int
+) -> jax.Array:
+    """Returns the convolution with a kernel [3, 3, channels, features], or [3, 3, features, channels].
+
+    Args:
+      inputs, kernel, window: see above.
+      channel_axis: which of the kernel's last two axes is that of the inputs' channels.
+    """
+    height, width = window.output_size(inputs.shape, kernel.shape)
+    # An odd output is one row, or column, of zeros short of whole tiles.
+    tiles = _Tiles(-(-height // 2), -(-width // 2), channel_axis, window.precision)
+    (top, _), (left, _) = window.pads
+    bottom = 2 * tiles.rows + 2 - inputs.shape[1] - top
+    right = 2 * tiles.columns + 2 - inputs.shape[2] - left
+    padded = _pad(inputs, ((top, bottom), (left, right)))
+    batch, tall, wide, channels = padded.shape
+    by_place = padded.reshape(batch, tall // 2, 2, wide // 2, 2, channels)
+    factors = [_kernel_sums(row) for row in _kernel_sums(kernel)]
+
+    def output_of(part: jax.Array, factors: Sequence[Sequence[jax.Array]]) -> jax.Array:
+        return _tiled_products(part, factors, tiles)
+
+    values = 16 * tiles.rows * tiles.columns * max(kernel.shape[2:])
+    outputs = _in_parts(
+        output_of, by_place, factors, values * inputs.dtype.itemsize, _WINOGRAD_BYTES
+    )
+    return outputs.reshape(batch, 2 * tiles.rows, 2 * tiles.columns, -1)[:, :height, :width]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tiles:
+    """How the output divides into tiles of 2x2 pixels.
+
+    Attributes:
+      rows, columns: of tiles.
+      channel_axis: of the two axes of a sum of the kernel, the one to sum over.
+      precision: of the products.
+    """
+
+    rows: int
+    columns: int
+    channel_axis: int
+    precision: lax.PrecisionLike
+
+
+def _tiled_products(
+    inputs: jax.Array, factors: Sequence[Sequence[jax.Array]], tiles: _Tiles
+) -> jax.Array:
+    """Returns [batch, rows, 2, columns, 2, features], pixels by tile.
+
+    Args:
+      inputs: [batch, rows + 1, 2, columns + 1, 2, channels], pixels by tile and, in the last place, half a tile more.
+      factors: the sums of the kernel, four by four of [channels, features].
+      tiles: how many there are.
+    """
+    rows, columns = tiles.rows, tiles.columns
+    # A tile of 2x2 outputs sees 4x4 inputs: its own and the first half of its neighbors'.
+    sums = _input_sums([inputs[:, at // 2 : at // 2 + rows, at % 2] for at in range(4)])
+    products = []
+    for row_sum, row_factors in zip(sums, factors, strict=True):
+        seen = _input_sums([row_sum[:, :, at // 2 : at // 2 + columns, at % 2] for at in range(4)])
+        products.append(
+            [
+                lax.dot_general(
+                    each.reshape(-1, each.shape[-1]),
+                    factor,
+                    (((1,), (tiles.channel_axis,)), ((), ())),
+                    precision=tiles.precision,
+                )
+                for each, factor in zip(seen, row_factors, strict=True)
+            ]
+        )
+    by_row = [_output_sums(column) for column in zip(*products, strict=True)]
+    outputs = [_output_sums(row) for row in zip(*by_row, strict=True)]
+    whole = (-1, rows, columns, outputs[0][0].shape[-1])
+    across = [jnp.stack([each.reshape(whole) for each in row], axis=3) for row in outputs]
+    return jnp.stack(across, axis=2)
+
+
+# The three transforms of F(2, 3) along one axis.
+def _input_sums(seen: Sequence[jax.Array]) -> tuple[jax.Array, ...]:
+    return seen[0] - seen[2], seen[1] + seen[2], seen[2] - seen[1], seen[1] - seen[3]
+
+
+def _kernel_sums(kernel: jax.Array) -> tuple[jax.Array, ...]:
+    first, middle, last = kernel
+    return first, (first + middle + last) / 2, (first - middle + last) / 2, last
+
+
+def _output_sums(products: Sequence[jax.Array]) -> tuple[jax.Array, ...]:
+    first, second, third, fourth = products
+    return first + second + third, second - third - fourth
+
+
 def depthwise_pictures(inputs: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
     return _few_at_a_time(depthwise, math.prod(inputs.shape[1:]), inputs, kernel, window)
 
@@ -123,18 +238,39 @@ def _few_at_a_time(
       values: how many it makes, or reads again and again, for each picture.
       inputs, kernel, window: the form's arguments.
     """
-    batch = inputs.shape[0]
-    at_a_time = max(1, _CACHE_BYTES // (values * inputs.dtype.itemsize))
-    while batch % at_a_time:
-        at_a_time -= 1
-    parts = inputs.reshape(batch // at_a_time, at_a_time, *inputs.shape[1:])
 
-    # Differentiated, it makes the patches again: kept, they would be as large as all together.
-    @functools.partial(jax.checkpoint, prevent_cse=False)
     def output_of(part: jax.Array, kernel: jax.Array) -> jax.Array:
         return form(part, kernel, window)
 
-    _, outputs = lax.scan(lambda _, part: (None, output_of(part, kernel)), None, parts)
+    return _in_parts(output_of, inputs, kernel, values * inputs.dtype.itemsize, _CACHE_BYTES)
+
+
+def _in_parts(
+    output_of: Callable[[jax.Array, Any], jax.Array],
+    inputs: jax.Array,
+    weights: Any,
+    picture_bytes: int,
+    cache_bytes: int,
+) -> jax.Array:
+    """Returns a function's outputs [batch, ...], computed for a few pictures at a time.
+
+    Args:
+      output_of: a function of some pictures and the weights.
+      inputs: [batch, ...].
+      weights: arrays in any structure.
+      picture_bytes: what the function makes, or reads again and again, for each picture.
+      cache_bytes: how much of it there may be at a time. Of a batch that is only known later, there is all.
+    """
+    batch = inputs.shape[0]
+    if export.is_symbolic_dim(batch):
+        return output_of(inputs, weights)
+    at_a_time = min(batch, max(1, cache_bytes // picture_bytes))
+    while batch % at_a_time:
+        at_a_time -= 1
+    parts = inputs.reshape(batch // at_a_time, at_a_time, *inputs.shape[1:])
+    # Differentiated, it makes again what it makes: kept, that would be as large as all together.
+    again = jax.checkpoint(output_of, prevent_cse=False)
+    _, outputs = lax.scan(lambda _, part: (None, again(part, weights)), None, parts)
     return cast(jax.Array, outputs.reshape(batch, *outputs.shape[2:]))
 
 
@@ -189,5 +325,14 @@ def _pad(inputs: jax.Array, pads: Pads) -> jax.Array:
 
 
 FORMS: dict[str, Form] = {
-    each.__name__: each for each in (xla, patches, pictures, depthwise, depthwise_pictures)
+    each.__name__: each
+    for each in (
+        xla,
+        patches,
+        pictures,
+        winograd,
+        transposed_winograd,
+        depthwise,
+        depthwise_pictures,
+    )
 }

@@ -29,6 +29,9 @@ SHAPES = {
     "7x1 of two pixels": ((2, 2), 4, (7, 1), 5, 1, 1, ((3, 3), (0, 0)), "patches"),
     "unequal padding": ((6, 5), 3, (3, 3), 4, 1, 2, ((0, 1), (1, 0)), "patches"),
     "7x7 stem": ((17, 15), 3, (7, 7), 4, 1, 2, ((3, 3), (3, 3)), "patches"),
+    "3x3, unpadded": ((9, 8), 4, (3, 3), 5, 1, 1, ((0, 0), (0, 0)), "patches"),
+    "3x3, unequal padding": ((7, 6), 4, (3, 3), 5, 1, 1, ((0, 2), (3, -1)), "patches"),
+    "3x3 of many pixels and channels": ((60, 61), 64, (3, 3), 24, 1, 1, ((1, 1), (1, 1)), "winograd"),
     "depthwise": ((7, 6), 5, (3, 3), 5, 5, 1, ((1, 1), (1, 1)), "depthwise"),
     "depthwise 5x5 strided": ((9, 7), 5, (5, 5), 5, 5, 2, ((2, 2), (2, 2)), "depthwise"),
     "depthwise of one pixel": ((1, 1), 5, (5, 5), 5, 5, 1, ((2, 2), (2, 2)), "depthwise"),
@@ -81,14 +84,31 @@ def window(options):
 def test_each_shape_takes_the_form_meant_for_it(name):
     inputs, kernel, options, expected = arguments(name, jnp.float32)
     forms = convolution.cpu_forms(inputs.shape, inputs.dtype, kernel.shape, window(options))
-    assert set(forms) == {expected or "xla"}
+    assert {each.removeprefix("transposed_") for each in forms} == {expected or "xla"}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "kernel", "dtype"),
+    [
+        ((8, 4, 4, 512), (3, 3, 512, 512), jnp.float32),  # few tiles
+        ((32, 8, 8, 64), (3, 3, 64, 64), jnp.float32),  # little to compute
+        ((64, 3, 3, 512), (3, 3, 512, 512), jnp.float32),  # half of them padding
+        ((64, 7, 7, 16), (3, 3, 16, 64), jnp.float32),
+        ((64, 32, 32, 64), (3, 3, 64, 64), jnp.bfloat16),  # whose sums would lose what they add
+    ],
+)
+def test_where_winograd_would_not_pay_it_is_not_taken(inputs, kernel, dtype):
+    moved = Window((1, 1), ((1, 1), (1, 1)))
+    forms = convolution.cpu_forms(inputs, dtype, kernel, moved)
+    assert not any("winograd" in form for form in forms)
 
 
 @pytest.mark.parametrize(
     ("inputs", "kernel", "stride", "groups", "expected"),
     [
-        ((8, 56, 56, 64), (3, 3, 64, 64), 1, 1, ("xla", "xla", "xla")),
-        ((4, 112, 112, 128), (3, 3, 128, 128), 1, 1, ("xla", "xla", "pictures")),
+        ((8, 56, 56, 64), (3, 3, 64, 64), 1, 1, ("winograd", "transposed_winograd", "winograd")),
+        ((4, 224, 224, 64), (3, 3, 64, 64), 1, 1, ("xla", "xla", "winograd")),
+        ((4, 112, 112, 64), (5, 5, 64, 64), 1, 1, ("xla", "xla", "pictures")),
         ((8, 56, 56, 128), (3, 3, 128, 128), 2, 1, ("xla", "pictures", "pictures")),
         ((8, 224, 224, 3), (7, 7, 3, 64), 2, 1, ("xla", "xla", "xla")),
         ((8, 112, 112, 32), (3, 3, 1, 32), 1, 32, ("depthwise", "depthwise", "depthwise_pictures")),
@@ -102,11 +122,16 @@ def test_large_feature_maps_take_a_form_for_each_gradient(inputs, kernel, stride
 
 # Each choice of forms that the rule makes, on shapes that are quick to compute.
 PARTS = {
-    "3x3": Forms("xla", "xla", "pictures"),
+    "3x3": Forms("winograd", "transposed_winograd", "winograd"),
     "3x3 strided, odd size": Forms("xla", "pictures", "pictures"),
     "7x1": Forms("xla", "xla", "pictures"),
     "5x5 of two pixels": Forms("xla", "pictures", "pictures"),
     "unequal padding": Forms("xla", "pictures", "pictures"),
+    "3x3 of one pixel: eight taps see padding": Forms(
+        "winograd", "transposed_winograd", "winograd"
+    ),
+    "3x3, unpadded": Forms("winograd", "transposed_winograd", "winograd"),
+    "3x3, unequal padding": Forms("xla", "xla", "winograd"),
     "depthwise": Forms("depthwise", "depthwise", "depthwise_pictures"),
     "depthwise 5x5 strided": Forms("depthwise", "depthwise", "depthwise_pictures"),
 }
@@ -116,6 +141,7 @@ PARTS = {
 def in_parts(monkeypatch):
     """Returns (the convolution by parts, XLA's) of inputs and kernel, the pictures in two parts."""
     monkeypatch.setattr(convolution_forms, "_CACHE_BYTES", 1)
+    monkeypatch.setattr(convolution_forms, "_WINOGRAD_BYTES", 1)
 
     def functions(name, options):
         moved = window(options)
@@ -178,12 +204,25 @@ def test_what_is_done_with_gradients_is_done_by_parts_too(name, in_parts):
         assert jnp.abs(mine - expected).max() <= 2e-5 * scale
 
 
-def test_a_gradient_by_parts_can_be_exported(in_parts):
-    inputs, kernel, options, _ = arguments("3x3", jnp.float32)
-    ours, _ = in_parts("3x3", options)
+@pytest.mark.parametrize("name", ["3x3", "7x1"])
+def test_a_gradient_by_parts_can_be_exported(name, in_parts):
+    inputs, kernel, options, _ = arguments(name, jnp.float32)
+    ours, _ = in_parts(name, options)
     gradient = jax.jit(jax.grad(lambda inputs, kernel: jnp.sum(jnp.sin(ours(inputs, kernel))), 1))
     exported = export.deserialize(export.export(gradient)(inputs, kernel).serialize())
     np.testing.assert_allclose(exported.call(inputs, kernel), gradient(inputs, kernel), rtol=1e-6)
+
+
+def test_winograd_can_be_exported_for_any_batch():
+    inputs, kernel, options, _ = arguments("3x3 of many pixels and channels", jnp.float32)
+    batch = jax.ShapeDtypeStruct(export.symbolic_shape("b, 60, 61, 64"), jnp.float32)
+    convolve = jax.jit(functools.partial(conv_general_dilated, **options))
+    exported = export.deserialize(export.export(convolve)(batch, kernel).serialize())
+    three = jnp.concatenate([inputs, inputs[:1]])
+    np.testing.assert_allclose(
+        exported.call(three, kernel), convolve(three, kernel), rtol=1e-4, atol=1e-4
+    )
+    assert "stablehlo.convolution" not in exported.mlir_module()
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
