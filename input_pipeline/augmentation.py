@@ -120,8 +120,15 @@ def _anywhere(rows: int, columns: int, fraction: float, rng: np.random.Generator
 @register_change("flip")
 def flip(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Returns the picture, mirrored left to right with probability 1/2."""
+    (mirrored,) = _draw_flip(picture.shape[0], rng)
     # A reversed NumPy view takes ten times as long to copy into the batch.
-    return cv2.flip(picture, 1) if rng.random() < 0.5 else picture
+    return cv2.flip(picture, 1) if mirrored else picture
+
+
+def _draw_flip(size: int, rng: np.random.Generator) -> tuple[int]:
+    """Returns whether a picture is mirrored, 1 or 0."""
+    del size
+    return (int(rng.random() < 0.5),)
 
 
 @register_change("shift")
@@ -166,11 +173,31 @@ def pad_and_crop(
     He et al. 2015, section 4.2.
     """
     size = picture.shape[0]
-    pad = int(size * fraction)
+    pad = padding(size, fraction)
     padded = np.pad(picture, ((pad, pad), (pad, pad), (0, 0)))
-    top, left = rng.integers(2 * pad + 1, size=2)
+    top, left = _draw_pad_and_crop(size, rng, fraction=fraction)
     return padded[top : top + size, left : left + size]
 
+
+def padding(size: int, fraction: float) -> int:
+    """Returns how many black pixels `pad_and_crop` adds to each side of a picture of `size` pixels."""
+    return int(size * fraction)
+
+
+def _draw_pad_and_crop(
+    size: int, rng: np.random.Generator, *, fraction: float = 0.125
+) -> tuple[int, int]:
+    """Returns the row and column of the padded picture at which the crop begins."""
+    top, left = rng.integers(2 * padding(size, fraction) + 1, size=2)
+    return int(top), int(left)
+
+
+# What is random in the changes that the compiled step can make too (`on_device_crops.py`): each is called as
+# (image_size, rng) with the change's options, draws what the change itself draws, and returns it in whole numbers.
+DRAWS: dict[str, Callable[..., tuple[int, ...]]] = {
+    "flip": _draw_flip,
+    "pad_and_crop": _draw_pad_and_crop,
+}
 
 for _change in (color_jitter, pca_color, rand_augment, trivial_augment):
     register_change(_change.__name__)(_change)
@@ -204,6 +231,14 @@ class Augmentation:
                 f" {rows} x {columns} pixels, not {box}"
             )
         return box
+
+    @property
+    def named_changes(self) -> tuple[tuple[str, dict[str, Any]], ...]:
+        """The name and the options of each change."""
+        return tuple(
+            (_name(change, CHANGES), dict(getattr(change, "keywords", {})))
+            for change in self.changes
+        )
 
     def apply_changes(self, square: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Returns a square, uint8 [image_size, image_size, 3], after all changes in order.

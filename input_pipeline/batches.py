@@ -22,7 +22,8 @@ Batch = dict[str, np.ndarray]
 
 # The key, beside those of the batch, of the indices of examples that could not be read.
 UNREADABLE = "unreadable"
-_MAX_REPLACEMENTS = 100
+# So many examples in a row that cannot be read end a run.
+MAX_REPLACEMENTS = 100
 
 
 class BatchSource(Protocol):
@@ -34,11 +35,9 @@ class BatchSource(Protocol):
 
 
 @dataclass(frozen=True)
-class TrainBatches:
-    """One shard's part of each training batch; see `loader.train_batches`."""
+class Schedule:
+    """Which examples one shard's part of each training batch has, and how they are seen; see `loader.train_batches`."""
 
-    source: Source
-    label_shape: tuple[int, ...]
     num_steps: int
     batch_size: int
     seed: int
@@ -46,26 +45,56 @@ class TrainBatches:
     image_size: int
     shard_index: int
     shard_count: int
+
+    @property
+    def augmentation_seed(self) -> int:
+        """The first half of the key of each position's generator, of which the position is the other."""
+        return derive_seed(self.seed, "augmentation")
+
+    def positions(self, step: int) -> np.ndarray:
+        """Returns how many examples the whole training has taken before each of a step's, int64 [batch]."""
+        size = self.batch_size // self.shard_count
+        return step * self.batch_size + self.shard_index * size + np.arange(size)
+
+    def examples(self, positions: np.ndarray, num_examples: int) -> np.ndarray:
+        """Returns the example at each position, of so many; every epoch takes them in an order of its own."""
+        epochs, places = np.divmod(positions // self.augmentation.repeats, num_examples)
+        indices = np.empty(len(places), np.int64)
+        for epoch in np.unique(epochs):
+            of_epoch = epochs == epoch
+            order = epoch_order(self.seed, int(epoch), num_examples)
+            indices[of_epoch] = order[places[of_epoch]]
+        return indices
+
+
+@dataclass(frozen=True)
+class TrainBatches:
+    """One shard's part of each training batch; see `loader.train_batches`."""
+
+    schedule: Schedule
+    source: Source
+    label_shape: tuple[int, ...]
     max_pixels: int = decoding.MAX_PIXELS
 
     def __len__(self) -> int:
-        return self.num_steps
+        return self.schedule.num_steps
 
     def __getitem__(self, step: int) -> Batch:
-        size = self.batch_size // self.shard_count
-        batch = _empty_batch((size, self.image_size, self.image_size, 3), self.label_shape)
-        first = step * self.batch_size + self.shard_index * size
-        augmentation_seed = derive_seed(self.seed, "augmentation")
+        augmentation, image_size = self.schedule.augmentation, self.schedule.image_size
+        augmentation_seed = self.schedule.augmentation_seed
+        positions = self.schedule.positions(step)
+        indices = self.schedule.examples(positions, len(self.source))
+        batch = _empty_batch((len(positions), image_size, image_size, 3), self.label_shape)
         unreadable: list[int] = []
-        for row, position in enumerate(range(first, first + size)):
-            epoch, place = divmod(position // self.augmentation.repeats, len(self.source))
-            index = int(epoch_order(self.seed, epoch, len(self.source))[place])
+        for row, (position, index) in enumerate(
+            zip(positions.tolist(), indices.tolist(), strict=True)
+        ):
 
             def see(data: bytes, position: int = position) -> np.ndarray:
                 # Each position has its own generator, so that no other example's draws shift it.
                 rng = np.random.Generator(np.random.Philox(key=[augmentation_seed, position]))
                 return training_picture(
-                    data, self.augmentation, self.image_size, rng, max_pixels=self.max_pixels
+                    data, augmentation, image_size, rng, max_pixels=self.max_pixels
                 )
 
             batch["image"][row], batch["label"][row] = self._readable(index, see, unreadable)
@@ -75,7 +104,7 @@ class TrainBatches:
         self, index: int, see: Callable[[bytes], np.ndarray], unreadable: list[int]
     ) -> tuple[np.ndarray, int | np.ndarray]:
         """Returns the picture and label of the first example from `index` on that can be read."""
-        for candidate in range(index, index + min(len(self.source), _MAX_REPLACEMENTS)):
+        for candidate in range(index, index + min(len(self.source), MAX_REPLACEMENTS)):
             candidate %= len(self.source)
             try:
                 example = self.source[candidate]

@@ -17,6 +17,9 @@ _EXIF_ORIENTATION = 0x0112
 _SEQUENTIAL_FRAMES, _START_OF_SCAN = (0xC0, 0xC1), 0xDA
 # The tallest unit that pixels are coded in, in rows.
 _MAX_UNIT = 16
+# The scales, in eighths, that a picture may be decoded at where its part is larger than needed, coarsest first.
+REDUCTIONS = (1, 2, 3, 4)
+WHOLE = 8
 
 _thread = threading.local()
 
@@ -86,27 +89,75 @@ def decode_part(data: bytes, head: Header, box: Box, size: int) -> tuple[np.ndar
     Raises:
       ValueError: it is damaged.
     """
-    rows = head.rows
-    # One unit more than the box: chroma is interpolated between rows.
-    needed = (math.ceil(box.top + box.height) // _MAX_UNIT + 2) * _MAX_UNIT
     encoded: bytes | bytearray = data
-    cut = False
-    if head.frame is not None and needed < rows and data.rfind(_END, len(data) - 64) >= 0:
+    rows = rows_decoded(head.rows, box, can_be_cut(data, head))
+    cut = rows < head.rows
+    if cut and head.frame is not None:
         # libjpeg decodes as many rows as the header says and skips the rest.
         encoded = bytearray(data)
-        encoded[head.frame + 5 : head.frame + 7] = needed.to_bytes(2)
-        rows, cut = needed, True
+        encoded[head.frame + 5 : head.frame + 7] = rows.to_bytes(2)
+    min_height, min_width = _smallest(rows, head.columns, box, size)
     picture = simplejpeg.decode_jpeg(
         encoded,
         "RGB",
-        min_height=math.ceil(rows * size / max(1.0, box.height)),
-        min_width=math.ceil(head.columns * size / max(1.0, box.width)),
+        min_height=min_height,
+        min_width=min_width,
         min_factor=2,
         fastdct=True,
         buffer=_memory(rows * head.columns * 3),
         strict=not cut,  # else the skipped rest counts as damage
     )
     return picture, box.scaled(picture.shape[0] / rows, picture.shape[1] / head.columns)
+
+
+def decode_at(data: bytes, head: Header, eighths: int) -> np.ndarray:
+    """Returns the whole picture at a scale, with the pixels that `decode_part` gives its parts at that scale.
+
+    Raises:
+      ValueError: it is damaged.
+    """
+    return simplejpeg.decode_jpeg(
+        data,
+        "RGB",
+        min_height=reduced(head.rows, eighths),
+        min_width=reduced(head.columns, eighths),
+        min_factor=2,
+        fastdct=True,
+    )
+
+
+def can_be_cut(data: bytes, head: Header) -> bool:
+    """Returns whether the rows at the bottom of a picture can be left undecoded."""
+    return head.frame is not None and data.rfind(_END, len(data) - 64) >= 0
+
+
+def rows_decoded(rows: int, box: Box, can_be_cut: bool) -> int:
+    """Returns how many of a picture's rows `decode_part` decodes for the box."""
+    # One unit more than the box: chroma is interpolated between rows.
+    needed = (math.ceil(box.top + box.height) // _MAX_UNIT + 2) * _MAX_UNIT
+    return min(rows, needed) if can_be_cut else rows
+
+
+def scale_decoded(rows: int, columns: int, box: Box, size: int) -> int:
+    """Returns the scale, in eighths, at which `decode_part` decodes so many rows for the box."""
+    min_height, min_width = _smallest(rows, columns, box, size)
+    for eighths in REDUCTIONS:
+        if reduced(rows, eighths) >= min_height and reduced(columns, eighths) >= min_width:
+            return eighths
+    return WHOLE
+
+
+def reduced(length: int, eighths: int) -> int:
+    """Returns how many pixels there are of a side's `length` at a scale, as libjpeg rounds it."""
+    return -(-length * eighths // WHOLE)
+
+
+def _smallest(rows: int, columns: int, box: Box, size: int) -> tuple[int, int]:
+    """Returns the height and width to which a picture may be reduced, so that the box keeps `size` pixels a side."""
+    return (
+        math.ceil(rows * size / max(1.0, box.height)),
+        math.ceil(columns * size / max(1.0, box.width)),
+    )
 
 
 def _orientation(segment: bytes) -> int:

@@ -14,9 +14,16 @@ from collections.abc import Iterator
 
 from absl import flags
 
-from input_pipeline import decoding, faults, resizing
+from input_pipeline import decoding, device_cache, faults, resizing
 from input_pipeline.augmentation import Augmentation
-from input_pipeline.batches import UNREADABLE, Batch, BatchSource, EvalBatches, TrainBatches
+from input_pipeline.batches import (
+    UNREADABLE,
+    Batch,
+    BatchSource,
+    EvalBatches,
+    Schedule,
+    TrainBatches,
+)
 from input_pipeline.datasets import Dataset
 from input_pipeline.errors import DataError, unknown_name
 from input_pipeline.names import printable
@@ -41,6 +48,7 @@ def train_batches(
     shard_count: int = 1,
     max_unreadable_fraction: float = faults.DEFAULT_MAX_FRACTION,
     max_pixels: int = decoding.MAX_PIXELS,
+    cached: device_cache.CachedSplit | None = None,
 ) -> "Batches":
     """Returns the batches of steps `start_step` to `num_steps` (exclusive).
 
@@ -63,6 +71,7 @@ def train_batches(
       shard_count: the number of hosts that share each batch.
       max_unreadable_fraction: the share of the split's examples that may be unreadable.
       max_pixels: a picture with more pixels is unreadable, see `decoding.decode`.
+      cached: the split, if its pictures are on the devices: a batch is then what `device_cache.DrawnBatches` draws.
 
     Raises:
       DataError: the split is unknown, or the numbers do not fit together; while iterating, too
@@ -77,9 +86,7 @@ def train_batches(
     if not 0 <= start_step <= num_steps:
         raise DataError(f"start_step {start_step} is not between 0 and num_steps {num_steps}")
     source = dataset.source(split)
-    batches = TrainBatches(
-        source=source,
-        label_shape=dataset.label_shape,
+    schedule = Schedule(
         num_steps=num_steps,
         batch_size=batch_size,
         seed=seed,
@@ -87,8 +94,12 @@ def train_batches(
         image_size=image_size,
         shard_index=shard_index,
         shard_count=shard_count,
-        max_pixels=max_pixels,
     )
+    batches: BatchSource
+    if cached is None:
+        batches = TrainBatches(schedule, source, dataset.label_shape, max_pixels)
+    else:
+        batches = device_cache.DrawnBatches.of(cached, schedule, source)
     unreadable = _faults(dataset, split, source, max_unreadable_fraction, max_pixels)
     return Batches(batches, start_step, num_workers, unreadable)
 

@@ -79,16 +79,21 @@ def resize_fast(
       size: the height and width of the result, in pixels.
       out: memory that may be used for the result.
     """
-    rows, columns, _ = picture.shape
+    top, left, height, width = whole_pixels(box, *picture.shape[:2])
+    part = picture[top : top + height, left : left + width]
+    if part.shape[:2] == (size, size):
+        return part
+    halves = height >= 2 * size and width >= 2 * size
+    method = cv2.INTER_AREA if halves else cv2.INTER_LINEAR
+    return cv2.resize(part, (size, size), dst=out, interpolation=method)
+
+
+def whole_pixels(box: Box, rows: int, columns: int) -> tuple[int, int, int, int]:
+    """Returns (top, left, height, width) of the box in whole pixels, at least one each way, inside the picture."""
     top, left = min(rows - 1, round(box.top)), min(columns - 1, round(box.left))
     bottom = min(rows, max(top + 1, round(box.top + box.height)))
     right = min(columns, max(left + 1, round(box.left + box.width)))
-    part = picture[top:bottom, left:right]
-    if part.shape[:2] == (size, size):
-        return part
-    halves = bottom - top >= 2 * size and right - left >= 2 * size
-    method = cv2.INTER_AREA if halves else cv2.INTER_LINEAR
-    return cv2.resize(part, (size, size), dst=out, interpolation=method)
+    return top, left, bottom - top, right - left
 
 
 def evaluation_boxes(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from benchmarks.config.fields import BATCH_NORM_SCOPES, DTYPES, RECIPES, default_config
+from benchmarks.config.fields import BATCH_NORM_SCOPES, CACHES, DTYPES, RECIPES, default_config
 from benchmarks.errors import ConfigError
 from input_pipeline.resizing import INTERPOLATIONS
 from isobudget.wording import shown
@@ -65,6 +65,7 @@ CHECKS = (
     _one_of("interpolation", *INTERPOLATIONS),
     _one_of("eval_crops", 1, 10),
     _whole("num_workers", 0),
+    _one_of("cache", *CACHES),
     _between("max_unreadable_fraction", "from 0 to 1", lambda value: 0 <= value <= 1),
     _whole("max_pixels", 1),
     _between("augmentation.random_erasing", "from 0 to 1", lambda value: 0 <= value <= 1),

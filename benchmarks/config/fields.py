@@ -8,6 +8,7 @@ from input_pipeline import augmentation, decoding
 RECIPES = ("common", "paper")
 DTYPES = ("float32", "bfloat16")
 BATCH_NORM_SCOPES = ("global", "device")
+NO_CACHE, DEVICE_CACHE = CACHES = ("none", "device")
 SMALLEST = "smallest"
 PUBLISHED = "published"
 # What touches evaluation alone, and no weight: on a training that is under way or over these may be changed, and it is
@@ -56,6 +57,10 @@ def default_config() -> ConfigDict:
     config.interpolation = "bilinear"  # or bicubic
     config.eval_crops = 1
     config.num_workers = 0  # processes that prepare batches; 0 means threads
+    # "device": the training split is decoded once and kept on every device, where the compiled step crops, resizes and
+    # flips it, so that no step waits for input; the validation split too if `validate_every_steps` reads it often. For
+    # pictures of one size that fit into half of a device's memory (docs/data.md).
+    config.cache = NO_CACHE
     config.max_unreadable_fraction = (
         0.001  # of a split's examples; more that cannot be read stop the run
     )

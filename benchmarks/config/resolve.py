@@ -42,6 +42,7 @@ def for_run(config: ConfigDict, spec: str, seed: int) -> ConfigDict:
     plugins.load(config)
     run = ConfigDict(to_plain(config))
     run.plugins = tuple(config.plugins)
+    run.cache = config.cache
     run.model = models.label(*models.parse(spec))
     run.seed = seed
     run.suite = ConfigDict({"models": (run.model,), "seeds": (seed,)})

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from benchmarks.config import plugins
-from benchmarks.config.fields import default_config
+from benchmarks.config.fields import NO_CACHE, default_config
 from benchmarks.errors import ConfigError
 from isobudget import earlier
 from isobudget.wording import quoted, shown
@@ -21,6 +21,8 @@ def to_plain(config: ConfigDict) -> dict[str, Any]:
     plain.pop("suite", None)
     if not plain["plugins"]:
         del plain["plugins"]  # most runs have none, and older records have no such field
+    if plain["cache"] == NO_CACHE:
+        del plain["cache"]  # likewise
     return plain
 
 

@@ -18,6 +18,18 @@ def peak_bytes() -> int | None:
     return max(peaks, default=None)
 
 
+def device_bytes() -> int | None:
+    """Returns the memory of this process's smallest device, of a CPU its share of the host's; None if it is unknown."""
+    devices = jax.local_devices()
+    if jax.default_backend() == "cpu":
+        import psutil
+
+        return psutil.virtual_memory().total // len(devices)
+    stats = [device.memory_stats() or {} for device in devices]
+    limits = [each["bytes_limit"] for each in stats if "bytes_limit" in each]
+    return min(limits, default=None)
+
+
 def _process_peak() -> int | None:
     try:
         import resource

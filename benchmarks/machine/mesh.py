@@ -49,14 +49,16 @@ def on_local_device(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
 
-def place_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Returns the global batch, to which each process contributes its part."""
+def place_batch(batch: dict[str, Any], mesh: Mesh) -> dict[str, Any]:
+    """Returns the global batch, to which each process contributes its part; what is on the devices stays as it is."""
     sharding = data_sharded(mesh)
+    there = {name: each for name, each in batch.items() if not isinstance(each, np.ndarray)}
+    batch = {name: each for name, each in batch.items() if name not in there}
     if mesh.devices.flat[0].platform == "cpu":
         batch = {name: _own(array) for name, array in batch.items()}
     if jax.process_count() == 1:
-        return jax.device_put(batch, sharding)  # all at once, which costs half
-    return {
+        return there | jax.device_put(batch, sharding)  # all at once, which costs half
+    return there | {
         name: jax.make_array_from_process_local_data(sharding, array)
         for name, array in batch.items()
     }
@@ -71,7 +73,7 @@ def _own(array: np.ndarray) -> np.ndarray:
     return array if type(array) is np.ndarray else np.array(array)
 
 
-def placed(batches: Iterable[dict[str, np.ndarray]], mesh: Mesh) -> Iterator[dict[str, jax.Array]]:
+def placed(batches: Iterable[dict[str, np.ndarray]], mesh: Mesh) -> Iterator[dict[str, Any]]:
     """Yields each batch on the mesh."""
     for batch in batches:
         yield place_batch(batch, mesh)

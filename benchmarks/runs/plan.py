@@ -15,7 +15,7 @@ from benchmarks.runs import budget as budget_lib
 from benchmarks.runs import folder, pace, validation
 from benchmarks.steps import freezing
 from benchmarks.weights import transfer
-from input_pipeline import augmentation, datasets, loader, seeds
+from input_pipeline import augmentation, datasets, device_cache, loader, seeds
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,6 +27,7 @@ class Run:
       workdir: its folder.
       dataset: the data that it reads.
       budget: what it may spend, in steps if these are known.
+      cached: its training split, decoded, if that is to be kept on the devices; see `runs/caching.py`.
       repeats: what looks at the clock told an earlier run with a budget of seconds that this one repeats; None if it
         does not.
       source: the weights that it begins with; None if all are drawn at random.
@@ -38,6 +39,7 @@ class Run:
     budget: budget_lib.Budget
     source: transfer.Source | None = None
     repeats: tuple[pace.Look, ...] | None = None
+    cached: device_cache.CachedSplit | None = None
 
     @property
     def config(self) -> ConfigDict:
@@ -162,7 +164,10 @@ def count_train_macs(setup: Setup) -> int:
 
 
 def train_batches(run: Run, first: int, end: int, image_size: int) -> loader.Batches:
-    """Returns this process's part of the training batches of steps `first` to `end` (exclusive), counted from 0."""
+    """Returns this process's part of the training batches of steps `first` to `end` (exclusive), counted from 0.
+
+    If the run has its training split `cached`, they are drawn and hold no pictures.
+    """
     config = run.config
     return loader.train_batches(
         run.dataset,
@@ -178,4 +183,5 @@ def train_batches(run: Run, first: int, end: int, image_size: int) -> loader.Bat
         shard_count=jax.process_count(),
         max_unreadable_fraction=config.max_unreadable_fraction,
         max_pixels=config.max_pixels,
+        cached=run.cached,
     )

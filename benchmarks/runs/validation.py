@@ -7,12 +7,14 @@ from ml_collections import ConfigDict
 import models
 from benchmarks import tasks
 from benchmarks.config import checks, derived, tuned
+from benchmarks.config.fields import DEVICE_CACHE
 from benchmarks.config.setup import Setup, set_up
 from benchmarks.errors import ConfigError
 from benchmarks.runs import normalization
 from benchmarks.runs.budget import BUDGET_KINDS
 from benchmarks.steps import freezing, optimizers
-from input_pipeline import augmentation
+from input_pipeline import augmentation, device_cache
+from input_pipeline.errors import DataError
 from isobudget.wording import shown
 
 
@@ -32,12 +34,23 @@ def validate(config: ConfigDict) -> None:
     optimizers.validate(config.optimizer)
     tuned.validate(config)
     freezing.validate(config)
-    augmentation.create(config.augmentation)
+    _check_cache(config)
     _check_what_goes_together(config)
     _check_learning_rates(config)
     for side in (*derived.train_sizes(config), derived.eval_image_size(config)):
         models.check_image_size(config.model, side)
     normalization.check(config, config.accumulation)
+
+
+def _check_cache(config: ConfigDict) -> None:
+    augmented = augmentation.create(config.augmentation)
+    if config.cache == DEVICE_CACHE:
+        try:
+            device_cache.check_changes(augmented)
+        except DataError as error:
+            raise ConfigError(
+                f"config.cache=device does not go with this config.augmentation.changes: {error}."
+            ) from None
 
 
 def _check_what_goes_together(config: ConfigDict) -> None:

@@ -21,6 +21,7 @@ from benchmarks.steps.abstract import (
     create_optimizer,
     shapes,
 )
+from benchmarks.steps.cached_split import abstract_drawn_batch, make_read
 from benchmarks.steps.eval_step import lower_eval_step
 from benchmarks.steps.pure_model import PureModel
 from benchmarks.steps.train_step import (
@@ -31,6 +32,7 @@ from benchmarks.steps.train_step import (
     make_train_step,
     metric_names,
 )
+from input_pipeline.device_cache import CachedSplit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +80,7 @@ def compile_program(
     saving: Saving | None = None,
     positive_weights: tuple[float, ...] = (),
     for_one: bool = True,
+    cached: CachedSplit | None = None,
 ) -> Program:
     """Returns a run's steps, compiled for the mesh from shapes alone.
 
@@ -87,23 +90,31 @@ def compile_program(
       saving: how memory is saved; by default as the configuration says.
       positive_weights: one for each logit, see `tasks.positive_weights`; empty if all are 1.
       for_one: whether there is `eval_one`, which is compiled too.
+      cached: the training split if it is on the devices; a step is then given what `DeviceSplit.beside` returns.
     """
     model, _, _ = abstract_model(setup)
     state = abstract_state(setup, mesh)
     names = metric_names(model.task)
     settings = _settings(setup, mesh, saving or Saving.of(setup.config), positive_weights)
-    train_step = make_train_step(model, create_optimizer(setup), settings)
-    train = jax.jit(
-        _with_one_array(train_step, names), donate_argnums=0, out_shardings=replicated(mesh)
-    )
     sizes = sorted(set(setup.train_sizes))
-    batches = [
-        abstract_batch(model, setup.config.batch_size, side, data_sharded(mesh)) for side in sizes
-    ]
+
+    def lower_train_step(side: int) -> jax.stages.Lowered:
+        if cached is None:
+            train_step = make_train_step(model, create_optimizer(setup), settings)
+            batch = abstract_batch(model, setup.config.batch_size, side, data_sharded(mesh))
+        else:
+            read = make_read(cached, setup, side, mesh)
+            train_step = make_train_step(model, create_optimizer(setup), settings, read)
+            batch = abstract_drawn_batch(cached, setup, side, mesh)
+        train = jax.jit(
+            _with_one_array(train_step, names), donate_argnums=0, out_shardings=replicated(mesh)
+        )
+        return train.lower(state, batch, progress)
+
     progress = jax.ShapeDtypeStruct((), jnp.float32, sharding=replicated(mesh))
     weights = state["params"], state["batch_stats"]
     with models.traced_for(mesh.devices.flat[0].platform):
-        lowered = [train.lower(state, batch, progress) for batch in batches]
+        lowered = [lower_train_step(side) for side in sizes]
         lowered += _lowered_evaluation(setup, model, weights, mesh, for_one=for_one)
     compiled = _compiled(lowered)
     train_steps, (eval_step, *eval_one) = compiled[: len(sizes)], compiled[len(sizes) :]

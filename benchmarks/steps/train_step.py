@@ -99,13 +99,22 @@ def metric_names(task: tasks.Task) -> tuple[str, ...]:
 
 
 def make_train_step(
-    model: PureModel, optimizer: optax.GradientTransformationExtraArgs, settings: Settings
+    model: PureModel,
+    optimizer: optax.GradientTransformationExtraArgs,
+    settings: Settings,
+    read: Callable[[Any], Batch] = lambda batch: batch,
 ) -> TrainStep:
     """Returns the function (state, batch, progress) -> (state, metrics) of one optimization step, to be compiled.
 
     `progress` is the fraction of the run that is done, a float32 scalar from 0 to below 1, which schedules are of.
 
     The metrics are scalars, named as `metric_names` says.
+
+    Args:
+      model: what is trained.
+      optimizer: how its weights are updated.
+      settings: what else a step does.
+      read: returns the batch from what the step is given, which is the batch itself unless pictures are on the devices.
     """
     differentiate = _make_gradients(model, settings)
 
@@ -116,7 +125,7 @@ def make_train_step(
             # The texts of the purposes are part of every published seed: others would draw other numbers.
             return jax.random.fold_in(seeds.key(settings.seed, purpose), state["step"])
 
-        examples = _augmented(model, settings, batch, key)
+        examples = _augmented(model, settings, read(batch), key)
         gradients, batch_stats, metrics = differentiate(
             state["params"], state["batch_stats"], examples, key("dropout")
         )

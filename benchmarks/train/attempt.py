@@ -1,6 +1,7 @@
 """One attempt at a run: opened, trained, evaluated and recorded."""
 
 import dataclasses
+from typing import Any
 
 import jax
 
@@ -9,6 +10,7 @@ from benchmarks.machine import memory, neighbors, preemption
 from benchmarks.runs import budget, finished_training, pace
 from benchmarks.runs.plan import Run, train_batches
 from benchmarks.runs.record import planned_record, with_facts
+from benchmarks.steps.cached_split import DeviceSplit
 from benchmarks.steps.compile import Saving
 from benchmarks.steps.train_step import State, final_weights
 from benchmarks.train import checkpoints, loop
@@ -86,9 +88,9 @@ def _train(
     run, clock = attempt.run, attempt.clock
     readers: list[loader.Batches] = []
 
-    def read(first: int, end: int, size: int) -> loader.Batches:
+    def read(first: int, end: int, size: int) -> loop.Batches:
         readers.append(train_batches(run, first, end, size))
-        return readers[-1]
+        return _BesideSplit(readers[-1], attempt.split, size) if attempt.split else readers[-1]
 
     def validate(state: State) -> dict[str, float]:
         with clock.measure("evaluation"):
@@ -112,6 +114,22 @@ def _train(
     )
     attempt = dataclasses.replace(attempt, run=run.with_steps(steps))
     return attempt, state, sum(len(each.faults) for each in readers)
+
+
+class _BesideSplit:
+    """Drawn batches together with the split on the devices that they are drawn from."""
+
+    def __init__(self, drawn: loader.Batches, split: DeviceSplit, image_size: int):
+        self._drawn, self._split, self._image_size = drawn, split, image_size
+
+    def __iter__(self) -> "_BesideSplit":
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        return self._split.beside(next(self._drawn), self._image_size)
+
+    def close(self) -> None:
+        self._drawn.close()
 
 
 def _pace(attempt: Attempt) -> pace.Pace:

@@ -15,6 +15,7 @@ from benchmarks.inference import speed as inference_speed
 from benchmarks.inference.predict import predict, split_batches
 from benchmarks.machine import environment
 from benchmarks.machine.mesh import placed
+from benchmarks.runs import caching
 from benchmarks.runs.folder import write_class_names
 from benchmarks.runs.plan import Run
 from benchmarks.runs.record import now, planned_record
@@ -92,9 +93,17 @@ def predict_split(
     attempt: Attempt, weights: Weights, split: str
 ) -> tuple[metrics.Predictions, int]:
     """Returns the predictions of a split and how many of its examples could not be read."""
-    run, program = attempt.run, attempt.program
+    run, program, kept = attempt.run, attempt.program, attempt.kept_batches
+    if split in kept:
+        on_devices, unreadable = kept[split]
+        return predict(program.eval_step, *weights, on_devices), unreadable
     with contextlib.closing(split_batches(run.setup, run.dataset, split)) as batches:
-        predictions = predict(program.eval_step, *weights, placed(batches, program.mesh))
+        read = placed(batches, program.mesh)
+        if split == run.config.validation_split and caching.keeps_validation(run):
+            read_once = list(read)
+            kept[split] = read_once, len(batches.faults)
+            return predict(program.eval_step, *weights, read_once), len(batches.faults)
+        predictions = predict(program.eval_step, *weights, read)
         return predictions, len(batches.faults)
 
 

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -28,10 +28,10 @@ from benchmarks.train.metric_files import MetricFiles, NoFiles
 
 
 class Batches(Protocol):
-    """Batches on the host, in order, which are closed at the end."""
+    """Batches in order, which are closed at the end: on the host, but for what is on the devices already."""
 
-    def __iter__(self) -> Iterator[dict[str, np.ndarray]]: ...
-    def __next__(self) -> dict[str, np.ndarray]: ...
+    def __iter__(self) -> Iterator[dict[str, Any]]: ...
+    def __next__(self) -> dict[str, Any]: ...
     def close(self) -> None: ...
 
 
@@ -153,7 +153,7 @@ class _Reader:
         self._size: int | None = None
         self._batches: Batches | None = None
 
-    def next(self, stretch: Stretch) -> dict[str, np.ndarray]:
+    def next(self, stretch: Stretch) -> dict[str, Any]:
         """Returns the next batch of a stretch, all of whose batches are asked for in turn."""
         if self._batches is None or stretch.image_size != self._size:
             self.close()

@@ -12,6 +12,7 @@ from benchmarks.inference.predict import split_batches
 from benchmarks.machine.mesh import create_mesh, place_batch, replicated
 from benchmarks.runs.plan import Run
 from benchmarks.steps.abstract import abstract_model, abstract_state, shapes
+from benchmarks.steps.cached_split import DeviceSplit
 from benchmarks.steps.compile import Program, Saving, compile_evaluation, compile_program
 from benchmarks.steps.train_step import State
 from benchmarks.train import checkpoints
@@ -35,6 +36,9 @@ class Attempt:
       program: its compiled steps; those of evaluation alone, if the training is over.
       clock: its seconds, those of earlier attempts included.
       reporter: is told how far it is.
+      split: its training split, if that is kept on the devices.
+      kept_batches: the batches of a split that are kept on the devices, and how many of its examples could not be
+        read, by the split; filled in as splits are read.
     """
 
     run: Run
@@ -44,6 +48,10 @@ class Attempt:
     program: Program
     clock: Clock
     reporter: progress.Reporter
+    split: DeviceSplit | None = None
+    kept_batches: dict[str, tuple[list[dict[str, jax.Array]], int]] = dataclasses.field(
+        default_factory=dict
+    )
 
 
 def open_new(
@@ -63,12 +71,18 @@ def open_new(
     positive_weights = run.positive_weights
     # Weights are drawn while XLA compiles, because for a large network either takes seconds.
     with concurrent.futures.ThreadPoolExecutor(1) as pool, clock.measure("compile"):
-        compiling = pool.submit(compile_program, run.setup, mesh, saving, positive_weights)
+        compiling = pool.submit(
+            compile_program, run.setup, mesh, saving, positive_weights, cached=run.cached
+        )
         if state is None:
             state = initial_state(run.setup, mesh)
         program = compiling.result()
+    split = None
+    if run.cached is not None:
+        split = DeviceSplit.of(run.cached, run.setup, mesh)
+        clock.add("total", run.cached.seconds)
     _try_evaluation(run, program, state)
-    return Attempt(run, started, start_step, saving, program, clock, reporter), state
+    return Attempt(run, started, start_step, saving, program, clock, reporter, split), state
 
 
 def reopen(

@@ -13,7 +13,7 @@ from benchmarks.cli import progress
 from benchmarks.config import resolve
 from benchmarks.errors import ConfigError, HostBusyError, is_out_of_room, storage_errors_told
 from benchmarks.machine import distributed, memory, neighbors, preemption
-from benchmarks.runs import finished_training, normalization, pace, shared_host
+from benchmarks.runs import caching, finished_training, normalization, pace, shared_host
 from benchmarks.runs.claim import claim_run
 from benchmarks.runs.plan import Run, prepare
 from benchmarks.runs.record import failed_record, finished_record, now
@@ -55,6 +55,7 @@ def train_and_evaluate(
     run = prepare(resolve.resolved(config), workdir)
     if repeats:
         run = run.repeating(*repeats)
+    run = caching.with_cached_split(run)
     with storage_errors_told(run.workdir):
         return _claim_and_train(run, reporter, profile_steps)
 

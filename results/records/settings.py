@@ -71,6 +71,7 @@ DEFAULTS: Mapping[str, Any] = {
     "eval_batch_size": 64,
     "eval_image_size": "",
     "max_pixels": 178_956_970,
+    "cache": "none",
     "augmentation.crop": "center",
     "augmentation.changes": (),
     "augmentation.repeats": 1,

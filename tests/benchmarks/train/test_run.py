@@ -240,10 +240,10 @@ def test_what_changes_no_result_is_tried_first_where_memory_runs_out(
     assert (plain.remat, plain.accumulation) == (False, 1)
     compile_all = opening.compile_program
 
-    def compile_within_memory(setup, mesh, saving, positive_weights):
+    def compile_within_memory(setup, mesh, saving, positive_weights, **cached):
         if not saving.remat:
             raise MemoryError
-        return compile_all(setup, mesh, saving, positive_weights)
+        return compile_all(setup, mesh, saving, positive_weights, **cached)
 
     monkeypatch.setattr(opening, "compile_program", compile_within_memory)
     record = train_and_evaluate(config, tmp_path / "saving")
