@@ -157,14 +157,43 @@ def read(
         for index, size in enumerate(sizes):
             advance(1)
             if size not in (None, (rows, columns)):
-                raise DataError(
-                    f"pictures of one size alone can be kept on the devices, and {source.describe(index)} has"
-                    f" {size[1]} x {size[0]} pixels where {source.describe(first)} has {columns} x {rows}"
-                )
+                raise _another_size(source, index, size, first, (rows, columns))
     if not (encodings != _NO_JPEG).any():  # only a JPEG is ever decoded at another scale
         pictures = {jpeg.WHOLE: pictures[jpeg.WHOLE]}
     seconds = time.perf_counter() - start
     return CachedSplit(rows, columns, pictures, labels, encodings, _stand_ins(is_read), seconds)
+
+
+def check_sizes(source: Source, max_pixels: int = decoding.MAX_PIXELS) -> None:
+    """Checks that all pictures that can be read have one size, decoding none of those whose header says it.
+
+    Raises:
+      DataError: they differ in size, or the first hundred cannot be read.
+    """
+    first, expected = _first_size(source, max_pixels)
+
+    def size_of(index: int) -> tuple[int, int] | None:
+        try:
+            data = source[index]["image"]
+            head = jpeg.header(data)
+            return (
+                decoding.decode(data, max_pixels=max_pixels).shape[:2] if head is None else head[:2]
+            )
+        except DataError:
+            return None
+
+    for index, size in enumerate(passes.in_threads(size_of, range(len(source)))):
+        if size not in (None, expected):
+            raise _another_size(source, index, size, first, expected)
+
+
+def _another_size(
+    source: Source, index: int, size: tuple[int, int], first: int, expected: tuple[int, int]
+) -> DataError:
+    return DataError(
+        f"pictures of one size alone can be kept on the devices, and {source.describe(index)} has"
+        f" {size[1]} x {size[0]} pixels where {source.describe(first)} has {expected[1]} x {expected[0]}"
+    )
 
 
 def _scales(rows: int, columns: int, image_size: int) -> tuple[int, ...]:

@@ -1,6 +1,8 @@
 """Reads the splits that a run keeps decoded on the devices (`config.cache`), if they fit."""
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -30,7 +32,7 @@ def with_cached_split(run: Run) -> Run:
     is_trained = finished_record(run.workdir) or finished_training.find(run.workdir)
     if config.cache != DEVICE_CACHE or is_trained:
         return run
-    try:
+    with _naming_the_field():
         split = device_cache.read(
             dataset.source(config.train_split),
             label_shape=dataset.label_shape,
@@ -38,14 +40,34 @@ def with_cached_split(run: Run) -> Run:
             max_pixels=config.max_pixels,
             check_bytes=lambda needed: _check_memory(needed + _validation_bytes(run)),
         )
-    except DataError as error:
-        raise ConfigError(f"config.cache=device cannot be had: {error}.") from error
     return dataclasses.replace(run, cached=split)
+
+
+def check(run: Run) -> None:
+    """Checks what can be checked of the pictures that a run keeps on the devices without touching one.
+
+    Raises:
+      ConfigError: the pictures of the training split differ in size.
+    """
+    if run.config.cache != DEVICE_CACHE:
+        return
+    with _naming_the_field():
+        source = run.dataset.source(run.config.train_split)
+        device_cache.check_sizes(source, run.config.max_pixels)
 
 
 def keeps_validation(run: Run) -> bool:
     """Returns whether the validation split is kept on the devices: it is if training reads it again and again."""
     return run.config.cache == DEVICE_CACHE and run.config.validate_every_steps > 0
+
+
+@contextlib.contextmanager
+def _naming_the_field() -> Iterator[None]:
+    """Says of what is wrong with a dataset which field it is wrong for."""
+    try:
+        yield
+    except DataError as error:
+        raise ConfigError(f"config.cache=device cannot be had: {error}.") from error
 
 
 def _validation_bytes(run: Run) -> int:
@@ -68,6 +90,6 @@ def _check_memory(needed: int) -> None:
     limit = memory.device_bytes()
     if limit is not None and needed > _LARGEST_SHARE * limit:
         raise ConfigError(
-            f"config.cache=device needs {needed / 1e9:,.1f} GB on each device, more than half of its"
-            f" {limit / 1e9:,.1f} GB; without it, pictures are read from the disk as they are needed."
+            f"config.cache=device needs {needed / 1e6:,.1f} MB on each device, more than half of its"
+            f" {limit / 1e6:,.1f} MB; without it, pictures are read from the disk as they are needed."
         )

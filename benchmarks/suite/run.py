@@ -17,6 +17,7 @@ from benchmarks.launch import folder_lock, shards
 from benchmarks.launch.display import Display
 from benchmarks.launch.launcher import Launcher, launch
 from benchmarks.launch.local import LocalLauncher
+from benchmarks.runs import caching
 from benchmarks.runs.claim import check_suite, claim_suite, open_suite
 from benchmarks.runs.plan import Run, prepare_all, train_batches
 from results import leaderboard, records
@@ -134,7 +135,9 @@ def _check_data(run: Run) -> None:
 
     Raises:
       DataError: a split has no such file, or too much of its first batch cannot be read.
+      ConfigError: the pictures are to be kept on the devices, and differ in size.
     """
+    caching.check(run)
     config = run.config.copy_and_resolve_references()
     config.num_workers = 0  # for a batch, processes are not worth starting
     setup = dataclasses.replace(run.setup, config=config)
