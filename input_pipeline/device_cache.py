@@ -279,9 +279,14 @@ class DrawnBatches:
         wanted = self.schedule.examples(positions, len(self.stand_ins))
         used = self.stand_ins[wanted]
         changes = drawn_changes(augmentation)
+        is_fixed = _takes_the_center(augmentation)
+        box_of: dict[int, tuple[int, ...]] = {}  # the last of each encoding
         boxes, drawn = [], []
-        for example, rng in zip(used, self._generators(positions), strict=True):
-            boxes.append(self._box(int(example), rng))
+        encodings = self.encodings[used].tolist()
+        for encoding, rng in zip(encodings, self._generators(positions), strict=True):
+            if not (is_fixed and encoding in box_of):
+                box_of[encoding] = self._box(encoding, rng)
+            boxes.append(box_of[encoding])
             drawn.append([DRAWS[name](image_size, rng, **options) for name, options, _ in changes])
         numbers = {
             change.key: np.array([each[place] for each in drawn], np.int32)
@@ -303,11 +308,11 @@ class DrawnBatches:
             bits.state = beginning  # a tenth of the time that a new one takes
             yield rng
 
-    def _box(self, example: int, rng: np.random.Generator) -> tuple[int, int, int, int, int]:
-        """Returns the scale that the host would decode an example at, and the part that it would take."""
+    def _box(self, encoding: int, rng: np.random.Generator) -> tuple[int, int, int, int, int]:
+        """Returns the scale that the host would decode a picture at, and the part that it would take."""
         image_size = self.schedule.image_size
         box = self.schedule.augmentation.choose(self.rows, self.columns, image_size, rng)
-        encoding, scale, rows = self.encodings[example], jpeg.WHOLE, self.rows
+        scale, rows = jpeg.WHOLE, self.rows
         if encoding != _NO_JPEG:
             rows = jpeg.rows_decoded(self.rows, box, encoding == _JPEG_TO_CUT)
             scale = jpeg.scale_decoded(rows, self.columns, box, image_size)
@@ -336,5 +341,12 @@ class DrawnBatches:
 
 def takes_whole_pictures(split: CachedSplit, augmentation: Augmentation, image_size: int) -> bool:
     """Returns whether every part is its whole picture as it is, so that there is nothing to cut or to resize."""
-    crop = getattr(augmentation.crop, "func", augmentation.crop)
-    return crop is center and (split.rows, split.columns) == (image_size, image_size)
+    return _takes_the_center(augmentation) and (split.rows, split.columns) == (
+        image_size,
+        image_size,
+    )
+
+
+def _takes_the_center(augmentation: Augmentation) -> bool:
+    """Returns whether the crop is the same of every picture, and draws nothing."""
+    return getattr(augmentation.crop, "func", augmentation.crop) is center

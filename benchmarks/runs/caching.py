@@ -6,14 +6,16 @@ from collections.abc import Iterator
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from benchmarks.config.fields import DEVICE_CACHE
+from benchmarks.config.setup import Setup
 from benchmarks.errors import ConfigError
 from benchmarks.machine import memory
 from benchmarks.runs import finished_training
 from benchmarks.runs.plan import Run
 from benchmarks.runs.record import finished_record
-from input_pipeline import device_cache
+from input_pipeline import datasets, device_cache
 from input_pipeline.errors import DataError
 
 # The rest of a device's memory is the training's.
@@ -28,19 +30,29 @@ def with_cached_split(run: Run) -> Run:
     Raises:
       ConfigError: the splits do not fit on the devices, or the pictures of the training split differ in size.
     """
-    config, dataset = run.config, run.dataset
-    is_trained = finished_record(run.workdir) or finished_training.find(run.workdir)
-    if config.cache != DEVICE_CACHE or is_trained:
+    if finished_record(run.workdir) or finished_training.find(run.workdir):
         return run
+    return dataclasses.replace(run, cached=read_split(run.setup, run.dataset))
+
+
+def read_split(setup: Setup, dataset: datasets.Dataset) -> device_cache.CachedSplit | None:
+    """Returns the training split, decoded in the host's memory; None if it is not to be kept on the devices.
+
+    Raises:
+      ConfigError: as `with_cached_split`.
+    """
+    config = setup.config
+    if config.cache != DEVICE_CACHE:
+        return None
+    beside = _validation_bytes(setup, dataset)
     with _naming_the_field():
-        split = device_cache.read(
+        return device_cache.read(
             dataset.source(config.train_split),
             label_shape=dataset.label_shape,
-            image_sizes=run.setup.train_sizes,
+            image_sizes=setup.train_sizes,
             max_pixels=config.max_pixels,
-            check_bytes=lambda needed: _check_memory(needed + _validation_bytes(run)),
+            check_bytes=lambda needed: _check_memory(needed + beside),
         )
-    return dataclasses.replace(run, cached=split)
 
 
 def check(run: Run) -> None:
@@ -56,9 +68,9 @@ def check(run: Run) -> None:
         device_cache.check_sizes(source, run.config.max_pixels)
 
 
-def keeps_validation(run: Run) -> bool:
+def keeps_validation(config: ConfigDict) -> bool:
     """Returns whether the validation split is kept on the devices: it is if training reads it again and again."""
-    return run.config.cache == DEVICE_CACHE and run.config.validate_every_steps > 0
+    return config.cache == DEVICE_CACHE and config.validate_every_steps > 0
 
 
 @contextlib.contextmanager
@@ -70,14 +82,14 @@ def _naming_the_field() -> Iterator[None]:
         raise ConfigError(f"config.cache=device cannot be had: {error}.") from error
 
 
-def _validation_bytes(run: Run) -> int:
+def _validation_bytes(setup: Setup, dataset: datasets.Dataset) -> int:
     """Returns the memory that the validation split takes on each device, as evaluation sees it."""
-    if not keeps_validation(run):
+    config, side = setup.config, setup.eval_image_size
+    if not keeps_validation(config):
         return 0
-    config, side = run.config, run.setup.eval_image_size
-    numbers = int(np.prod(run.dataset.label_shape)) + 1
+    numbers = int(np.prod(dataset.label_shape)) + 1
     of_each = config.eval_crops * side * side * 3 + 4 * numbers
-    examples = run.dataset.num_examples(config.validation_split)
+    examples = dataset.num_examples(config.validation_split)
     return -(-examples // jax.device_count()) * of_each
 
 

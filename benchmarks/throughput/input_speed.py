@@ -14,6 +14,8 @@ import numpy as np
 from benchmarks.config.setup import Setup
 from benchmarks.machine import timing
 from benchmarks.machine.mesh import create_mesh, place_batch, placed, replicate
+from benchmarks.runs import caching
+from benchmarks.steps.cached_split import DeviceSplit
 from benchmarks.steps.compile import compile_program
 from benchmarks.steps.train_step import State
 from benchmarks.throughput import input_peers
@@ -126,8 +128,10 @@ def measure_waiting(setup: Setup, dataset: Dataset, steps: int = 20) -> Waiting:
     config, side = setup.config, setup.image_size
     setup.task.check(dataset)
     mesh = create_mesh()
-    program = compile_program(setup, mesh)
+    cached = caching.read_split(setup, dataset)
+    program = compile_program(setup, mesh, cached=cached)
     state = initial_state(setup, mesh)
+    split = DeviceSplit.of(cached, setup, mesh) if cached else None
     batches = loader.train_batches(
         dataset,
         config.train_split,
@@ -137,6 +141,7 @@ def measure_waiting(setup: Setup, dataset: Dataset, steps: int = 20) -> Waiting:
         seed=0,
         augmentation=augmentation_lib.create(config.augmentation),
         num_workers=config.num_workers,
+        cached=cached,
     )
     start_of_run = replicate(np.float32(0), mesh)
     waited = 0.0
@@ -147,7 +152,7 @@ def measure_waiting(setup: Setup, dataset: Dataset, steps: int = 20) -> Waiting:
             start = time.perf_counter()
             batch = next(batches)
             waited += time.perf_counter() - start
-            placed = place_batch(batch, mesh)
+            placed = place_batch(split.beside(batch, side) if split else batch, mesh)
             state, _ = program.train_steps[side](state, placed, start_of_run)
         return state
 

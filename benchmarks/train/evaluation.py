@@ -99,7 +99,7 @@ def predict_split(
         return predict(program.eval_step, *weights, on_devices), unreadable
     with contextlib.closing(split_batches(run.setup, run.dataset, split)) as batches:
         read = placed(batches, program.mesh)
-        if split == run.config.validation_split and caching.keeps_validation(run):
+        if split == run.config.validation_split and caching.keeps_validation(run.config):
             read_once = list(read)
             kept[split] = read_once, len(batches.faults)
             return predict(program.eval_step, *weights, read_once), len(batches.faults)
