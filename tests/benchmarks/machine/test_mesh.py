@@ -120,8 +120,9 @@ def end(hosts, status):
     return told
 
 
-def test_two_processes_give_the_losses_of_one(one, start_two, tmp_path):
-    end(start_two(), 0)
+@pytest.mark.parametrize("cache", ["none", pytest.param("device", marks=pytest.mark.slow)])
+def test_two_processes_give_the_losses_of_one(cache, one, start_two, tmp_path):
+    end(start_two(f"--config.cache={cache}"), 0)
     assert record(tmp_path)["hardware"]["process_count"] == 2
     assert record(tmp_path)["metrics"]["test"]["examples"] == 360
     assert losses(tmp_path) == pytest.approx(losses(one), rel=1e-5)
