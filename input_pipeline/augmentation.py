@@ -145,23 +145,42 @@ def shift(
     For pictures that must not be mirrored, such as digits. Pixels from outside the picture repeat its edge.
     """
     size = picture.shape[0]
+    return cv2.warpAffine(
+        picture,
+        _shift_matrix(size, rng, distance=distance, degrees=degrees, zoom=zoom),
+        (size, size),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+def _shift_matrix(
+    size: int, rng: np.random.Generator, *, distance: float, degrees: float, zoom: float
+) -> np.ndarray:
+    """Returns where a shifted picture shows each point (x, y), float64 [2, 3]."""
     right, down, turn, grow = rng.uniform(-1, 1, 4)
     angle, scale = math.radians(degrees * turn), zoom**grow
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
     middle = (size - 1) / 2
-    matrix = np.array(
+    return np.array(
         [
             [cos, sin, middle * (1 - cos - sin) + distance * size * right],
             [-sin, cos, middle * (1 + sin - cos) + distance * size * down],
         ]
     )
-    return cv2.warpAffine(
-        picture,
-        matrix,
-        (size, size),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+
+
+def _draw_shift(
+    size: int,
+    rng: np.random.Generator,
+    *,
+    distance: float = 0.1,
+    degrees: float = 10.0,
+    zoom: float = 1.1,
+) -> tuple[float, ...]:
+    """Returns the matrix that says which point of a picture a pixel of the shifted one shows, row by row."""
+    matrix = _shift_matrix(size, rng, distance=distance, degrees=degrees, zoom=zoom)
+    return tuple(cv2.invertAffineTransform(matrix).ravel().tolist())
 
 
 @register_change("pad_and_crop")
@@ -193,9 +212,10 @@ def _draw_pad_and_crop(
 
 
 # What is random in the changes that the compiled step can make too (`on_device_crops.py`): each is called as
-# (image_size, rng) with the change's options, draws what the change itself draws, and returns it in whole numbers.
-DRAWS: dict[str, Callable[..., tuple[int, ...]]] = {
+# (image_size, rng) with the change's options, draws what the change itself draws, and returns numbers for float32.
+DRAWS: dict[str, Callable[..., tuple[float, ...]]] = {
     "flip": _draw_flip,
+    "shift": _draw_shift,
     "pad_and_crop": _draw_pad_and_crop,
 }
 

@@ -255,7 +255,7 @@ class DrawnBatches:
     """One shard's part of each training batch of a cached split, in numbers; see `loader.train_batches`.
 
     A batch has `example` int32 [batch]; `box` int32 [batch, 5], the scale in eighths and the part's top, left, height
-    and width in pixels at that scale; what each change draws, int32 [batch, numbers]; and `mask` float32 [batch].
+    and width in pixels at that scale; what each change draws, float32 [batch, numbers]; and `mask` float32 [batch].
     """
 
     schedule: Schedule
@@ -289,7 +289,7 @@ class DrawnBatches:
             boxes.append(box_of[encoding])
             drawn.append([DRAWS[name](image_size, rng, **options) for name, options, _ in changes])
         numbers = {
-            change.key: np.array([each[place] for each in drawn], np.int32)
+            change.key: np.array([each[place] for each in drawn], np.float32)
             for place, change in enumerate(changes)
         }
         return {

@@ -2,7 +2,8 @@
 
 For pictures that are kept on the devices (`device_cache.py`). A part is resized as `resizing.resize_fast` does it, in
 OpenCV's own whole numbers: enlarged, or reduced to more than half its size, it has the same bits. Reduced to half or
-less, as only formats other than JPEG are (or a JPEG to a sixteenth), a pixel may differ by one level.
+less, as only formats other than JPEG are (or a JPEG to a sixteenth), a pixel may differ by one level; so may one in
+tens of thousands after `shift`, which both compute in floating point.
 
 Matrix products select and weigh rows and columns, because accelerators have no faster way; their values are whole
 numbers below 2^24, which float32 holds exactly.
@@ -215,11 +216,39 @@ def _pad_and_crop(images: Array, numbers: Array, *, fraction: float = 0.125) -> 
     def crop(picture: Array, corner: Array) -> Array:
         return jax.lax.dynamic_slice(picture, (corner[0], corner[1], 0), (size, size, 3))
 
-    return jax.vmap(crop)(padded, numbers)
+    return jax.vmap(crop)(padded, numbers.astype(jnp.int32))
+
+
+def _shift(images: Array, numbers: Array, **options: float) -> Array:
+    """Returns the images, each pixel between the four around the point that it shows, as OpenCV computes it."""
+    del options  # they are in the matrices
+    batch, size = len(images), images.shape[1]
+    matrix = numbers.reshape(batch, 2, 3, 1, 1)
+    x, y = jnp.arange(size, dtype=jnp.float32), jnp.arange(size, dtype=jnp.float32)[:, None]
+    points = x * matrix[:, :, 0] + (y * matrix[:, :, 1] + matrix[:, :, 2])
+    corners = jnp.floor(points)
+    right, down = jnp.moveaxis(points - corners, 1, 0)[..., None]
+    column, row = jnp.moveaxis(corners.astype(jnp.int32), 1, 0)
+    flat = images.reshape(batch, size * size, 3).astype(jnp.float32)
+
+    def at(row: Array, column: Array) -> Array:
+        places = jnp.clip(row, 0, size - 1) * size + jnp.clip(column, 0, size - 1)
+        return jnp.take_along_axis(flat, places.reshape(batch, -1, 1), axis=1).reshape(images.shape)
+
+    def between(row: Array) -> Array:
+        left = at(row, column)
+        return left + right * (at(row, column + 1) - left)
+
+    above = between(row)
+    return jnp.rint(above + down * (between(row + 1) - above)).astype(jnp.uint8)
 
 
 # By the names in `augmentation.DRAWS`: (images, what was drawn for each, **options) -> images.
-CHANGES: dict[str, Callable[..., Array]] = {"flip": _flip, "pad_and_crop": _pad_and_crop}
+CHANGES: dict[str, Callable[..., Array]] = {
+    "flip": _flip,
+    "shift": _shift,
+    "pad_and_crop": _pad_and_crop,
+}
 
 
 def stored(split: CachedSplit) -> dict[str, np.ndarray]:
@@ -238,13 +267,12 @@ def looked_up(
 
 def drawn_shapes(of: Recipe, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
     """Returns the shapes and types of what `device_cache.DrawnBatches` draws for a batch."""
-    numbers = {"box": 5}
-    for name, options, key in of.changes:
-        numbers[key] = len(DRAWS[name](of.image_size, np.random.default_rng(0), **options))
-    return {
+    drawn = {
         "example": jax.ShapeDtypeStruct((batch_size,), jnp.int32),
+        "box": jax.ShapeDtypeStruct((batch_size, 5), jnp.int32),
         "mask": jax.ShapeDtypeStruct((batch_size,), jnp.float32),
-    } | {
-        name: jax.ShapeDtypeStruct((batch_size, count), jnp.int32)
-        for name, count in numbers.items()
     }
+    for name, options, key in of.changes:
+        count = len(DRAWS[name](of.image_size, np.random.default_rng(0), **options))
+        drawn[key] = jax.ShapeDtypeStruct((batch_size, count), jnp.float32)
+    return drawn

@@ -74,6 +74,15 @@ def test_digits_are_cropped_resized_flipped_and_shifted_to_the_same_bits(digits,
         assert_equal(batch, made)
 
 
+def test_after_a_shift_hardly_a_pixel_differs_by_one_level(digits):
+    chosen = {"changes": ("shift", "flip"), "shift": {"degrees": 30.0}}
+    for batch, made in both(digits, 12, chosen, num_steps=3):
+        difference = np.abs(batch["image"].astype(int) - np.asarray(made["image"]))
+        assert difference.max() <= 1
+        assert difference.mean() < 0.001
+        np.testing.assert_array_equal(made["label"], batch["label"])
+
+
 def test_several_labels_are_kept_too(composed):
     for batch, made in both(composed, 8, {"changes": ("flip",)}, num_steps=1):
         assert batch["label"].shape == (20, 10)
