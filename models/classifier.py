@@ -1,5 +1,6 @@
 """What every model of the suite is: a `Classifier`, and what can be asked of each."""
 
+import dataclasses
 import functools
 import numbers
 from collections.abc import Collection, Mapping
@@ -92,7 +93,7 @@ class Classifier(HeadedLayer):
           ModelError: images of another shape, or smaller than the model's minimum.
         """
         inference = Mode(fold=platform.is_accelerator())
-        mode = Mode(train=True, rngs=rngs) if train else inference
+        mode = dataclasses.replace(inference, train=True, rngs=rngs) if train else inference
         heads = self.auxiliary_heads() if train else {}
         auxiliary: list[jax.Array] = []
         x = self._accept(images)

@@ -15,12 +15,13 @@ from flax import nnx
 from jax import lax
 from jax.typing import DTypeLike
 
-from models import platform
+from models import fused_norm, platform
 from models.convolution import conv_general_dilated
 from models.errors import ModelError
+from models.fused_norm import Activation
 from models.initializers import Initializer, he_normal, ones, zeros
 from models.padding import Same
-from models.windows import widened
+from models.windows import MaxPool, widened
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +31,9 @@ class Mode:
     Attributes:
       train: batch norm uses and updates batch statistics, dropout drops, auxiliary heads answer.
       rngs: the randomness of dropout; needed when training a model that has any.
-      fold: whether a convolution takes over the map of the batch norm after it, which is the same but for rounding.
-        Accelerators do a convolution, its bias and a ReLU as one kernel. Not in training.
+      fold: whether layers go together that are the same so but for rounding, for fewer passes over the activations. In
+        inference a convolution takes over the map of the batch norm after it, as accelerators do a convolution, its
+        bias and a ReLU as one kernel; for training see `models/fused_norm.py`.
     """
 
     train: bool = False
@@ -75,8 +77,11 @@ class Sequential(Layer):
         layers = [getattr(self, name) for name in self.names[start:end]]
         while layers:
             layer = layers.pop(0)
-            if isinstance(layer, Conv) and layers and isinstance(layers[0], BatchNorm):
-                x = normalized(layer, layers.pop(0), x, mode)
+            if isinstance(layer, Conv) and _begins(layers, BatchNorm):
+                norm = layers.pop(0)
+                x = normalized(layer, norm, x, mode, _activation_of(layers))
+            elif layer is relu and mode.train and mode.fold and _begins(layers, MaxPool):
+                x = layers.pop(0).of_relu(x)
             else:
                 x = layer(x, mode) if isinstance(layer, Layer) else layer(x)
         return x
@@ -252,13 +257,33 @@ class BatchNorm(Layer):
             mean = jnp.mean(wide, axes)
             # E[x^2] - E[x]^2 takes one pass over x; rounding may bring it below 0.
             var = jnp.maximum(0.0, jnp.mean(lax.square(wide), axes) - lax.square(mean))
-            # `self.mean[...] = ...` asks a tracer for its sharding, in time quadratic in the depth.
-            self.mean.set_value(self._running(self.mean[...], mean))
-            self.var.set_value(self._running(self.var[...], var))
+            self._update(mean, var)
         else:
             mean, var = self.mean[...], self.var[...]
         multiplier, shift = self._map(mean, var)
         return (x * multiplier + shift).astype(self.dtype or x.dtype)
+
+    def activated(self, x: jax.Array, activation: Activation) -> jax.Array:
+        """Returns activation(self(x)) in training, which for its gradient is computed again from x."""
+        out, mean, var = fused_norm.normalize(
+            x, self.scale[...], self.bias[...], self.epsilon, activation
+        )
+        self._update(mean, var)
+        return out.astype(self.dtype or x.dtype)
+
+    def of_pointwise(self, conv: Conv, x: jax.Array) -> jax.Array:
+        """Returns self(conv(x)) in training, for a 1x1 convolution without bias or padding, as one kernel."""
+        (x,) = conv.promote_dtype((x,), dtype=conv.dtype)
+        height, width = cast(tuple[int, int], conv.strides)
+        out, mean, var = fused_norm.normalized_pointwise(
+            x[:, ::height, ::width],
+            conv.kernel[0, 0].astype(widened(x.dtype)),
+            self.scale[...],
+            self.bias[...],
+            self.epsilon,
+        )
+        self._update(mean, var)
+        return out.astype(self.dtype or out.dtype)
 
     def inference_map(self) -> tuple[jax.Array, jax.Array]:
         """Returns what each channel is multiplied by and then shifted by in inference, [features]."""
@@ -267,6 +292,11 @@ class BatchNorm(Layer):
     def _map(self, mean: jax.Array, var: jax.Array) -> tuple[jax.Array, jax.Array]:
         multiplier = self.scale[...] * lax.rsqrt(var + self.epsilon)
         return multiplier, self.bias[...] - mean * multiplier
+
+    def _update(self, mean: jax.Array, var: jax.Array) -> None:
+        # `self.mean[...] = ...` asks a tracer for its sharding, in time quadratic in the depth.
+        self.mean.set_value(self._running(self.mean[...], mean))
+        self.var.set_value(self._running(self.var[...], var))
 
     def _running(self, old: jax.Array, new: jax.Array) -> jax.Array:
         return self.momentum * old + (1 - self.momentum) * new
@@ -301,14 +331,37 @@ class ConvNorm(Layer):
         self.bn = BatchNorm(outputs, epsilon=1e-3, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
-        return relu(normalized(self.conv, self.bn, x, mode))
+        return normalized(self.conv, self.bn, x, mode, relu)
 
 
-def normalized(conv: Conv, norm: BatchNorm, x: jax.Array, mode: Mode) -> jax.Array:
-    """Returns norm(conv(x)), of which `mode.fold` makes one convolution."""
+def normalized(
+    conv: Conv, norm: BatchNorm, x: jax.Array, mode: Mode, activation: Activation | None = None
+) -> jax.Array:
+    """Returns activation(norm(conv(x))), in a form that takes fewer passes if `mode.fold` is set."""
     if mode.fold and not mode.train:
-        return conv.mapped(x, *norm.inference_map())
-    return norm(conv(x), mode)
+        out = conv.mapped(x, *norm.inference_map())
+    elif mode.fold and _folds_in_training(conv, x):
+        out = norm.of_pointwise(conv, x)
+    elif mode.fold and activation is not None:
+        return norm.activated(conv(x), activation)
+    else:
+        out = norm(conv(x), mode)
+    return out if activation is None else activation(out)
+
+
+def _folds_in_training(conv: Conv, x: jax.Array) -> bool:
+    """Returns whether `fused_norm.normalized_pointwise` applies, and saves bytes.
+
+    In float32 accelerators round the factors of a product, so that statistics would be those of other numbers.
+    """
+    return (
+        conv.kernel_size == (1, 1)
+        and conv.padding in ("SAME", ((0, 0), (0, 0)))
+        and conv.feature_group_count == 1
+        and conv.bias is None
+        and conv.out_features >= 2 * conv.in_features
+        and jnp.dtype(conv.dtype or x.dtype).itemsize == 2
+    )
 
 
 class Dropout(Layer):
@@ -351,8 +404,39 @@ def _change_of_relu(
 
 
 def relu6(x: jax.Array) -> jax.Array:
-    """Returns x clipped to 0..6."""
+    """Returns x clipped to 0..6.
+
+    On an accelerator its derivative at 0 and at 6 is 0, as in PyTorch, and on a CPU one half.
+    """
+    return _relu6(x) if platform.is_accelerator() else jax.nn.relu6(x)
+
+
+@jax.custom_jvp
+def _relu6(x: jax.Array) -> jax.Array:
     return jax.nn.relu6(x)
+
+
+@_relu6.defjvp
+def _change_of_relu6(
+    primals: tuple[jax.Array], tangents: tuple[jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    (x,), (change,) = primals, tangents
+    return _relu6(x), jnp.where((x > 0) & (x < 6), change, jnp.zeros((), change.dtype))
+
+
+# What `BatchNorm.activated` computes again: elementwise functions.
+_ACTIVATIONS: tuple[Activation, ...] = (relu, relu6, jax.nn.hard_swish)
+
+
+def _begins(layers: Sequence[Callable[..., jax.Array]], kind: type) -> bool:
+    return bool(layers) and isinstance(layers[0], kind)
+
+
+def _activation_of(layers: list[Callable[..., jax.Array]]) -> Activation | None:
+    """Returns the first layer, which is taken from the list, if it is an activation."""
+    if layers and any(layers[0] is activation for activation in _ACTIVATIONS):
+        return layers.pop(0)
+    return None
 
 
 def flatten(x: jax.Array) -> jax.Array:

@@ -111,8 +111,8 @@ class SeparableConv(Layer):
         self.bn2 = BatchNorm(outputs, epsilon=epsilon, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
-        x = relu6(normalized(self.conv_dw, self.bn1, x, mode))
-        return relu6(normalized(self.conv_pw, self.bn2, x, mode))
+        x = normalized(self.conv_dw, self.bn1, x, mode, relu6)
+        return normalized(self.conv_pw, self.bn2, x, mode, relu6)
 
 
 class StandardConv(Layer):
@@ -143,7 +143,7 @@ class StandardConv(Layer):
         self.bn1 = BatchNorm(outputs, epsilon=epsilon, dtype=dtype, rngs=rngs)
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
-        return relu6(normalized(self.conv, self.bn1, x, mode))
+        return normalized(self.conv, self.bn1, x, mode, relu6)
 
 
 class MobileNetV1(Classifier):
@@ -205,7 +205,7 @@ class MobileNetV1(Classifier):
         return {"stem": self._stem} | self.blocks.parts(names, range(1, len(_STAGES) + 1))
 
     def _stem(self, x: jax.Array, mode: Mode) -> jax.Array:
-        return relu6(normalized(self.conv_stem, self.bn1, x, mode))
+        return normalized(self.conv_stem, self.bn1, x, mode, relu6)
 
     def classify(self, features: jax.Array, mode: Mode) -> jax.Array:
         return self.classifier(self.dropout(global_average_pool(features), mode))

@@ -90,7 +90,7 @@ class BasicBlock(Layer):
         self.downsample = _projection(inputs, channels, stride, **norm) if self.shortcut else None
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
-        out = relu(normalized(self.conv1, self.bn1, x, mode))
+        out = normalized(self.conv1, self.bn1, x, mode, relu)
         out = normalized(self.conv2, self.bn2, out, mode)
         return relu(_add_shortcut(self, out, x, mode) if self.shortcut else out)
 
@@ -130,8 +130,8 @@ class Bottleneck(Layer):
         self.downsample = _projection(inputs, outputs, stride, **norm)
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
-        out = relu(normalized(self.conv1, self.bn1, x, mode))
-        out = relu(normalized(self.conv2, self.bn2, out, mode))
+        out = normalized(self.conv1, self.bn1, x, mode, relu)
+        out = normalized(self.conv2, self.bn2, out, mode, relu)
         out = normalized(self.conv3, self.bn3, out, mode)
         return relu(_add_shortcut(self, out, x, mode))
 
@@ -192,7 +192,7 @@ class ResNet(Classifier):
         return {"stem": self._stem} | {name: getattr(self, name) for name in names}
 
     def _stem(self, x: jax.Array, mode: Mode) -> jax.Array:
-        return self.maxpool(relu(normalized(self.conv1, self.bn1, x, mode)))
+        return self.maxpool(normalized(self.conv1, self.bn1, x, mode, relu))
 
     def classify(self, features: jax.Array, mode: Mode) -> jax.Array:
         return self.fc(global_average_pool(features))

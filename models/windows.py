@@ -38,13 +38,20 @@ class MaxPool:
     ceil_mode: bool = False
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        return platform.choose(
+            self._padded(x),
+            cpu=self._by_axis,
+            default=lambda x: _maximum_of_window(x, self.window, self.stride, -math.inf),
+        )
+
+    def of_relu(self, x: jax.Array) -> jax.Array:
+        """Returns self(relu(x)) as accelerators take it, and the same gradient without a pass for ReLU's."""
+        return _maximum_of_window(self._padded(x), self.window, self.stride, 0.0)
+
+    def _padded(self, x: jax.Array) -> jax.Array:
         for axis in (1, 2):
             x = _pad(x, axis, *self._pads(x.shape[axis]), -jnp.inf)
-        return platform.choose(
-            x,
-            cpu=self._by_axis,
-            default=lambda x: _maximum_of_window(x, self.window, self.stride),
-        )
+        return x
 
     def _by_axis(self, x: jax.Array) -> jax.Array:
         for axis in (1, 2):
@@ -156,19 +163,26 @@ def global_average_pool(x: jax.Array) -> jax.Array:
     return jnp.mean(x, axis=(1, 2), dtype=widened(x.dtype)).astype(x.dtype)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
-def _maximum_of_window(x: jax.Array, window: int, stride: int) -> jax.Array:
-    return functools.reduce(lax.max, _places(x, window, stride))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2, 3))
+def _maximum_of_window(x: jax.Array, window: int, stride: int, least: float) -> jax.Array:
+    largest = functools.reduce(lax.max, _places(x, window, stride))
+    return largest if least == -math.inf else jnp.maximum(largest, least)
 
 
 @_maximum_of_window.defjvp
 def _change_of_maximum(
-    window: int, stride: int, primals: tuple[jax.Array], tangents: tuple[jax.Array]
+    window: int,
+    stride: int,
+    least: float,
+    primals: tuple[jax.Array],
+    tangents: tuple[jax.Array],
 ) -> tuple[jax.Array, jax.Array]:
     (x,), (change,) = primals, tangents
     places = _places(x, window, stride)
-    largest = next(places)
-    place = jnp.zeros(largest.shape, jnp.uint8 if window <= 16 else jnp.uint32)
+    # Counted from 0, or from 1 if there is a least value, whose place is 0 and gets no gradient.
+    first = 0 if least == -math.inf else 1
+    largest = jnp.full_like(next(_places(x, window, stride)), least) if first else next(places)
+    place = jnp.zeros(largest.shape, jnp.uint8 if window <= 15 else jnp.uint32)
     for number, each in enumerate(places, 1):
         place = jnp.where(each > largest, number, place)
         largest = lax.max(largest, each)
@@ -178,7 +192,7 @@ def _change_of_maximum(
     def at_place(place: jax.Array, change: jax.Array) -> jax.Array:
         chosen = (
             jnp.where(place == number, each, jnp.zeros((), each.dtype))
-            for number, each in enumerate(_places(change, window, stride))
+            for number, each in enumerate(_places(change, window, stride), first)
         )
         return functools.reduce(operator.add, chosen)
 
