@@ -83,20 +83,20 @@ def _gradient_of_normalize(
     change, change_of_mean, change_of_var = changes
     by, pull = jax.vjp(functools.partial(affine, epsilon=epsilon), *small)
 
-    def before_activation(x: jax.Array, change: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def before_activation(x: jax.Array) -> tuple[jax.Array, jax.Array]:
         wide = x.astype(widened(x.dtype))
         mapped = (wide * by.multiplier + by.shift).astype(x.dtype)
-        (change,) = jax.vjp(activation, mapped)[1](change)
-        return wide, change.astype(wide.dtype)
+        (inner,) = jax.vjp(activation, mapped)[1](change)
+        return wide, inner.astype(wide.dtype)
 
     axes = _all_but_last(x)
     # Without the two barriers XLA would write out what it computes in the forward pass, and for the sums, which costs
     # more than to compute it again.
-    x, change = lax.optimization_barrier((x, change))
-    wide, inner = before_activation(x, change)
+    x = lax.optimization_barrier(x)
+    wide, inner = before_activation(x)
     sums = Affine(jnp.sum(inner * wide, axes), jnp.sum(inner, axes), change_of_mean, change_of_var)
     of_mean, of_mean_square, of_scale, of_bias = pull(sums)
-    wide, inner = before_activation(*lax.optimization_barrier((x, change)))
+    wide, inner = before_activation(lax.optimization_barrier(x))
     count = x.size // x.shape[-1]
     of_x = inner * by.multiplier + (of_mean + 2 * of_mean_square * wide) / count
     return of_x.astype(x.dtype), of_scale, of_bias
