@@ -19,6 +19,7 @@ COMMANDS = {
     "calibrate": ("benchmarks.calibrate", "Fit the temperature of a run's confidences."),
     "mistakes": ("benchmarks.mistakes", "Draw a run's most confident mistakes."),
     "export": ("benchmarks.export", "Write a model as a file that runs without isobudget."),
+    "plan": ("benchmarks.plan", "Say what models need of accelerators that are not here."),
     "throughput": ("benchmarks.throughput", "Measure speed, latency, memory and compile time."),
     "compress": (
         "benchmarks.compress",

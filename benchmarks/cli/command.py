@@ -36,12 +36,8 @@ def run(
     )
 
 
-def define_run_flags(workdir_help: str) -> None:
-    """Defines --config and --workdir, both required, and --deterministic.
-
-    Args:
-      workdir_help: what --help says of --workdir.
-    """
+def define_config_flag() -> None:
+    """Defines --config, which is required."""
     config_flags.DEFINE_config_file(
         "config",
         None,
@@ -49,6 +45,16 @@ def define_run_flags(workdir_help: str) -> None:
         "--config.batch_size=64; benchmarks/config/fields.py explains them all.",
         lock_config=True,
     )
+    flags.mark_flag_as_required("config")
+
+
+def define_run_flags(workdir_help: str) -> None:
+    """Defines --config and --workdir, both required, and --deterministic.
+
+    Args:
+      workdir_help: what --help says of --workdir.
+    """
+    define_config_flag()
     flags.DEFINE_string("workdir", None, workdir_help)
     flags.DEFINE_bool(
         "deterministic",
@@ -56,7 +62,7 @@ def define_run_flags(workdir_help: str) -> None:
         "Make a GPU give the same bits every time, at some cost in speed. It sets config.deterministic; a CPU does so "
         "anyway.",
     )
-    flags.mark_flags_as_required(["config", "workdir"])
+    flags.mark_flag_as_required("workdir")
 
 
 def given_config() -> ConfigDict:
@@ -73,6 +79,6 @@ def given_config() -> ConfigDict:
         )
     config_plugins.add(config, flags.FLAGS.plugins)
     config_plugins.load(config)
-    if flags.FLAGS.deterministic:
+    if "deterministic" in flags.FLAGS and flags.FLAGS.deterministic:
         config.deterministic = True
     return config

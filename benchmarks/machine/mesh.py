@@ -1,6 +1,6 @@
 """The mesh of devices, and moving batches and state onto it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -10,18 +10,17 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 DATA_AXIS = "data"
 
 
-def create_mesh() -> Mesh:
-    """Returns a one-dimensional mesh over every device of every process."""
+def create_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """Returns a one-dimensional mesh over the devices, by default every device of every process."""
+    devices = devices or jax.devices()
     return jax.make_mesh(
-        (jax.device_count(),), (DATA_AXIS,), axis_types=(AxisType.Auto,), devices=jax.devices()
+        (len(devices),), (DATA_AXIS,), axis_types=(AxisType.Auto,), devices=devices
     )
 
 
 def local_mesh() -> Mesh:
     """Returns a mesh of this process's first device alone."""
-    return jax.make_mesh(
-        (1,), (DATA_AXIS,), axis_types=(AxisType.Auto,), devices=jax.local_devices()[:1]
-    )
+    return create_mesh(jax.local_devices()[:1])
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -79,6 +78,7 @@ def placed(batches: Iterable[dict[str, np.ndarray]], mesh: Mesh) -> Iterator[dic
         yield place_batch(batch, mesh)
 
 
-def round_up_to_devices(batch_size: int) -> int:
-    """Returns the smallest batch size from `batch_size` that divides among all devices."""
-    return -(-batch_size // jax.device_count()) * jax.device_count()
+def round_up_to_devices(batch_size: int, devices: int | None = None) -> int:
+    """Returns the smallest batch size from `batch_size` that divides among this many devices, by default all."""
+    devices = devices or jax.device_count()
+    return -(-batch_size // devices) * devices

@@ -149,18 +149,20 @@ def count_train_macs(setup: Setup) -> int:
 
     They are three times those of a forward pass, and fewer if layers are frozen.
     """
+    counts = [count_train_macs_at(setup, side) for side in setup.train_sizes]
+    return round(sum(counts) / len(counts))
+
+
+def count_train_macs_at(setup: Setup, side: int) -> int:
+    """Returns the multiply-accumulates of training with one example of this many pixels a side."""
     model = models.create_abstract(setup.config.model, setup.num_logits)
     frozen = freezing.of(setup.config)
-    counts = [
-        models.count_train_macs(
-            model,
-            side,
-            frozen=frozen.stages,
-            is_trained=lambda path: path not in frozen.variables,
-        )
-        for side in setup.train_sizes
-    ]
-    return round(sum(counts) / len(counts))
+    return models.count_train_macs(
+        model,
+        side,
+        frozen=frozen.stages,
+        is_trained=lambda path: path not in frozen.variables,
+    )
 
 
 def train_batches(run: Run, first: int, end: int, image_size: int) -> loader.Batches:

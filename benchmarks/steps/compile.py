@@ -1,8 +1,9 @@
 """A run's steps, compiled for a mesh of devices."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,11 +20,9 @@ from benchmarks.steps.abstract import (
     abstract_model,
     abstract_state,
     create_optimizer,
-    shapes,
 )
 from benchmarks.steps.cached_split import abstract_drawn_batch, make_read
 from benchmarks.steps.eval_step import lower_eval_step
-from benchmarks.steps.pure_model import PureModel
 from benchmarks.steps.train_step import (
     Batch,
     Settings,
@@ -92,11 +91,34 @@ def compile_program(
       for_one: whether there is `eval_one`, which is compiled too.
       cached: the training split if it is on the devices; a step is then given what `DeviceSplit.beside` returns.
     """
+    training = lower_training(setup, mesh, saving, positive_weights, cached=cached)
+    lowered = [*training.values(), lower_evaluation(setup, mesh)]
+    if for_one:
+        lowered.append(_lowered_for_one(setup, mesh))
+    compiled = _compiled(lowered)
+    train_steps, (eval_step, *eval_one) = compiled[: len(training)], compiled[len(training) :]
+    by_size = dict(zip(training, train_steps, strict=True))
+    return Program(mesh, by_size, metric_names(setup.task), eval_step, *(eval_one or [None]))
+
+
+def lower_training(
+    setup: Setup,
+    mesh: Mesh,
+    saving: Saving | None = None,
+    positive_weights: tuple[float, ...] = (),
+    sides: Collection[int] = (),
+    cached: CachedSplit | None = None,
+) -> dict[int, jax.stages.Lowered]:
+    """Returns a run's training steps by image size, traced for the mesh: its devices need not be on this machine.
+
+    Args:
+      setup, mesh, saving, positive_weights, cached: as in `compile_program`.
+      sides: the image sizes; by default all of the run's.
+    """
     model, _, _ = abstract_model(setup)
     state = abstract_state(setup, mesh)
     names = metric_names(model.task)
     settings = _settings(setup, mesh, saving or Saving.of(setup.config), positive_weights)
-    sizes = sorted(set(setup.train_sizes))
 
     def lower_train_step(side: int) -> jax.stages.Lowered:
         if cached is None:
@@ -112,38 +134,33 @@ def compile_program(
         return train.lower(state, batch, progress)
 
     progress = jax.ShapeDtypeStruct((), jnp.float32, sharding=replicated(mesh))
-    weights = state["params"], state["batch_stats"]
-    with models.traced_for(mesh.devices.flat[0].platform):
-        lowered = [lower_train_step(side) for side in sizes]
-        lowered += _lowered_evaluation(setup, model, weights, mesh, for_one=for_one)
-    compiled = _compiled(lowered)
-    train_steps, (eval_step, *eval_one) = compiled[: len(sizes)], compiled[len(sizes) :]
-    by_size = dict(zip(sizes, train_steps, strict=True))
-    return Program(mesh, by_size, names, eval_step, *(eval_one or [None]))
+    with _traced_for(mesh):
+        return {side: lower_train_step(side) for side in sorted(sides or set(setup.train_sizes))}
+
+
+def lower_evaluation(setup: Setup, mesh: Mesh) -> jax.stages.Lowered:
+    """Returns a run's evaluation step, traced for the mesh: its devices need not be on this machine."""
+    model, params, batch_stats = abstract_model(setup)
+    with _traced_for(mesh):
+        return lower_eval_step(setup, model, params, batch_stats, mesh)
 
 
 def compile_evaluation(setup: Setup, mesh: Mesh) -> Program:
     """Returns a run's steps of evaluation alone, compiled for the mesh from shapes; it has none of training."""
-    model, *weights = abstract_model(setup)
-    weights = shapes(tuple(weights), replicated(mesh))
-    with models.traced_for(mesh.devices.flat[0].platform):
-        lowered = _lowered_evaluation(setup, model, weights, mesh)
+    lowered = [lower_evaluation(setup, mesh), _lowered_for_one(setup, mesh)]
     eval_step, eval_one = _compiled(lowered)
-    return Program(mesh, {}, metric_names(model.task), eval_step, eval_one)
+    return Program(mesh, {}, metric_names(setup.task), eval_step, eval_one)
 
 
-def _lowered_evaluation(
-    setup: Setup,
-    model: PureModel,
-    weights: tuple[dict, dict],
-    mesh: Mesh,
-    *,
-    for_one: bool = True,
-) -> list[jax.stages.Lowered]:
-    lowered = [lower_eval_step(setup, model, *weights, mesh)]
-    if for_one:
-        lowered.append(lower_eval_step(setup, model, *weights, local_mesh(), batch_size=1))
-    return lowered
+def _lowered_for_one(setup: Setup, mesh: Mesh) -> jax.stages.Lowered:
+    """Returns the evaluation step for one example on this process's first device, in the form of the mesh's."""
+    model, params, batch_stats = abstract_model(setup)
+    with _traced_for(mesh):
+        return lower_eval_step(setup, model, params, batch_stats, local_mesh(), batch_size=1)
+
+
+def _traced_for(mesh: Mesh) -> contextlib.AbstractContextManager[None]:
+    return models.traced_for(mesh.devices.flat[0].platform)
 
 
 def _compiled(lowered: Sequence[jax.stages.Lowered]) -> list[Any]:

@@ -12,9 +12,14 @@ from benchmarks.steps.pure_model import PureModel
 from benchmarks.steps.train_step import Batch
 
 
-def eval_batch_size(setup: Setup) -> int:
-    """Returns the batch size of evaluation: the configured one, rounded up to divide among the devices."""
-    return round_up_to_devices(setup.config.eval_batch_size)
+def eval_batch_size(setup: Setup, devices: int | None = None) -> int:
+    """Returns the batch size of evaluation: the configured one, rounded up to divide among the devices.
+
+    Args:
+      setup: the run's.
+      devices: how many there are; by default all of this run's.
+    """
+    return round_up_to_devices(setup.config.eval_batch_size, devices)
 
 
 def lower_eval_step(
@@ -27,12 +32,12 @@ def lower_eval_step(
 ) -> jax.stages.Lowered:
     """Returns the evaluation step traced for the mesh, for which `params` and `batch_stats` only give the shapes.
 
-    The batch size is by default `eval_batch_size`.
+    The batch size is by default `eval_batch_size` of the mesh's devices.
     """
     everywhere = replicated(mesh)
     batch = abstract_batch(
         model,
-        batch_size or eval_batch_size(setup),
+        batch_size or eval_batch_size(setup, mesh.size),
         setup.eval_image_size,
         data_sharded(mesh),
         setup.config.eval_crops,
