@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 # In XLA's text, such as `  %fusion.3 = (bf16[8,4]{1,0}, f32[4]{0}) fusion(%a, %b), kind=kLoop`.
 _OPERATION = re.compile(
-    r"^\s+(?:ROOT )?%?(?P<name>[\w.\-]+) = (?P<type>\(.*?\)(?= )|\S+) (?P<kind>[\w\-]+)\((?P<operands>.*?)\)(?:,|$)",
+    r"^\s+(?:ROOT )?%?(?P<name>[\w.\-]+) = (?P<type>\(.*?\)(?= )|\S+) "
+    r"(?P<kind>[\w\-]+)\((?P<operands>.*?)\)(?P<attributes>,.*)?$",
     re.MULTILINE,
 )
 _ARRAY = re.compile(
@@ -29,21 +30,21 @@ _FAST = re.compile(r":T\(.*S\(1\)")
 
 @dataclasses.dataclass(frozen=True)
 class Operation:
-    """A line of a compiled program.
+    """An operation of a compiled program.
 
     Attributes:
       name: its own.
       kind: such as `fusion` or `all-reduce-start`.
       type: that of its result, with shapes and layouts.
       operands: the names of what it is made of.
-      line: all of it.
+      attributes: what follows the operands, such as `custom_call_target`; empty if nothing does.
     """
 
     name: str
     kind: str
     type: str
     operands: tuple[str, ...]
-    line: str
+    attributes: str
 
     @property
     def result_bytes(self) -> int:
@@ -55,7 +56,9 @@ def operations(text: str) -> Iterator[Operation]:
     """Yields the operations of a text, those inside fusions and other called computations included."""
     for match in _OPERATION.finditer(text):
         operands = tuple(_OPERAND.findall(match["operands"]))
-        yield Operation(match["name"], match["kind"], match["type"], operands, match[0])
+        yield Operation(
+            match["name"], match["kind"], match["type"], operands, match["attributes"] or ""
+        )
 
 
 def entry(text: str) -> str:

@@ -8,6 +8,11 @@ from benchmarks.machine import collectives, traffic
 from benchmarks.plan.programs import Job, Program
 from benchmarks.runs.plan import count_train_macs_at
 
+# What a TPU's compiler says of a program that is too large, in one of two ways.
+_TOO_LARGE = (
+    re.compile(r"Used ([\d.]+)([KMGT]) of ([\d.]+)([KMGT]) hbm"),
+    re.compile(r"required .* \(([\d.]+)([KMGT])\) exceeds available HBM \(([\d.]+)([KMGT])\)"),
+)
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -24,7 +29,8 @@ class Figures:
       memory_bytes: what the step needs: arguments, temporaries and such results as take no argument's place.
       argument_bytes: weights, the optimizer's state and the device's part of the batch.
       temporary_bytes: what lives within the step only.
-      flops: of the step over all devices; two for each multiply-accumulate of convolutions and dense layers.
+      flops: of the step over all devices; two for each multiply-accumulate of convolutions and dense layers. None of a
+        model that cannot be traced.
       bytes_moved: by the compiled program's text (`machine.traffic`).
       flops_bound_ms: how long the arithmetic takes at the data sheet's peak; None if that is not known for the dtype.
       bytes_bound_ms: how long the bytes take at the data sheet's bandwidth.
@@ -48,7 +54,7 @@ class Figures:
     memory_bytes: int | None
     argument_bytes: int | None
     temporary_bytes: int | None
-    flops: float
+    flops: float | None
     bytes_moved: float | None
     flops_bound_ms: float | None
     bytes_bound_ms: float | None
@@ -68,17 +74,17 @@ def work_out(job: Job, program: Program) -> Figures:
     setup, target = job.setup, job.target
     side = job.side or setup.eval_image_size
     flops = _flops(job)
-    memory, usable = _memory(job, program)
+    needed, usable = memory(job, program)
     sheet, dtype = target.sheet, setup.config.dtype
     compiled = not program.problem
     moved = float(traffic.bytes_moved(program.text)) if compiled else None
     flops_ms = bytes_ms = bound_ms = None
     if sheet and moved is not None:
         peak = sheet.flops_per_second.get(dtype)
-        flops_ms = flops / target.devices / peak * 1e3 if peak else None
+        flops_ms = flops / target.devices / peak * 1e3 if flops and peak else None
         bytes_ms = moved / sheet.bytes_per_second * 1e3
         bound_ms = max(flops_ms or 0.0, bytes_ms)
-    too_large = memory is not None and usable is not None and memory > usable
+    too_large = needed is not None and usable is not None and needed > usable
     status = "too large" if too_large else "fits" if compiled else "failed"
     return Figures(
         model=setup.model,
@@ -91,7 +97,7 @@ def work_out(job: Job, program: Program) -> Figures:
         status=status,
         problem=program.problem if status == "failed" else "",
         usable_bytes=usable,
-        memory_bytes=memory,
+        memory_bytes=needed,
         argument_bytes=program.argument_bytes if compiled else None,
         temporary_bytes=program.temporary_bytes if compiled else None,
         flops=flops,
@@ -110,24 +116,27 @@ def failed(job: Job, problem: str) -> Figures:
     return work_out(job, Program(problem=problem, compile_seconds=0.0))
 
 
-def _flops(job: Job) -> float:
+def _flops(job: Job) -> float | None:
     setup = job.setup
-    if job.side is not None:
-        macs = count_train_macs_at(setup, job.side)
-    else:
-        model = models.create_abstract(setup.config.model, setup.num_logits)
-        macs = models.count_macs(model, setup.eval_image_size) * setup.config.eval_crops
+    try:
+        if job.side is not None:
+            macs = count_train_macs_at(setup, job.side)
+        else:
+            model = models.create_abstract(setup.config.model, setup.num_logits)
+            macs = models.count_macs(model, setup.eval_image_size) * setup.config.eval_crops
+    except Exception:  # whatever somebody's network raises: compiling it says so
+        return None
     return 2.0 * macs * job.batch_size
 
 
-def _memory(job: Job, program: Program) -> tuple[int | None, int | None]:
+def memory(job: Job, program: Program) -> tuple[int | None, int | None]:
     """Returns (what a step needs, what a device has for it) in bytes.
 
     A TPU's compiler makes no program that is too large, but says how large it would be.
     """
     if not program.problem:
         return program.memory_bytes, job.target.usable_bytes
-    told = re.search(r"[Uu]sed ([\d.]+)([KMGT]) of ([\d.]+)([KMGT]) hbm", program.problem)
+    told = next(filter(None, (each.search(program.problem) for each in _TOO_LARGE)), None)
     if told is None:
         return None, job.target.usable_bytes
     needed, usable = (float(told[i]) * _UNITS[told[i + 1]] for i in (1, 3))

@@ -40,9 +40,10 @@ def find(job: Job, compiler: Compiler) -> Largest:
 
     def fits(examples: int) -> bool:
         """Returns whether so many examples on each device fit."""
-        row = _row(job, examples * devices, compiler)
-        memory[examples] = row.memory_bytes
-        return row.status == "fits"
+        sized = _with_batch(job, examples * devices)
+        needed, usable = figures.memory(sized, compiler.compile(sized))
+        memory[examples] = needed
+        return needed is not None and (usable is None or needed <= usable)
 
     first = max(1, job.setup.config.batch_size // devices)
     best = bisect(fits, first, _PRECISION, _MOST)
@@ -82,9 +83,8 @@ def bisect(fits: Callable[[int], bool], first: int, precision: float, most: int)
     return low or None
 
 
-def _row(job: Job, batch_size: int, compiler: Compiler) -> figures.Figures:
+def _with_batch(job: Job, batch_size: int) -> Job:
     config = job.setup.config.copy_and_resolve_references()
     with config.unlocked():
         config.batch_size = batch_size
-    job = dataclasses.replace(job, setup=dataclasses.replace(job.setup, config=config))
-    return figures.work_out(job, compiler.compile(job))
+    return dataclasses.replace(job, setup=dataclasses.replace(job.setup, config=config))

@@ -121,7 +121,7 @@ def _cells(row: Figures) -> tuple[str, ...]:
         _giga(row.usable_bytes, 2),
         _giga(row.argument_bytes, 2),
         _giga(row.temporary_bytes, 2),
-        f"{row.flops / 1e12:,.2f}",
+        "" if row.flops is None else f"{row.flops / 1e12:,.2f}",
         _giga(row.bytes_moved, 1),
         "" if row.bound_ms is None else f"{row.bound_ms:,.2f}",
         _bound_by(row),

@@ -18,6 +18,8 @@ from isobudget.wording import quoted
 _TPUS = {"v5e": "TPU v5 lite", "v5p": "TPU v5p", "v6e": "TPU v6 lite"}
 # What libtpu leaves to programs, by its own messages about programs that are too large.
 _TPU_USABLE_GIBIBYTES = {"v5e": 15.75, "v5p": 95.74, "v6e": 31.25}
+# How Google Cloud calls a slice of each, before the number of its cores.
+_TPU_TYPES = {"v5e": "v5litepod", "v5p": "v5p", "v6e": "v6e"}
 _GPUS = {
     "a100": "NVIDIA A100-SXM4-80GB",
     "h100": "NVIDIA H100 80GB HBM3",
@@ -72,7 +74,8 @@ class Target:
         """What a process that compiles for it must be started with."""
         needed = {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
         if self.platform == "tpu":
-            return needed | _TPU_ENVIRONMENT
+            slices = {"TPU_ACCELERATOR_TYPE": f"{_TPU_TYPES[self.model]}-{self.devices}"}
+            return needed | _TPU_ENVIRONMENT | slices
         if self.platform == "cpu":
             given = os.environ.get("XLA_FLAGS", "")
             needed["XLA_FLAGS"] = f"{given} --xla_force_host_platform_device_count={self.devices}"
@@ -107,13 +110,11 @@ class Target:
             return jax.devices("cpu")[: self.devices]
         options: dict[str, Any] = {}
         if self.platform == "tpu":
-            sides = [int(side) for side in self.topology.split("x")]
-            if math.prod(sides) == 1:
+            if self.devices == 1:
                 options["chips_per_host_bounds"] = (1, 1, 1)
             options["platform"], name = "tpu", self.name
         else:
-            file = importlib.resources.files(__package__) / "gpus" / f"{self.model}.txtpb"
-            options["target_config"], options["topology"] = file.read_text(), self.topology
+            options["target_config"], options["topology"] = description(self.model), self.topology
             options["platform"], name = "cuda", self.model
         try:
             return list(topologies.get_topology_desc(topology_name=name, **options).devices)
@@ -122,6 +123,11 @@ class Target:
             raise ConfigError(
                 f"--target={self.name}: XLA knows no such devices: {reason}"
             ) from error
+
+
+def description(gpu: str) -> str:
+    """Returns what XLA's compiler is told of a GPU: the text of a GpuTargetConfigProto."""
+    return (importlib.resources.files(__package__) / "gpus" / f"{gpu}.txtpb").read_text()
 
 
 def _is_installed(cuda: str) -> bool:

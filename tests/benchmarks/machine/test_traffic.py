@@ -38,6 +38,23 @@ def test_the_text_of_a_program_that_was_compiled_here_is_read():
     assert traffic.bytes_moved(add.as_text()) == 3 * 1000 * 4
 
 
+_TPU_TEXT = """HloModule jit_step
+
+ENTRY %main.5 (a.1: bf16[8,128]) -> bf16[8,128] {
+  %a.1 = bf16[8,128]{1,0:T(8,128)(2,1)} parameter(0)
+  %copy-start.1 = (bf16[8,128]{1,0:T(8,128)(2,1)S(1)}, bf16[8,128]{1,0:T(8,128)(2,1)}, u32[]{:S(2)}) copy-start(%a.1)
+  %copy-done.1 = bf16[8,128]{1,0:T(8,128)(2,1)S(1)} copy-done(%copy-start.1)
+  %fusion.1 = bf16[8,128]{1,0:T(8,128)(2,1)S(1)} fusion(%copy-done.1), kind=kLoop, calls=%fused
+  ROOT %fusion.2 = bf16[8,128]{1,0:T(8,128)(2,1)} fusion(%fusion.1), kind=kLoop, calls=%fused
+}
+"""
+
+
+def test_what_stays_in_a_tpus_fast_memory_does_not_count_and_its_copies_count_once():
+    array, context = 8 * 128 * 2, 4
+    assert traffic.bytes_moved(_TPU_TEXT) == (array + context) + array
+
+
 def test_another_text_is_an_error():
     with pytest.raises(ValueError, match="ENTRY"):
         traffic.bytes_moved("HloModule nothing")
