@@ -123,16 +123,25 @@ class Compiler:
         self._fresh = fresh
         self._children: set[child.Child] = set()
         self._lock = threading.Lock()
-        self._closed = False
+        self._stopped = False
 
     def __enter__(self) -> "Compiler":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends the processes that still compile; no others begin."""
         with self._lock:
-            self._closed = True
+            self._stopped = True
             for process in self._children:
                 process.close()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing is compiled anymore."""
+        return self._stopped
 
     def kept(self, job: Job) -> Program | None:
         """Returns the program if it was compiled before."""
@@ -175,7 +184,7 @@ class Compiler:
     def _process(self, job: Job) -> Iterator[child.Child]:
         who = f"the process that compiles {job.setup.model} for {job.target.name}"
         with self._lock:
-            if self._closed:
+            if self._stopped:
                 raise child.ChildError(f"{who} was not started.")
             process = child.Child(
                 ["-m", "benchmarks.plan.compiler"], who, dict(job.target.environment)

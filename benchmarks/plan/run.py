@@ -83,13 +83,15 @@ def compile_all(
         try:
             program = kept or compiler.compile(job)
         except ChildError as error:
+            if compiler.stopped:
+                raise
             return figures.failed(job, str(error)), "failed"
         row = figures.work_out(job, program)
         if row.status == "failed":
             return row, "does not compile"
         return row, "compiled before" if kept else f"{program.compile_seconds:,.0f} s"
 
-    rows = _side_by_side(work_out, order, processes, tell)
+    rows = _side_by_side(work_out, order, compiler, processes, tell)
     by_job = dict(zip(map(id, order), rows, strict=True))
     return [by_job[id(job)] for job in todo]
 
@@ -103,12 +105,13 @@ def largest_batches(
         row = largest.find(job, compiler)
         return row, f"a batch of {row.batch_size}" if row.batch_size else "no batch fits"
 
-    return _side_by_side(find, training, processes, tell)
+    return _side_by_side(find, training, compiler, processes, tell)
 
 
 def _side_by_side(
     work: Callable[[Job], tuple[Result, str]],
     todo: Sequence[Job],
+    compiler: Compiler,
     processes: int,
     tell: Callable[[str], None],
 ) -> list[Result]:
@@ -128,7 +131,7 @@ def _side_by_side(
         futures = [pool.submit(one, job) for job in todo]
         try:
             return [each.result() for each in futures]
-        except BaseException:
-            # Ctrl-C: what has not begun does not begin, and what compiles is ended.
+        except BaseException:  # such as Ctrl-C: nothing more begins, and what compiles is ended
             pool.shutdown(wait=False, cancel_futures=True)
+            compiler.stop()
             raise

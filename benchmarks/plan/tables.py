@@ -122,11 +122,11 @@ def _cells(row: Figures) -> tuple[str, ...]:
         _giga(row.argument_bytes, 2),
         _giga(row.temporary_bytes, 2),
         "" if row.flops is None else f"{row.flops / 1e12:,.2f}",
-        _giga(row.bytes_moved, 1),
+        _giga(row.bytes_moved, 2),
         "" if row.bound_ms is None else f"{row.bound_ms:,.2f}",
         _bound_by(row),
         "" if row.images_per_second is None else f"{row.images_per_second:,.0f}",
-        f"{_kinds(row)}, {row.collective_bytes / 1e6:,.1f} MB" if row.collectives else "",
+        f"{_kinds(row)}, {row.collective_bytes / 1e6:,.2f} MB" if row.collectives else "",
         f"{row.compile_seconds:,.0f}",
     )
 
