@@ -144,15 +144,7 @@ def parse(name: str) -> Target:
     """
     model, separated, size = name.partition(":")
     if model in _TPUS:
-        dimensions = 3 if model == "v5p" else 2
-        if re.fullmatch("x".join([r"[1-9]\d{0,2}"] * dimensions), size):
-            return Target(name, "tpu", model, size, math.prod(map(int, size.split("x"))))
-        shape = "2x2x2" if dimensions == 3 else "2x4"
-        raise ConfigError(
-            f"--target={name} lacks the shape of its slice, such as {model}:{shape}."
-            if not size
-            else f"--target={name}: the shape of a slice of {model} is written such as {model}:{shape}."
-        )
+        return _parse_slice(name, model, size)
     if model in _GPUS or model == "cpu":
         if separated and not re.fullmatch(r"[1-9]\d{0,3}", size):
             raise ConfigError(f"--target={name}: a number of devices is written {model}:8.")
@@ -166,3 +158,17 @@ def parse(name: str) -> Target:
         hosts = max(1, number // _GPUS_OF_A_HOST)
         return Target(name, "gpu", model, f"1x{hosts}x{number // hosts}", number)
     raise ConfigError(f"--target is {_EXAMPLES}, not {quoted(name)}.")
+
+
+def _parse_slice(name: str, model: str, shape: str) -> Target:
+    dimensions = 3 if model == "v5p" else 2
+    example = f"{model}:2x2x2" if dimensions == 3 else f"{model}:2x4"
+    if not re.fullmatch("x".join([r"[1-9]\d{0,2}"] * dimensions), shape):
+        raise ConfigError(f"--target={name}: the shape of a slice is written such as {example}.")
+    sides = [int(side) for side in shape.split("x")]
+    devices = math.prod(sides)
+    if devices > 1 and any(side % 2 for side in sides[:2]):
+        raise ConfigError(
+            f"--target={name}: a slice is a single chip or made of hosts of 2x2 chips, such as {example}."
+        )
+    return Target(name, "tpu", model, shape, devices)
