@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterator
 
 import jax
+import jax.numpy as jnp
 import pytest
+from flax import nnx
 
 import models
 from benchmarks.config.fields import default_config
@@ -21,6 +23,7 @@ from benchmarks.plan import run, targets
 from benchmarks.plan.programs import Compiler, Job, Program
 from benchmarks.runs import validation
 from benchmarks.steps.abstract import abstract_state
+from models import layers
 
 _IMAGES = 32  # on a device
 _SIDE = 64
@@ -92,13 +95,17 @@ def _check_training_collectives(job: Job, program: Program) -> None:
         assert exchanged == {}
         return
     assert set(exchanged) == {"all-reduce"}
-    gradients, channels, layers = _trained(job)
+    gradients, channels, norms = _trained(job)
     size = 2 if job.setup.config.dtype == "bfloat16" else 4
     if job.setup.config.batch_norm_scope == "global":
         # Batch norm sums two values for each channel, forward and backward; the latter are its gradients.
         expected = size * (gradients - 2 * channels) + 4 * 4 * channels
+        for inputs, features in _folded(job):
+            # Means and products of the inputs' channels, sums of the gradient, and the kernel's gradient.
+            instead = 4 * (inputs + inputs**2 + features + inputs * features)
+            expected += instead - size * inputs * features - 4 * 4 * features
         # The loss and the accuracy; gradients; and each layer's statistics.
-        most = 2 + 2 + 2 * layers
+        most = 2 + 2 + 2 * norms
     else:
         # Gradients are float32 already, as are the running statistics.
         expected, most = 4 * gradients + 4 * 2 * channels, 8
@@ -124,6 +131,18 @@ def _trained(job: Job) -> tuple[int, int, int]:
     parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state["params"]))
     statistics = jax.tree.leaves(state["batch_stats"])
     return parameters, sum(leaf.size for leaf in statistics) // 2, len(statistics) // 2
+
+
+def _folded(job: Job) -> list[tuple[int, int]]:
+    """Returns (inputs, features) of each 1x1 convolution that takes batch norm along in training."""
+    config = job.setup.config
+    model = models.create_abstract(config.model, 1000, dtype=jnp.dtype(config.dtype))
+    image = jnp.zeros((), config.dtype)
+    return [
+        (module.in_features, module.out_features)
+        for _, module in nnx.iter_modules(model)
+        if isinstance(module, layers.Conv) and layers._folds_in_training(module, image)
+    ]
 
 
 def _convolution_dtypes(text: str) -> Iterator[str]:
