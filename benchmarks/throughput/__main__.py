@@ -34,7 +34,7 @@ from absl import flags
 import models
 from benchmarks.cli import command
 from benchmarks.config import derived
-from benchmarks.config.fields import DTYPES, default_config
+from benchmarks.config.fields import CACHES, DTYPES, NO_CACHE, default_config
 from benchmarks.config.setup import Setup
 from benchmarks.errors import ConfigError
 from benchmarks.machine import startup
@@ -77,6 +77,7 @@ def _measure_input() -> list[input_speed.InputSpeed] | list[input_speed.Waiting]
     config.dataset, config.train_split = given.dataset, given.split
     config.image_size, config.dtype = size, given.dtype
     config.batch_size = config.eval_batch_size = given.batch_size
+    config.cache = given.cache
     config.augmentation.crop, config.augmentation.changes = "random_resized", ("flip",)
     if given.models is not None:
         waiting = []
@@ -142,6 +143,12 @@ def define_flags() -> None:
         "data_dir",
         None,
         "The directory of prepared datasets. By default $TFDS_DATA_DIR or ~/tensorflow_datasets. It goes with --input.",
+    )
+    flags.DEFINE_enum(
+        "cache",
+        NO_CACHE,
+        CACHES,
+        "Whether the split is kept decoded on the devices, as by config.cache. It goes with --input and --models.",
     )
     flags.DEFINE_list(
         "workers",
@@ -224,6 +231,8 @@ def main() -> int:
         raise ConfigError("--peers is for models alone and for --input.")
     if given.compile_peer and (given.input or not given.peers):
         raise ConfigError("--compile_peer goes with --peers=torch, without --input.")
+    if given.cache != NO_CACHE and not (given.input and given.models):
+        raise ConfigError("--cache goes with --input and --models.")
     if given.out:
         paths.check_writable(given.out)
     measured: list[tables.Measurement] = []
