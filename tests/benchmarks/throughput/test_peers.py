@@ -221,6 +221,7 @@ def test_a_model_that_fails_is_told_and_the_others_are_written(children, command
         (["--models=resnet50", "--peers=tf_data"], "models are compared with torch alone"),
         (["--models=resnet50", "--peers=torch", "--loop"], "--peers is for models alone"),
         (["--models=resnet50", "--compile_peer"], "--compile_peer goes with --peers=torch"),
+        (["--models=resnet50", "--cache=device"], "--cache goes with --input and --models"),
     ],
 )
 def test_what_cannot_be_compared_is_one_sentence(children, command_here, flags, sentence):
