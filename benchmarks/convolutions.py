@@ -12,6 +12,7 @@ machine, another rule would be better there.
 from collections.abc import Callable, Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
@@ -69,7 +70,7 @@ def forms_of(shape: _Shape) -> list[str]:
     """Returns the forms that can compute a shape's convolution."""
     kernel, stride, groups = shape[3], shape[4], shape[6]
     if groups > 1:
-        return ["xla", "depthwise", "depthwise_pictures"]
+        return ["xla", "depthwise", "depthwise_pictures", "transposed_depthwise"]
     forms = ["xla", "patches", "pictures"] if kernel**2 <= _MAX_PLACES else ["xla"]
     if kernel == 3 and stride == 1:
         forms += ["winograd", "transposed_winograd"]
@@ -77,7 +78,11 @@ def forms_of(shape: _Shape) -> list[str]:
 
 
 def measure(shape: _Shape, batch_size: int) -> Iterator[tuple[str, str, dict[str, float]]]:
-    """Yields (what is computed, the form that the rule takes, the milliseconds of each form: the median)."""
+    """Yields (what is computed, the form that the rule takes, the milliseconds of each form: the median).
+
+    What a network's convolution reads is made by others: its inputs, and the gradient of its output, by the passes of a
+    batch norm and a ReLU, which XLA may compute again wherever they are read. So they are made here, too.
+    """
     side, channels, features, extent, stride, padding, groups = shape
     window = Window((stride, stride), ((padding, padding),) * 2, groups)
     keys = jax.random.split(jax.random.key(0), 2)
@@ -86,20 +91,27 @@ def measure(shape: _Shape, batch_size: int) -> Iterator[tuple[str, str, dict[str
     taken: Forms = cpu_forms(x.shape, x.dtype, w.shape, window)
     forms = {name: _moving(FORMS[name], window) for name in forms_of(shape)}
     output = jax.jit(forms["xla"])(x, w)
+    rates = jnp.ones(channels), jnp.ones(features)
+
+    def of_output(form: Callable[..., jax.Array]) -> Callable[[], jax.Array]:
+        convolve = jax.jit(lambda x, w, rate: form(_normalized(x, rate), w))
+        return lambda: convolve(x, w, rates[0])
 
     def of_inputs(form: Callable[..., jax.Array]) -> Callable[[], jax.Array]:
-        pull = jax.jit(lambda x, w, g: jax.vjp(lambda x: form(x, w), x)[1](g)[0])
-        return lambda: pull(x, w, output)
+        def gradient(w: jax.Array, output: jax.Array, rate: jax.Array) -> jax.Array:
+            return jax.vjp(lambda x: form(x, w), x)[1](_normalized(output, rate))[0]
+
+        pull = jax.jit(gradient)
+        return lambda: pull(w, output, rates[1])
 
     def of_kernel(form: Callable[..., jax.Array]) -> Callable[[], jax.Array]:
-        pull = jax.jit(lambda x, w, g: jax.vjp(lambda w: form(x, w), w)[1](g)[0])
-        return lambda: pull(x, w, output)
+        def gradient(x: jax.Array, output: jax.Array, rate: jax.Array) -> jax.Array:
+            return jax.vjp(lambda w: form(x, w), w)[1](_normalized(output, rate))[0]
 
-    yield (
-        "output",
-        taken.output,
-        _in_turns({n: _called(jax.jit(f), x, w) for n, f in forms.items()}),
-    )
+        pull = jax.jit(gradient)
+        return lambda: pull(x, output, rates[1])
+
+    yield "output", taken.output, _in_turns({n: of_output(f) for n, f in forms.items()})
     yield (
         "inputs' gradient",
         taken.input_gradient,
@@ -116,8 +128,8 @@ def _moving(form: Form, window: Window) -> Callable[..., jax.Array]:
     return lambda x, w: form(x, w, window)
 
 
-def _called(function: Callable[..., jax.Array], *operands: jax.Array) -> Callable[[], jax.Array]:
-    return lambda: function(*operands)
+def _normalized(values: jax.Array, rate: jax.Array) -> jax.Array:
+    return jnp.where(values > 0, values * rate - rate * rate, 0)
 
 
 def _in_turns(calls: dict[str, Callable[[], jax.Array]]) -> dict[str, float]:

@@ -30,7 +30,7 @@ _ALWAYS_PATCHES_UP_TO = 6
 _LARGE_PICTURE_BYTES = 16 * 2**20
 _FEW_CHANNELS = 4
 # From this many bytes of inputs, the gradient of a depthwise kernel reads them from memory once for each of its places.
-_LARGE_DEPTHWISE_BYTES = 8 * 2**20
+_LARGE_DEPTHWISE_BYTES = 3 * 2**20
 # A `winograd` adds up the kernel, which pays from this many tiles of 2x2 outputs, and inputs and products, which pays
 # from this many channels and features. Of a 3x3 feature map, half of what the tiles hold is padding.
 # Compiling it takes longer, too, which a small convolution does not make good.
@@ -174,9 +174,10 @@ def cpu_forms(
         if group_channels > 1 or window.groups != features:
             return _same("xla")
         input_bytes = batch * math.prod(inputs[1:]) * jnp.dtype(dtype).itemsize
-        if input_bytes < _LARGE_DEPTHWISE_BYTES:
-            return _same("depthwise")
-        return Forms("depthwise", "depthwise", "depthwise_pictures")
+        large = input_bytes >= _LARGE_DEPTHWISE_BYTES
+        return Forms(
+            "depthwise", "transposed_depthwise", "depthwise_pictures" if large else "depthwise"
+        )
     if places > _MAX_PLACES:
         return _same("xla")
     if (kernel_height, kernel_width) == (3, 3) and window.strides == (1, 1):

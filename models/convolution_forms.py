@@ -15,6 +15,8 @@ for an output, or for the gradient that its transpose computes.
 * `transposed_winograd`: the transpose of a `winograd`, for the gradient of the inputs, which transposes it again.
 * `depthwise`: for kernels that see one channel each, a sum of shifted products, one for each place of the kernel.
 * `depthwise_pictures`: the same for a few pictures at a time.
+* `transposed_depthwise`: the transpose of a `depthwise`, for the gradient of the inputs, which transposes it again: a
+  sum of shifted products, too, one for each remainder of an input's place by the strides.
 
 A place of the kernel that meets nothing but padding is left out.
 """
@@ -35,6 +37,8 @@ _NHWC = lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
 # `winograd`, which are read but once.
 _CACHE_BYTES = 4 * 2**20
 _WINOGRAD_BYTES = 32 * 2**20
+# `depthwise_pictures` writes a shifted copy of its inputs for each place, too.
+_DEPTHWISE_BYTES = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,11 +229,17 @@ def _output_sums(products: Sequence[jax.Array]) -> tuple[jax.Array, ...]:
 
 
 def depthwise_pictures(inputs: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
-    return _few_at_a_time(depthwise, math.prod(inputs.shape[1:]), inputs, kernel, window)
+    values = math.prod(inputs.shape[1:])
+    return _few_at_a_time(depthwise, values, inputs, kernel, window, _DEPTHWISE_BYTES)
 
 
 def _few_at_a_time(
-    form: Form, values: int, inputs: jax.Array, kernel: jax.Array, window: Window
+    form: Form,
+    values: int,
+    inputs: jax.Array,
+    kernel: jax.Array,
+    window: Window,
+    cache_bytes: int = _CACHE_BYTES,
 ) -> jax.Array:
     """Returns a form's output, computed for so many pictures at a time as a cache holds.
 
@@ -237,12 +247,13 @@ def _few_at_a_time(
       form: the form.
       values: how many it makes, or reads again and again, for each picture.
       inputs, kernel, window: the form's arguments.
+      cache_bytes: what the cache holds.
     """
 
     def output_of(part: jax.Array, kernel: jax.Array) -> jax.Array:
         return form(part, kernel, window)
 
-    return _in_parts(output_of, inputs, kernel, values * inputs.dtype.itemsize, _CACHE_BYTES)
+    return _in_parts(output_of, inputs, kernel, values * inputs.dtype.itemsize, cache_bytes)
 
 
 def _in_parts(
@@ -267,11 +278,23 @@ def _in_parts(
     at_a_time = min(batch, max(1, cache_bytes // picture_bytes))
     while batch % at_a_time:
         at_a_time -= 1
+    if at_a_time == 1:
+        # Had each part an axis for its one picture, XLA would compute the place of every value it reads.
+        return _mapped(
+            lambda picture, weights: output_of(picture[None], weights)[0], inputs, weights
+        )
     parts = inputs.reshape(batch // at_a_time, at_a_time, *inputs.shape[1:])
+    outputs = _mapped(output_of, parts, weights)
+    return outputs.reshape(batch, *outputs.shape[2:])
+
+
+def _mapped(
+    output_of: Callable[[jax.Array, Any], jax.Array], parts: jax.Array, weights: Any
+) -> jax.Array:
     # Differentiated, it makes again what it makes: kept, that would be as large as all together.
     again = jax.checkpoint(output_of, prevent_cse=False)
     _, outputs = lax.scan(lambda _, part: (None, again(part, weights)), None, parts)
-    return cast(jax.Array, outputs.reshape(batch, *outputs.shape[2:]))
+    return cast(jax.Array, outputs)
 
 
 def depthwise(inputs: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
@@ -280,6 +303,60 @@ def depthwise(inputs: jax.Array, kernel: jax.Array, window: Window) -> jax.Array
         for (row, column), shifted in _shifted_slices(inputs, kernel.shape, window)
     )
     return cast(jax.Array, sum(products))
+
+
+def transposed_depthwise(inputs: jax.Array, kernel: jax.Array, window: Window) -> jax.Array:
+    height, width = window.output_size(inputs.shape, kernel.shape)
+    outputs = jax.ShapeDtypeStruct((inputs.shape[0], height, width, kernel.shape[3]), inputs.dtype)
+    size = inputs.shape[1:3]
+    transposed = jax.linear_transpose(
+        lambda outputs: _depthwise_input_gradient(outputs, kernel, window, size), outputs
+    )
+    return cast(jax.Array, transposed(inputs)[0])
+
+
+def _depthwise_input_gradient(
+    outputs: jax.Array, kernel: jax.Array, window: Window, size: Sequence[int]
+) -> jax.Array:
+    """Returns the gradient of the inputs [batch, *size, channels], given that of a `depthwise` output."""
+    steps = [range(stride) for stride in window.strides]
+    # An input meets every stride-th row and column of the kernel. Its remainder by the stride says which.
+    rows = [
+        jnp.stack(
+            [_met_gradient(outputs, kernel, window, size, (row, column)) for column in steps[1]], 3
+        )
+        for row in steps[0]
+    ]
+    met = jnp.stack(rows, axis=2)
+    batch, high, down, wide, across, channels = met.shape
+    gradient = met.reshape(batch, high * down, wide * across, channels)
+    return gradient[:, : size[0], : size[1]]
+
+
+def _met_gradient(
+    outputs: jax.Array,
+    kernel: jax.Array,
+    window: Window,
+    size: Sequence[int],
+    step: tuple[int, int],
+) -> jax.Array:
+    """Returns the gradients of every stride-th input, down and across, from the place `step` on."""
+    firsts, pads = [], []
+    for axis in (0, 1):
+        stride, before = window.strides[axis], window.pads[axis][0]
+        # Row `first + n * stride` of the kernel brings an input to the output `shift - n` rows down.
+        shift, first = divmod(step[axis] + before, stride)
+        extent = len(range(first, kernel.shape[axis], stride))
+        low = extent - 1 - shift
+        high = -(-size[axis] // stride) + extent - 1 - low - outputs.shape[1 + axis]
+        firsts.append(first)
+        pads.append((low, high))
+    met = kernel[firsts[0] :: window.strides[0], firsts[1] :: window.strides[1]]
+    if 0 in met.shape:
+        whole = [-(-extent // stride) for extent, stride in zip(size, window.strides, strict=True)]
+        return jnp.zeros((outputs.shape[0], *whole, outputs.shape[3]), outputs.dtype)
+    back = Window((1, 1), (pads[0], pads[1]), window.groups, window.precision)
+    return depthwise(outputs, met[::-1, ::-1], back)
 
 
 def _shifted_slices(
@@ -334,5 +411,6 @@ FORMS: dict[str, Form] = {
         transposed_winograd,
         depthwise,
         depthwise_pictures,
+        transposed_depthwise,
     )
 }

@@ -35,6 +35,9 @@ SHAPES = {
     "depthwise": ((7, 6), 5, (3, 3), 5, 5, 1, ((1, 1), (1, 1)), "depthwise"),
     "depthwise 5x5 strided": ((9, 7), 5, (5, 5), 5, 5, 2, ((2, 2), (2, 2)), "depthwise"),
     "depthwise of one pixel": ((1, 1), 5, (5, 5), 5, 5, 1, ((2, 2), (2, 2)), "depthwise"),
+    "depthwise, unpadded": ((8, 9), 5, (3, 3), 5, 5, 2, ((0, 0), (0, 0)), "depthwise"),
+    "depthwise, unequal padding": ((7, 8), 5, (3, 3), 5, 5, 2, ((0, 2), (3, -1)), "depthwise"),
+    "depthwise 2x2, every third": ((8, 10), 5, (2, 2), 5, 5, 3, ((1, 0), (0, 2)), "depthwise"),
     "two groups": ((7, 7), 6, (3, 3), 8, 2, 1, ((1, 1), (1, 1)), None),
     "depthwise with two outputs each": ((5, 5), 4, (3, 3), 8, 4, 1, ((1, 1), (1, 1)), None),
     "11x11": ((23, 23), 3, (11, 11), 4, 1, 4, ((2, 2), (2, 2)), None),
@@ -111,7 +114,13 @@ def test_where_winograd_would_not_pay_it_is_not_taken(inputs, kernel, dtype):
         ((4, 112, 112, 64), (5, 5, 64, 64), 1, 1, ("xla", "xla", "pictures")),
         ((8, 56, 56, 128), (3, 3, 128, 128), 2, 1, ("xla", "pictures", "pictures")),
         ((8, 224, 224, 3), (7, 7, 3, 64), 2, 1, ("xla", "xla", "xla")),
-        ((8, 112, 112, 32), (3, 3, 1, 32), 1, 32, ("depthwise", "depthwise", "depthwise_pictures")),
+        (
+            (8, 112, 112, 32),
+            (3, 3, 1, 32),
+            1,
+            32,
+            ("depthwise", "transposed_depthwise", "depthwise_pictures"),
+        ),
     ],
 )
 def test_large_feature_maps_take_a_form_for_each_gradient(inputs, kernel, stride, groups, expected):
@@ -132,8 +141,12 @@ PARTS = {
     ),
     "3x3, unpadded": Forms("winograd", "transposed_winograd", "winograd"),
     "3x3, unequal padding": Forms("xla", "xla", "winograd"),
-    "depthwise": Forms("depthwise", "depthwise", "depthwise_pictures"),
-    "depthwise 5x5 strided": Forms("depthwise", "depthwise", "depthwise_pictures"),
+    "depthwise": Forms("depthwise", "transposed_depthwise", "depthwise_pictures"),
+    "depthwise 5x5 strided": Forms("depthwise", "transposed_depthwise", "depthwise_pictures"),
+    "depthwise of one pixel": Forms("depthwise", "transposed_depthwise", "depthwise_pictures"),
+    "depthwise, unpadded": Forms("depthwise", "transposed_depthwise", "depthwise_pictures"),
+    "depthwise, unequal padding": Forms("depthwise", "transposed_depthwise", "depthwise_pictures"),
+    "depthwise 2x2, every third": Forms("depthwise", "transposed_depthwise", "depthwise_pictures"),
 }
 
 
@@ -142,6 +155,7 @@ def in_parts(monkeypatch):
     """Returns (the convolution by parts, XLA's) of inputs and kernel, the pictures in two parts."""
     monkeypatch.setattr(convolution_forms, "_CACHE_BYTES", 1)
     monkeypatch.setattr(convolution_forms, "_WINOGRAD_BYTES", 1)
+    monkeypatch.setattr(convolution_forms, "_DEPTHWISE_BYTES", 1)
 
     def functions(name, options):
         moved = window(options)
