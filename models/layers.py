@@ -15,7 +15,7 @@ from flax import nnx
 from jax import lax
 from jax.typing import DTypeLike
 
-from models import fused_norm, platform
+from models import dense, fused_norm, platform
 from models.convolution import conv_general_dilated
 from models.errors import ModelError
 from models.fused_norm import Activation
@@ -185,7 +185,8 @@ class Linear(nnx.Linear, Layer):
         self.initializers = (kernel_init, bias_init)
 
     def __call__(self, x: jax.Array, mode: Mode | None = None) -> jax.Array:
-        return super().__call__(x)
+        x, kernel, bias = self._operands(x)
+        return dense.product(x, kernel) + bias
 
     def on_repeated(self, x: jax.Array, repeats: int) -> jax.Array:
         """Returns self(jnp.repeat(x, repeats, axis=-1)) for x [batch, in_features / repeats].
@@ -193,18 +194,20 @@ class Linear(nnx.Linear, Layer):
         On the CPU the rows of the kernel that meet the same feature are added up first, so neither the product with the
         whole kernel nor its gradient is computed: they would be half of a training step of VGG at 32x32 pixels.
         """
-        assert self.bias is not None
 
         def repeated(x: jax.Array, kernel: jax.Array) -> jax.Array:
             return jnp.repeat(x, repeats, axis=-1) @ kernel
 
         def folded(x: jax.Array, kernel: jax.Array) -> jax.Array:
-            return x @ kernel.reshape(x.shape[-1], repeats, -1).sum(1)
+            return dense.product(x, kernel.reshape(x.shape[-1], repeats, -1).sum(1))
 
-        x, kernel, bias = self.promote_dtype(
-            (x, self.kernel[...], self.bias[...]), dtype=self.dtype
-        )
+        x, kernel, bias = self._operands(x)
         return platform.choose(x, kernel, cpu=folded, default=repeated) + bias
+
+    def _operands(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Returns (x, kernel, bias) in the dtype that is computed with."""
+        assert self.bias is not None
+        return self.promote_dtype((x, self.kernel[...], self.bias[...]), dtype=self.dtype)
 
     def resized(self, out_features: int, rngs: nnx.Rngs) -> "Linear":
         """Returns a new layer like this one, freshly initialized, with other outputs."""

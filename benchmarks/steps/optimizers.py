@@ -168,8 +168,23 @@ def create_optimizer(config: ConfigDict) -> optax.GradientTransformationExtraArg
     """
     optimizer = _with_options(OPTIMIZERS[config.name], config.name, config)(config)
     if config.clip_norm:
-        return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
+        return optax.chain(clip_by_global_norm(config.clip_norm), optimizer)
     return optimizer
+
+
+def clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
+    """Returns what scales updates down to a global norm of `max_norm` if theirs is larger.
+
+    `optax.clip_by_global_norm` divides every value by the norm, which XLA does once and writes down for all that read
+    it. A multiplication it makes part of what reads it: two passes less over the gradient on a CPU.
+    """
+
+    def update(updates, state, params=None):
+        del params
+        factor = jnp.minimum(1.0, max_norm / optax.tree.norm(updates))
+        return jax.tree.map(lambda leaf: leaf * factor.astype(leaf.dtype), updates), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
 def scale_by_given_learning_rate() -> optax.GradientTransformationExtraArgs:
