@@ -46,7 +46,7 @@ def use_compilation_cache() -> None:
     """Keeps compiled programs on the disk, so that a second run of the same model starts at once.
 
     The folder is `JAX_COMPILATION_CACHE_DIR` if that is set, otherwise one in the user's cache folder. It gets whatever
-    took at least half a second to compile, or `JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS`.
+    took at least a tenth of a second to compile, or `JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS`.
     """
     import jax
 
@@ -54,4 +54,4 @@ def use_compilation_cache() -> None:
     if root and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         jax.config.update("jax_compilation_cache_dir", str(root / "isobudget" / "jax"))
     if not os.environ.get("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

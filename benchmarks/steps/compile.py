@@ -3,7 +3,7 @@
 import concurrent.futures
 import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -91,13 +91,21 @@ def compile_program(
       for_one: whether there is `eval_one`, which is compiled too.
       cached: the training split if it is on the devices; a step is then given what `DeviceSplit.beside` returns.
     """
-    training = lower_training(setup, mesh, saving, positive_weights, cached=cached)
-    lowered = [*training.values(), lower_evaluation(setup, mesh)]
-    if for_one:
-        lowered.append(_lowered_for_one(setup, mesh))
-    compiled = _compiled(lowered)
-    train_steps, (eval_step, *eval_one) = compiled[: len(training)], compiled[len(training) :]
-    by_size = dict(zip(training, train_steps, strict=True))
+    sides = sorted(set(setup.train_sizes))
+
+    def lower_each() -> Iterator[jax.stages.Lowered]:
+        # Training comes first because it takes XLA the longest.
+        for side in sides:
+            yield from lower_training(
+                setup, mesh, saving, positive_weights, sides=(side,), cached=cached
+            ).values()
+        yield lower_evaluation(setup, mesh)
+        if for_one:
+            yield _lowered_for_one(setup, mesh)
+
+    compiled = _compiled(lower_each())
+    train_steps, (eval_step, *eval_one) = compiled[: len(sides)], compiled[len(sides) :]
+    by_size = dict(zip(sides, train_steps, strict=True))
     return Program(mesh, by_size, metric_names(setup.task), eval_step, *(eval_one or [None]))
 
 
@@ -163,10 +171,12 @@ def _traced_for(mesh: Mesh) -> contextlib.AbstractContextManager[None]:
     return models.traced_for(mesh.devices.flat[0].platform)
 
 
-def _compiled(lowered: Sequence[jax.stages.Lowered]) -> list[Any]:
-    # Much of XLA's compiler runs on one core, so compiling several programs at once is faster.
+def _compiled(lowered: Iterable[jax.stages.Lowered]) -> list[Any]:
+    """Returns the programs compiled: each while later ones are traced, and all at once."""
+    # Much of XLA's compiler runs on one core, and tracing does: several programs keep several cores busy.
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda each: each.compile(), lowered))
+        compiling = [pool.submit(each.compile) for each in lowered]
+        return [each.result() for each in compiling]
 
 
 def _with_one_array(

@@ -73,7 +73,8 @@ def create_state(
     state = {
         "params": params,
         "batch_stats": batch_stats,
-        "opt_state": optimizer.init(frozen.partition(params)[0]),
+        # As one program: otherwise the zeros of each shape are one that is compiled.
+        "opt_state": jax.jit(optimizer.init)(frozen.partition(params)[0]),
         "step": jnp.zeros((), jnp.int32),
     }
     if with_ema:

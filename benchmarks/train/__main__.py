@@ -7,6 +7,7 @@ The same command resumes a run that was stopped. `WORKDIR/record.json` says how 
 predicted for each example of the validation and test splits.
 """
 
+import gc
 import sys
 
 from absl import flags
@@ -50,6 +51,7 @@ def _profile_steps(given: list[str]) -> tuple[int, int] | None:
 
 
 def main() -> int:
+    gc.freeze()  # what was imported stays, and need not be looked through again
     startup.restart_with_allocator()
     startup.use_compilation_cache()
     config = command.given_config()

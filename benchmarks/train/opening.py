@@ -19,6 +19,7 @@ from benchmarks.train import checkpoints
 from benchmarks.train.clock import Clock
 from benchmarks.weights.initial import initial_state
 from benchmarks.weights.stored import load_weights, weights_digest
+from isobudget import collector
 from results import records
 
 Weights = tuple[dict, dict]  # parameters and batch statistics
@@ -70,7 +71,11 @@ def open_new(
     reporter.report(progress.Event("compiling", step=start_step))
     positive_weights = run.positive_weights
     # Weights are drawn while XLA compiles, because for a large network either takes seconds.
-    with concurrent.futures.ThreadPoolExecutor(1) as pool, clock.measure("compile"):
+    with (
+        collector.paused(),
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+        clock.measure("compile"),
+    ):
         compiling = pool.submit(
             compile_program, run.setup, mesh, saving, positive_weights, cached=run.cached
         )
