@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks import configs
 from benchmarks.cli import progress
+from benchmarks.launch.spare import Spare
 from benchmarks.machine import oom, startup
 from benchmarks.runs.folder import CONFIG_FILE, LOG_FILE
 
@@ -57,7 +58,10 @@ class Ended:
 
 
 def train(
-    order: Order, environment: Mapping[str, str] = os.environ, cores: Collection[int] = ()
+    order: Order,
+    environment: Mapping[str, str] = os.environ,
+    cores: Collection[int] = (),
+    spare: Spare | None = None,
 ) -> Generator[progress.Event | Ended]:
     """Yields a run's events as they come, and last how its process ended.
 
@@ -67,10 +71,13 @@ def train(
       order: what to start.
       environment: of the process, which gets the allocator's settings too.
       cores: those of the host's that it may use; all, if there are none.
+      spare: a process that waits for a run, with the environment that it was started with, which becomes this one's.
     """
     kills, phase = oom.kills(), ""
-    with (order.workdir / order.log).open("a") as log:
-        process = _start(order, environment, cores, log.fileno())
+    log_path = order.workdir / order.log
+    with log_path.open("a") as log:
+        waiting = spare.give(_arguments(order), log_path.absolute()) if spare else None
+        process = waiting or _start(order, environment, cores, log.fileno())
         try:
             for line in _lines(process):
                 event = progress.parse(line)
@@ -88,22 +95,42 @@ def train(
     yield Ended(status, phase, oom.is_sign_of_it(status, kills))
 
 
+def ready_spare(module: str = TRAIN, environment: Mapping[str, str] = os.environ) -> Spare:
+    """Starts a process that waits for a run, and imports meanwhile what that needs.
+
+    Args:
+      module: what the run will be given to, see `Order`.
+      environment: of the process, which gets the allocator's settings too.
+    """
+    return Spare(module, _whole(environment))
+
+
 def _start(
     order: Order, environment: Mapping[str, str], cores: Collection[int], log: int
 ) -> subprocess.Popen[bytes]:
+    # -P: a folder here that is called as one of the packages must not be taken for it.
+    command = [sys.executable, "-P", "-m", order.module, *_arguments(order)]
+    with _confined_to(cores):
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, env=_whole(environment)
+        )
+
+
+def _arguments(order: Order) -> list[str]:
     from_json = Path(configs.__file__).with_name("from_json.py")
-    arguments = [
-        # -P: a folder here that is called as one of the packages must not be taken for it.
-        *(sys.executable, "-P", "-m", order.module, "--progress=json"),
+    return [
+        "--progress=json",
         f"--config={from_json}:{order.workdir / CONFIG_FILE}",
         f"--workdir={order.workdir}",
         *order.flags,
     ]
+
+
+def _whole(environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns the environment of a run's process: with this project's packages and the allocator's settings."""
     root = str(Path(configs.__file__).parents[2])
     path = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
-    whole = startup.with_allocator({**environment, "PYTHONPATH": path})
-    with _confined_to(cores):
-        return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=log, env=whole)
+    return startup.with_allocator({**environment, "PYTHONPATH": path})
 
 
 @contextlib.contextmanager
