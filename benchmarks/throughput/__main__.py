@@ -7,6 +7,7 @@
     python -m benchmarks.throughput --roofline --models=resnet50 --batch_size=256 --dtype=bfloat16
     python -m benchmarks.throughput --recognize=RUN,RUN --pictures=FOLDER
     python -m benchmarks.throughput --launch=1,2,4
+    python -m benchmarks.throughput --start
 
 It prints, for each model, images per second in training and in inference, the milliseconds of one step and from one
 picture to its answer (median and 99th percentile), the peak of memory, and the seconds to compile. With
@@ -18,8 +19,9 @@ spends waiting for data. With `--loop`, it prints what the training loop adds to
 `--roofline`, it prints how long a step's arithmetic and its memory traffic take at least on this device, and how near
 the step comes. With `--recognize`, it prints how much of the time to recognize a folder's pictures, from their files to
 their labels, is the model's own. With `--launch`, it prints how many runs a minute a suite gets done that only sleep,
-and what launching adds to each. `--out` also writes the rows as CSV. Speed depends on the machine and on what else it
-does, so compare only rows of one run.
+and what launching adds to each. With `--start`, it prints what each run of the default suite spends beside training,
+once with an empty compilation cache and once with a warm one. `--out` also writes the rows as CSV. Speed depends on the
+machine and on what else it does, so compare only rows of one run.
 """
 
 import itertools
@@ -47,6 +49,7 @@ from benchmarks.throughput import (
     peers,
     recognition_speed,
     roofline,
+    start_speed,
     tables,
     torch_networks,
 )
@@ -137,6 +140,12 @@ def define_flags() -> None:
         "How many seconds each of them sleeps. It goes with --launch.",
         lower_bound=0.0,
     )
+    flags.DEFINE_bool(
+        "start",
+        False,
+        "Measure what the default suite's runs, or with --models those of others, spend beside training, of which each "
+        "does five steps.",
+    )
     flags.DEFINE_string("dataset", "imagenet2012", "The dataset to read. It goes with --input.")
     flags.DEFINE_string("split", "train", "The split of the dataset to read. It goes with --input.")
     flags.DEFINE_string(
@@ -198,7 +207,7 @@ def define_flags() -> None:
         "models",
         None,
         "The models to measure, with commas between them, such as resnet50,mobilenet_v1:width=0.5. By default all; "
-        "with --peers=torch, all that PyTorch's packages have; with --input, none.",
+        "with --peers=torch, all that PyTorch's packages have; with --input, none; with --start, the default suite's.",
     )
     flags.DEFINE_integer(
         "batch_size", 32, "The number of images in a batch, over all devices.", lower_bound=1
@@ -220,14 +229,15 @@ def main() -> int:
     if not given.recognize:  # benchmarks.recognize runs without them too
         startup.restart_with_allocator()
     startup.use_compilation_cache()
-    others = (given.input, given.loop, given.roofline, given.recognize, given.launch)
+    others = (given.input, given.loop, given.roofline, given.recognize, given.launch, given.start)
     if sum(map(bool, others)) > 1:
         raise ConfigError(
-            "--input, --loop, --roofline, --recognize and --launch are measurements of their own: say only one."
+            "--input, --loop, --roofline, --recognize, --launch and --start are measurements of their own: say only"
+            " one."
         )
     if bool(given.recognize) != bool(given.pictures):
         raise ConfigError("--recognize and --pictures go together.")
-    if given.peers and (given.loop or given.roofline or given.recognize or given.launch):
+    if given.peers and sum(map(bool, others)) > bool(given.input):
         raise ConfigError("--peers is for models alone and for --input.")
     if given.compile_peer and (given.input or not given.peers):
         raise ConfigError("--compile_peer goes with --peers=torch, without --input.")
@@ -270,6 +280,9 @@ def _measure() -> Iterable[tables.Measurement | ChildError]:
         return launch_speed.measure(
             [int(number) for number in given.launch], given.launch_runs, given.launch_seconds
         )
+    if given.start:
+        named = given.models
+        return start_speed.measure(None if named is None else derived.split_specs(named))
     if given.peers:
         return _measure_beside_peers()
     return _each_model(measure)

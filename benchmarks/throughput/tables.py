@@ -12,6 +12,7 @@ from benchmarks.throughput.model_speed import Speed
 from benchmarks.throughput.peers import PeerSpeed
 from benchmarks.throughput.recognition_speed import RecognitionSpeed
 from benchmarks.throughput.roofline import Roofline
+from benchmarks.throughput.start_speed import StartSpeed
 from isobudget import terminal
 
 Measurement = (
@@ -23,6 +24,7 @@ Measurement = (
     | RecognitionSpeed
     | LaunchSpeed
     | Roofline
+    | StartSpeed
 )
 
 _ONE_THREAD = ("read", "decode", "augment")
@@ -50,6 +52,10 @@ def _gibibytes(size: int | None) -> str:
     return f"{size / 2**30:.2f}" if size else ""
 
 
+def _seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.1f}"
+
+
 def _workers(number: int) -> str:
     return str(number) if number else "threads"
 
@@ -58,8 +64,8 @@ def _ratio(median: float, low: float, high: float) -> str:
     return f"{median:.2f} ({low:.2f} to {high:.2f})"
 
 
-_TEXTS = ("model", "step", "reader", "stage", "launcher", "measured")
-_KEYS = ("model", "step", "reader", "stage", "workers", "launcher", "nodes")
+_TEXTS = ("cache", "model", "step", "reader", "stage", "launcher", "measured")
+_KEYS = ("cache", "model", "step", "reader", "stage", "workers", "launcher", "nodes")
 # By class, each column's heading and the text of its cells.
 _COLUMNS: dict[type, dict[str, Callable]] = {
     Speed: {
@@ -145,5 +151,13 @@ _COLUMNS: dict[type, dict[str, Callable]] = {
         "total s": lambda speed: f"{speed.total_seconds:.1f}",
         "runs/min": lambda speed: f"{speed.runs_per_minute:.1f}",
         "added s a run": lambda speed: f"{speed.added_seconds:.2f}",
+    },
+    StartSpeed: {
+        "cache": lambda speed: speed.cache,
+        "model": lambda speed: speed.model,
+        "compile s": lambda speed: _seconds(speed.compile_seconds),
+        "evaluate s": lambda speed: _seconds(speed.evaluation_seconds),
+        "rest s": lambda speed: _seconds(speed.rest_seconds),
+        "all s": lambda speed: _seconds(speed.seconds),
     },
 }
