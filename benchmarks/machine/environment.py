@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,14 @@ PACKAGES = (
 )
 
 
-def software() -> dict[str, str]:
-    """Returns the versions of Python and of the packages that a result may depend on, by name."""
+def software(more: Sequence[str] = ()) -> dict[str, str]:
+    """Returns the versions of Python and of the packages that a result may depend on, by name.
+
+    Args:
+      more: further packages; those that are not installed are left out.
+    """
     versions = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *more):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

@@ -7,7 +7,7 @@
     python -m benchmarks.throughput --roofline --models=resnet50 --batch_size=256 --dtype=bfloat16
     python -m benchmarks.throughput --recognize=RUN,RUN --pictures=FOLDER
     python -m benchmarks.throughput --launch=1,2,4
-    python -m benchmarks.throughput --start
+    python -m benchmarks.throughput --all --peers=torch --dtype=bfloat16 --out=FOLDER
 
 It prints, for each model, images per second in training and in inference, the milliseconds of one step and from one
 picture to its answer (median and 99th percentile), the peak of memory, and the seconds to compile. With
@@ -19,14 +19,14 @@ spends waiting for data. With `--loop`, it prints what the training loop adds to
 `--roofline`, it prints how long a step's arithmetic and its memory traffic take at least on this device, and how near
 the step comes. With `--recognize`, it prints how much of the time to recognize a folder's pictures, from their files to
 their labels, is the model's own. With `--launch`, it prints how many runs a minute a suite gets done that only sleep,
-and what launching adds to each. With `--start`, it prints what each run of the default suite spends beside training,
-once with an empty compilation cache and once with a warm one. `--out` also writes the rows as CSV. Speed depends on the
-machine and on what else it does, so compare only rows of one run.
+and what launching adds to each. `--out` also writes the rows as CSV. `--all` writes a folder of tables: of all that a
+rented accelerator should be used for, what is wanted most first, so that a command that is cut off has measured that;
+called again, it goes on. Speed depends on the machine and on what else it does, so compare only rows of one run.
 """
 
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,7 +36,8 @@ from absl import flags
 import models
 from benchmarks.cli import command
 from benchmarks.config import derived
-from benchmarks.config.fields import CACHES, DTYPES, NO_CACHE, default_config
+from benchmarks.config import plugins as config_plugins
+from benchmarks.config.fields import default_config
 from benchmarks.config.setup import Setup
 from benchmarks.errors import ConfigError
 from benchmarks.machine import startup
@@ -46,20 +47,24 @@ from benchmarks.throughput import (
     input_speed,
     launch_speed,
     loop_overhead,
+    options,
     peers,
     recognition_speed,
     roofline,
-    start_speed,
+    survey,
     tables,
     torch_networks,
 )
 from benchmarks.throughput.model_speed import measure
+from benchmarks.throughput.survey_folder import SurveyFolder, held
 from input_pipeline import augmentation, datasets, pictures
-from isobudget import paths
+from isobudget import paths, plugins
 from isobudget.wording import quoted, shown
 
 # ImageNet's: models are timed with the head that their papers gave them.
 _NUM_CLASSES = 1000
+_BATCH_SIZE = 32
+_ACCELERATORS_BATCH_SIZE = 256  # by default with --all, where a smaller one would leave it idle
 
 _Measured = TypeVar("_Measured")
 
@@ -79,7 +84,7 @@ def _measure_input() -> list[input_speed.InputSpeed] | list[input_speed.Waiting]
     config = default_config()
     config.dataset, config.train_split = given.dataset, given.split
     config.image_size, config.dtype = size, given.dtype
-    config.batch_size = config.eval_batch_size = given.batch_size
+    config.batch_size = config.eval_batch_size = _batch_size()
     config.cache = given.cache
     config.augmentation.crop, config.augmentation.changes = "random_resized", ("flip",)
     if given.models is not None:
@@ -93,134 +98,10 @@ def _measure_input() -> list[input_speed.InputSpeed] | list[input_speed.Waiting]
         dataset,
         given.split,
         image_size=int(size),
-        batch_size=given.batch_size,
+        batch_size=_batch_size(),
         augmentation=augmentation.create(config.augmentation),
         workers=workers,
         peers=given.peers,
-    )
-
-
-def define_flags() -> None:
-    flags.DEFINE_bool(
-        "input",
-        False,
-        "Measure how fast data is read, instead of models; with --models, how long their training waits for data.",
-    )
-    flags.DEFINE_bool(
-        "loop",
-        False,
-        "Measure what the training loop adds to the compiled step, instead of whole models.",
-    )
-    flags.DEFINE_bool(
-        "roofline",
-        False,
-        "Measure how near models come to what the device can do, in arithmetic and in memory traffic.",
-    )
-    flags.DEFINE_list(
-        "recognize",
-        [],
-        "The folders of finished runs, with commas between them, whose speed in recognizing --pictures is measured "
-        "instead of models.",
-    )
-    flags.DEFINE_string(
-        "pictures", None, "The folder of pictures to recognize. It goes with --recognize."
-    )
-    flags.DEFINE_list(
-        "launch",
-        [],
-        "The numbers of nodes, with commas between them, of Ray clusters that are simulated here to measure launching "
-        "instead of models.",
-    )
-    flags.DEFINE_integer(
-        "launch_runs", 32, "How many runs are launched. It goes with --launch.", lower_bound=1
-    )
-    flags.DEFINE_float(
-        "launch_seconds",
-        2.0,
-        "How many seconds each of them sleeps. It goes with --launch.",
-        lower_bound=0.0,
-    )
-    flags.DEFINE_bool(
-        "start",
-        False,
-        "Measure what the default suite's runs, or with --models those of others, spend beside training, of which each "
-        "does five steps.",
-    )
-    flags.DEFINE_string("dataset", "imagenet2012", "The dataset to read. It goes with --input.")
-    flags.DEFINE_string("split", "train", "The split of the dataset to read. It goes with --input.")
-    flags.DEFINE_string(
-        "data_dir",
-        None,
-        "The directory of prepared datasets. By default $TFDS_DATA_DIR or ~/tensorflow_datasets. It goes with --input.",
-    )
-    flags.DEFINE_enum(
-        "cache",
-        NO_CACHE,
-        CACHES,
-        "Whether the split is kept decoded on the devices, as by config.cache. It goes with --input and --models.",
-    )
-    flags.DEFINE_list(
-        "workers",
-        ["0", "1", "2"],
-        "How many worker processes to read with, each number in turn, with commas between them; 0 means threads. It "
-        "goes with --input.",
-    )
-    flags.DEFINE_list(
-        "peers",
-        [],
-        "Other libraries to measure beside this one, with commas between them: torch, and with --input also tf_data. "
-        "Models are measured beside PyTorch's, each in a process of its own, in both of its memory formats, of which "
-        "the faster counts.",
-    )
-    flags.DEFINE_integer(
-        "turns",
-        3,
-        "How many times each model and its peer are measured in turns. It goes with --peers, without --input.",
-        lower_bound=1,
-    )
-    flags.DEFINE_float(
-        "turn_seconds",
-        3.0,
-        "How many seconds training, and inference, are timed at least in each turn. It goes with --turns.",
-        lower_bound=0.0,
-    )
-    flags.DEFINE_multi_enum(
-        "peer_formats",
-        peers.MEMORY_FORMATS,
-        peers.MEMORY_FORMATS,
-        "A memory format of PyTorch's to measure; say it twice for both. By default both, of which the faster counts. "
-        "On a GPU, channels_last alone is the faster. It goes with --peers, without --input.",
-    )
-    flags.DEFINE_integer(
-        "prepare_at_once",
-        1,
-        "How many models, each with its peer, are compiled at the same time, before the first of them is timed. All of "
-        "them must fit the device's memory. It goes with --peers, without --input.",
-        lower_bound=1,
-    )
-    flags.DEFINE_bool(
-        "compile_peer",
-        False,
-        "Compile PyTorch's networks by torch.compile. It goes with --peers, without --input.",
-    )
-    flags.DEFINE_string(
-        "models",
-        None,
-        "The models to measure, with commas between them, such as resnet50,mobilenet_v1:width=0.5. By default all; "
-        "with --peers=torch, all that PyTorch's packages have; with --input, none; with --start, the default suite's.",
-    )
-    flags.DEFINE_integer(
-        "batch_size", 32, "The number of images in a batch, over all devices.", lower_bound=1
-    )
-    flags.DEFINE_string(
-        "image_size",
-        "",
-        "The side of the images in pixels, or smallest for the smallest that a model accepts. By default the model's "
-        "own, or 224 with --input.",
-    )
-    flags.DEFINE_enum("dtype", "float32", DTYPES, "The number type that models compute in.")
-    flags.DEFINE_string(
-        "out", None, "A CSV file to write the rows to. By default they are only printed."
     )
 
 
@@ -229,20 +110,9 @@ def main() -> int:
     if not given.recognize:  # benchmarks.recognize runs without them too
         startup.restart_with_allocator()
     startup.use_compilation_cache()
-    others = (given.input, given.loop, given.roofline, given.recognize, given.launch, given.start)
-    if sum(map(bool, others)) > 1:
-        raise ConfigError(
-            "--input, --loop, --roofline, --recognize, --launch and --start are measurements of their own: say only"
-            " one."
-        )
-    if bool(given.recognize) != bool(given.pictures):
-        raise ConfigError("--recognize and --pictures go together.")
-    if given.peers and sum(map(bool, others)) > bool(given.input):
-        raise ConfigError("--peers is for models alone and for --input.")
-    if given.compile_peer and (given.input or not given.peers):
-        raise ConfigError("--compile_peer goes with --peers=torch, without --input.")
-    if given.cache != NO_CACHE and not (given.input and given.models):
-        raise ConfigError("--cache goes with --input and --models.")
+    options.check()
+    if given.all:
+        return _measure_all()
     if given.out:
         paths.check_writable(given.out)
     measured: list[tables.Measurement] = []
@@ -280,9 +150,6 @@ def _measure() -> Iterable[tables.Measurement | ChildError]:
         return launch_speed.measure(
             [int(number) for number in given.launch], given.launch_runs, given.launch_seconds
         )
-    if given.start:
-        named = given.models
-        return start_speed.measure(None if named is None else derived.split_specs(named))
     if given.peers:
         return _measure_beside_peers()
     return _each_model(measure)
@@ -290,18 +157,59 @@ def _measure() -> Iterable[tables.Measurement | ChildError]:
 
 def _measure_beside_peers() -> Iterator[tables.Measurement | ChildError]:
     given = flags.FLAGS
-    manner = peers.Manner(
-        turns=given.turns,
-        seconds=given.turn_seconds,
-        formats=given.peer_formats,
-        compiled=given.compile_peer,
-        at_once=given.prepare_at_once,
-    )
-    # Others measure, each in turn: this process must hold none of an accelerator's memory.
-    jax.config.update("jax_platforms", "cpu")
+    _compute_in_other_processes()
     specs = torch_networks.names() if given.models is None else derived.split_specs(given.models)
-    peers.check(given.peers, specs)
-    return peers.measure([_setup(spec) for spec in specs], manner)
+    peers.check_names(given.peers)
+    peers.check_networks(specs)
+    return peers.measure([_setup(spec) for spec in specs], options.manner())
+
+
+def _measure_all() -> int:
+    """Measures what --out does not have yet, prints what it has of it then, and returns the exit status."""
+    given = flags.FLAGS
+    time_is_up = survey.time_limit(given.minutes)
+    _compute_in_other_processes()
+    specs = models.names() if given.models is None else derived.split_specs(given.models)
+    for spec in specs:
+        models.parse(spec)
+    out, manner = Path(given.out), options.manner()
+    with held(out):
+        folder = SurveyFolder(out)
+        machine = survey.machine()
+        if given.peers:
+            peers.check_devices(machine["hardware"]["device_count"])
+        on_cpu = machine["hardware"]["platform"] == "cpu"
+        batch_size = given.batch_size or (_BATCH_SIZE if on_cpu else _ACCELERATORS_BATCH_SIZE)
+        setups, failures = survey.set_up(specs, lambda spec: _setup(spec, batch_size))
+        for failure in failures:
+            print(f"error: {failure}", file=sys.stderr, flush=True)
+        jobs = survey.agenda(setups, beside=bool(given.peers))
+        folder.write_machine(machine)
+        left = survey.left_to_do(jobs, folder, manner)
+        print(survey.described(left, len(jobs)), file=sys.stderr, flush=True)
+        outcome = survey.measure(left, folder, manner, time_is_up)
+    for kind, rows in survey.asked_for(jobs, folder, manner).items():
+        if rows:
+            print(f"{folder.table(kind)}:")
+            tables.print_table(rows)
+    return _summarize([*failures, *outcome.failures], outcome.left)
+
+
+def _summarize(failures: Sequence[survey.Failure], left: int) -> int:
+    """Prints what a survey lacks, and returns its exit status."""
+    if left:
+        print(
+            f"The {flags.FLAGS.minutes:g} minutes were over before {left} of the measurements were begun; the same "
+            "command goes on with them."
+        )
+    for failure in failures:
+        print(f"Not measured: {failure}")
+    return ChildError.status if failures else 0
+
+
+def _compute_in_other_processes() -> None:
+    """Leaves an accelerator to the processes that measure, each in turn: this one must hold none of its memory."""
+    jax.config.update("jax_platforms", "cpu")
 
 
 def _each_model(measure_one: Callable[[Setup], _Measured]) -> Iterator[_Measured]:
@@ -314,14 +222,20 @@ def _each_model(measure_one: Callable[[Setup], _Measured]) -> Iterator[_Measured
         yield measure_one(setup)
 
 
-def _setup(spec: str) -> Setup:
+def _setup(spec: str, batch_size: int | None = None) -> Setup:
     config = default_config()
     config.model = spec
-    config.batch_size = config.eval_batch_size = flags.FLAGS.batch_size
+    config.batch_size = config.eval_batch_size = batch_size or _batch_size()
     config.dtype = flags.FLAGS.dtype
     config.image_size = flags.FLAGS.image_size or str(models.info(spec).input_size)
+    # For the processes that measure it.
+    config_plugins.add(config, [each.module for each in plugins.loaded()])
     return validation.checked(config, _NUM_CLASSES)
 
 
+def _batch_size() -> int:
+    return flags.FLAGS.batch_size or _BATCH_SIZE
+
+
 if __name__ == "__main__":
-    command.run(main, define_flags)
+    command.run(main, options.define_flags)

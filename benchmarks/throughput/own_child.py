@@ -3,16 +3,13 @@
 It is asked, one after another, for the platform, to prepare the model of a configuration, and to time it.
 """
 
-from pathlib import Path
 from typing import Any
 
 import jax
 
-from benchmarks.config import stored
 from benchmarks.machine import child, queued_steps, startup
-from benchmarks.runs import validation
+from benchmarks.throughput import handed_over, peers
 from benchmarks.throughput.ready_model import ReadyModel
-from isobudget.errors import UserError
 
 
 class Answers:
@@ -22,32 +19,34 @@ class Answers:
         """Returns the answer to a request.
 
         Args:
-          request: `do` is `platform`; or `prepare`, with `config`, the path of a configuration, and `num_logits`; or
-            `time`, with `seconds` that training and inference are timed at least.
+          request: `do` is `platform`; or `prepare`, with what `handed_over.request` gives; or `time`, with `seconds`
+            that training and inference are timed at least.
 
         Raises:
-          UserError: there are several devices.
+          UserError: there are several devices, or too little memory.
         """
         match request["do"]:
             case "platform":
                 return {"platform": _platform()}
             case "prepare":
-                config = stored.load(Path(request["config"]))
-                self._ready = ReadyModel(validation.checked(config, request["num_logits"]))
+                setup = handed_over.setup_of(request)
+                with handed_over.out_of_memory_told(setup):
+                    self._ready = ReadyModel(setup)
                 return {}
             case _:
-                paces = self._ready.paces(request["seconds"])
+                with handed_over.out_of_memory_told(self._ready.setup):
+                    paces = self._ready.paces(request["seconds"])
                 return {"paces": queued_steps.told(paces, self._ready.setup.config.batch_size)}
 
 
 def _platform() -> str:
-    """Returns the platform of the only device."""
+    """Returns the platform of the only device.
+
+    Raises:
+      UserError: there are several.
+    """
     startup.use_compilation_cache()
-    if jax.device_count() > 1:
-        raise UserError(
-            f"PyTorch is measured on one device, and JAX sees {jax.device_count()}: let it see one, such as by "
-            "CUDA_VISIBLE_DEVICES=0."
-        )
+    peers.check_devices(jax.device_count())
     return jax.default_backend()
 
 

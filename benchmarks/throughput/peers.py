@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import importlib.util
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,12 @@ from typing import Any
 import numpy as np
 
 import models
-from benchmarks.config import stored
 from benchmarks.config.setup import Setup
 from benchmarks.errors import ConfigError
 from benchmarks.machine import child, load, neighbors
 from benchmarks.machine.child import ChildError
-from benchmarks.runs.folder import CONFIG_FILE, as_text
-from benchmarks.throughput import torch_networks
+from benchmarks.throughput import handed_over, torch_networks
+from isobudget.errors import UserError
 from isobudget.wording import quoted, shown
 
 TORCH = "torch"
@@ -153,23 +151,44 @@ class Comparison:
     high: float
 
 
-def check(peers: Sequence[str], specs: Sequence[str]) -> None:
-    """Checks that the peers can be compared with, and have all of the models.
+def check_names(peers: Sequence[str]) -> None:
+    """Checks that these are peers that models can be compared with.
 
     Raises:
-      ConfigError: another peer than PyTorch, no such network there, or a package that is not installed.
-      models.ModelError: there is no such model.
+      ConfigError: another than PyTorch.
     """
     for peer in peers:
         if peer != TORCH:
             raise ConfigError(
                 f"models are compared with {TORCH} alone, not {quoted(peer)}; with --input, reading is with others."
             )
+
+
+def check_networks(specs: Sequence[str]) -> None:
+    """Checks that PyTorch and its packages have all of the models.
+
+    Raises:
+      ConfigError: there is no such network, or a package is not installed.
+      models.ModelError: there is no such model.
+    """
     packages = {torch_networks.find(spec).package for spec in specs}
     missing = [each for each in (TORCH, *sorted(packages)) if not _is_installed(each)]
     if missing:
         raise ConfigError(
             f"comparing with PyTorch needs {' and '.join(missing)}; run pip install 'isobudget[parity]'"
+        )
+
+
+def check_devices(count: int) -> None:
+    """Checks that JAX sees as many devices as PyTorch is measured on.
+
+    Raises:
+      UserError: it sees several.
+    """
+    if count > 1:
+        raise UserError(
+            f"PyTorch is measured on one device, and JAX sees {count}: let it see one, such as by "
+            "CUDA_VISIBLE_DEVICES=0."
         )
 
 
@@ -270,12 +289,8 @@ class _Pair:
         return None
 
     def _prepare_own(self) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / CONFIG_FILE
-            path.write_text(as_text(stored.to_plain(self._setup.config)))
-            self._own.ask(
-                {"do": "prepare", "config": str(path), "num_logits": self._setup.num_logits}
-            )
+        with handed_over.request(self._setup) as request:
+            self._own.ask({"do": "prepare"} | request)
 
     def speed(self) -> PeerSpeed:
         """Returns what all turns measure.

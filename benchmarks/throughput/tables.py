@@ -2,9 +2,12 @@
 
 import csv
 import dataclasses
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
+from benchmarks.errors import ConfigError
 from benchmarks.throughput.input_speed import InputSpeed, Waiting
 from benchmarks.throughput.launch_speed import LaunchSpeed
 from benchmarks.throughput.loop_overhead import LoopOverhead
@@ -14,6 +17,8 @@ from benchmarks.throughput.recognition_speed import RecognitionSpeed
 from benchmarks.throughput.roofline import Roofline
 from benchmarks.throughput.start_speed import StartSpeed
 from isobudget import terminal
+from isobudget.wording import quoted_path
+from results.records import files
 
 Measurement = (
     Speed
@@ -27,15 +32,60 @@ Measurement = (
     | StartSpeed
 )
 
+_Measurement = TypeVar("_Measurement", bound=Measurement)
+
+# By a field's type, what the text of its cell means.
+_FROM_TEXT: dict[Any, Callable[[str], Any]] = {
+    str: str,
+    int: int,
+    float: float,
+    bool: {"True": True, "False": False}.__getitem__,
+    int | None: lambda text: int(text) if text else None,
+}
 _ONE_THREAD = ("read", "decode", "augment")
 
 
 def write_csv(measured: Sequence[Measurement], path: Path) -> None:
-    """Writes a row for each measurement; the header has the names of the class's fields, which include units."""
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(measured[0])])
-        writer.writeheader()
-        writer.writerows(dataclasses.asdict(each) for each in measured)
+    """Writes a row for each measurement; the header has the names of the class's fields, which include units.
+
+    A file is whole at any moment, however the command is cut off.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(measured[0])])
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(each) for each in measured)
+    if path.exists() and not path.is_file():  # a device or a pipe, which must not be replaced
+        path.write_text(text.getvalue(), newline="")
+    else:
+        files.write_atomically(path, text.getvalue())
+
+
+def read_csv(kind: type[_Measurement], path: Path) -> list[_Measurement]:
+    """Returns the measurements of one class in a file that `write_csv` wrote; none if there is no file.
+
+    Raises:
+      ConfigError: the file cannot be read, or holds something else.
+    """
+    types = {field.name: field.type for field in dataclasses.fields(kind)}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, strict=True)
+            if reader.fieldnames != [*types]:
+                raise ConfigError(
+                    f"{quoted_path(path)} has other columns than this version writes."
+                )
+            return [
+                kind(**{name: _FROM_TEXT[types[name]](cell) for name, cell in row.items()})
+                for row in reader
+            ]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(f"{quoted_path(path)} cannot be read: {error.strerror}.") from None
+    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{quoted_path(path)} is no table of this command's.") from None
 
 
 def print_table(measured: Sequence[Measurement]) -> None:

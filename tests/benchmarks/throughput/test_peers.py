@@ -242,5 +242,5 @@ def test_what_cannot_be_compared_is_one_sentence(children, command_here, flags, 
 def test_packages_that_are_not_installed_are_one_sentence(monkeypatch, missing, sentence):
     monkeypatch.setattr(peers, "_is_installed", lambda package: package not in missing)
     with pytest.raises(ConfigError, match=sentence) as raised:
-        peers.check(["torch"], ["resnet50", "mobilenet_v1"])
+        peers.check_networks(["resnet50", "mobilenet_v1"])
     assert "pip install 'isobudget[parity]'" in str(raised.value)
