@@ -204,17 +204,11 @@ def measure(
 
 def _groups(jobs: Iterable[Job], at_once: int) -> Iterator[list[Job]]:
     """Yields the measurements that are begun together: beside PyTorch so many in a row, others one by one."""
-    group: list[Job] = []
-    for job in jobs:
-        if group and (job.kind is not PeerSpeed or len(group) == at_once):
-            yield group
-            group = []
-        group.append(job)
-        if job.kind is not PeerSpeed:
-            yield group
-            group = []
-    if group:
-        yield group
+    for kind, stage in itertools.groupby(jobs, lambda job: job.kind):
+        listed = list(stage)
+        size = at_once if kind is PeerSpeed else 1
+        for start in range(0, len(listed), size):
+            yield listed[start : start + size]
 
 
 def _measured(

@@ -31,7 +31,7 @@ FILES: dict[type[Row], str] = {
     Speed: "models.csv",
 }
 MACHINE_FILE = "machine.json"
-_LOCK = ".lock"
+_LOCK = ".throughput.lock"
 
 
 class SurveyFolder:

@@ -208,6 +208,7 @@ def test_other_settings_are_other_rows(measure_all, stand_in, tmp_path):
         ("--peers=torch", "--batch_size=64"),
         ("--peers=torch", "--image_size=64"),
         ("--peers=torch", "--image_size=64", "--turns=5", "--minutes=9"),
+        ("--peers=torch", "--compile_peer"),
         (),
     ):
         assert measure_all("--models=resnet50", *arguments).returncode == 0
