@@ -124,13 +124,21 @@ def answer(respond: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
                 told = {"answer": respond(json.loads(line))}
             except UserError as error:
                 told = {"error": str(error)}
-            print(json.dumps(told), file=output, flush=True)
+            try:
+                print(json.dumps(told), file=output, flush=True)
+            except BrokenPipeError:  # whoever asked is gone
+                _end()
 
 
 def _end_with(parent: int) -> None:
     """Waits for the end of the process that asks, then ends this one and those that it started."""
     while os.getppid() == parent:
         time.sleep(_LOOK_SECONDS)
+    _end()
+
+
+def _end() -> None:
+    """Ends this process and those that it started."""
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 

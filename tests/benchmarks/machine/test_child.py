@@ -65,6 +65,25 @@ def test_a_process_that_ends_without_an_answer_is_one_sentence(ask, body, how):
         ask(body)
 
 
+def test_an_answer_that_nobody_waits_for_is_no_traceback(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(_PROGRAM.format(body="return {}"))
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, str(path)],
+        input="{}\n",
+        text=True,
+        capture_output=True,
+        env=os.environ | {"ISOBUDGET_ANSWERS": str(writing)},
+        pass_fds=(writing,),
+        process_group=0,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
+
+
 def _runs(process):
     try:
         return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
