@@ -7,6 +7,7 @@
     python -m benchmarks.throughput --roofline --models=resnet50 --batch_size=256 --dtype=bfloat16
     python -m benchmarks.throughput --recognize=RUN,RUN --pictures=FOLDER
     python -m benchmarks.throughput --launch=1,2,4
+    python -m benchmarks.throughput --start
     python -m benchmarks.throughput --all --peers=torch --dtype=bfloat16 --out=FOLDER
 
 It prints, for each model, images per second in training and in inference, the milliseconds of one step and from one
@@ -19,9 +20,11 @@ spends waiting for data. With `--loop`, it prints what the training loop adds to
 `--roofline`, it prints how long a step's arithmetic and its memory traffic take at least on this device, and how near
 the step comes. With `--recognize`, it prints how much of the time to recognize a folder's pictures, from their files to
 their labels, is the model's own. With `--launch`, it prints how many runs a minute a suite gets done that only sleep,
-and what launching adds to each. `--out` also writes the rows as CSV. `--all` writes a folder of tables: of all that a
-rented accelerator should be used for, what is wanted most first, so that a command that is cut off has measured that;
-called again, it goes on. Speed depends on the machine and on what else it does, so compare only rows of one run.
+and what launching adds to each. With `--start`, it prints what each run of the default suite spends beside training,
+once with an empty compilation cache and once with a warm one. `--out` also writes the rows as CSV. `--all` writes a
+folder of tables: of all that a rented accelerator should be used for, what is wanted most first, so that a command that
+is cut off has measured that; called again, it goes on. Speed depends on the machine and on what else it does, so
+compare only rows of one run.
 """
 
 import itertools
@@ -51,6 +54,7 @@ from benchmarks.throughput import (
     peers,
     recognition_speed,
     roofline,
+    start_speed,
     survey,
     tables,
     torch_networks,
@@ -150,6 +154,9 @@ def _measure() -> Iterable[tables.Measurement | ChildError]:
         return launch_speed.measure(
             [int(number) for number in given.launch], given.launch_runs, given.launch_seconds
         )
+    if given.start:
+        named = given.models
+        return start_speed.measure(None if named is None else derived.split_specs(named))
     if given.peers:
         return _measure_beside_peers()
     return _each_model(measure)

@@ -75,6 +75,12 @@ def define_flags() -> None:
         "How many seconds each of them sleeps. It goes with --launch.",
         lower_bound=0.0,
     )
+    flags.DEFINE_bool(
+        "start",
+        False,
+        "Measure what the default suite's runs, or with --models those of others, spend beside training, of which each "
+        "does five steps.",
+    )
     flags.DEFINE_string("dataset", "imagenet2012", "The dataset to read. It goes with --input.")
     flags.DEFINE_string("split", "train", "The split of the dataset to read. It goes with --input.")
     flags.DEFINE_string(
@@ -136,7 +142,8 @@ def define_flags() -> None:
         "models",
         None,
         "The models to measure, with commas between them, such as resnet50,mobilenet_v1:width=0.5. By default all; "
-        "with --peers=torch, all that PyTorch's packages have; with --input, none. --all keeps its order.",
+        "with --peers=torch, all that PyTorch's packages have; with --input, none; with --start, the default suite's. "
+        "--all keeps its order.",
     )
     flags.DEFINE_integer(
         "batch_size",
@@ -165,10 +172,11 @@ def check() -> None:
       ConfigError: they do not.
     """
     given = flags.FLAGS
-    others = (given.input, given.loop, given.roofline, given.recognize, given.launch)
+    others = (given.input, given.loop, given.roofline, given.recognize, given.launch, given.start)
     if sum(map(bool, (given.all, *others))) > 1:
         raise ConfigError(
-            "--all, --input, --loop, --roofline, --recognize and --launch are measurements of their own: say only one."
+            "--all, --input, --loop, --roofline, --recognize, --launch and --start are measurements of their own: say "
+            "only one."
         )
     if given.all:
         _check_all()
@@ -176,7 +184,7 @@ def check() -> None:
         raise ConfigError("--minutes goes with --all.")
     if bool(given.recognize) != bool(given.pictures):
         raise ConfigError("--recognize and --pictures go together.")
-    if given.peers and (given.loop or given.roofline or given.recognize or given.launch):
+    if given.peers and sum(map(bool, others)) > bool(given.input):
         raise ConfigError("--peers is for models alone and for --input.")
     if given.compile_peer and (given.input or not given.peers):
         raise ConfigError("--compile_peer goes with --peers=torch, without --input.")
