@@ -19,16 +19,17 @@ from isobudget import collector
 class Spare:
     """A process that waits for a run; it ends with whoever started it."""
 
-    def __init__(self, module: str, environment: Mapping[str, str]):
+    def __init__(self, module: str, environment: Mapping[str, str], imports: Sequence[str] = ()):
         """Starts it.
 
         Args:
           module: the package of the command that runs will be given to, which is imported at once.
           environment: of the process.
+          imports: what else it imports.
         """
         self._process = subprocess.Popen(
             # -P: as where a run's own process is started (`process.py`).
-            [sys.executable, "-P", "-m", "benchmarks.launch.spare", module],
+            [sys.executable, "-P", "-m", "benchmarks.launch.spare", module, *imports],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # a run's own log gets what it prints from then on
@@ -63,11 +64,12 @@ class Spare:
         self._process.stdout.close()
 
 
-def main(module: str) -> None:
-    """Imports the command's package, and runs the command once it is told its arguments."""
+def main(module: str, *imports: str) -> None:
+    """Imports the command's package, and `imports`, and runs the command once it is told its arguments."""
     try:
         with collector.paused():
-            importlib.import_module(module)
+            for each in (module, *imports):
+                importlib.import_module(each)
         line = sys.stdin.readline()
     except KeyboardInterrupt:  # whoever started it says so
         return
@@ -87,4 +89,4 @@ def main(module: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
