@@ -21,11 +21,12 @@ def test_every_command_of_every_package_is_listed():
     ]
     modules = {".".join(path.with_suffix("").parts).removesuffix(".__main__") for path in files}
     # One lists the commands, one writes a page of the docs, one is the process that reads files of Keras's, one stands
-    # in for a training where launching is measured, one is the process that `results.audit` asks about models, two are
-    # the processes that are timed beside one another, one is the process that measures a model alone, and one is the
-    # process that compiles a step of a plan.
+    # in for a training where launching is measured, one is the process that the next run begins in, one is the process
+    # that `results.audit` asks about models, two are the processes that are timed in turns, one is the process
+    # that measures a model alone, and one is the process that compiles a step of a plan.
     modules -= {"benchmarks", "results.column_docs", "models.weight_files.keras_program"}
-    modules -= {"benchmarks.launch.stand_in", "benchmarks.audit", "benchmarks.plan.compiler"}
+    modules -= {"benchmarks.launch.stand_in", "benchmarks.launch.spare", "benchmarks.audit"}
+    modules -= {"benchmarks.plan.compiler"}
     modules -= {
         f"benchmarks.throughput.{name}" for name in ("alone_child", "own_child", "torch_child")
     }
