@@ -1,7 +1,7 @@
 """The product of a dense layer, whose gradient is fast on the CPU backend for a small batch, too.
 
-Of a few rows and a large kernel [in, out], XLA's CPU backend computes `rows @ kernel.T` much slower than the same product
-turned around, `kernel @ rows.T`.
+Of a few rows and a large kernel [in, out], XLA's CPU backend computes `rows @ kernel.T` much slower than the same
+product turned around, `kernel @ rows.T`.
 """
 
 import functools
