@@ -129,8 +129,8 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "prepare_at_once",
         1,
-        "How many models, each with its peer, are compiled at the same time, before the first of them is timed. All of "
-        "them must fit the device's memory. It goes with --peers, without --input.",
+        "How many models are compiled, one after another, and then their peers, at the same time, before the first of "
+        "them is timed. All of them must fit the device's memory. It goes with --peers, without --input.",
         lower_bound=1,
     )
     flags.DEFINE_bool(

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class Manner:
       seconds: how long training, and inference, are timed at least in each turn, after steps that warm up.
       formats: PyTorch's memory formats, of `MEMORY_FORMATS`.
       compiled: whether PyTorch's networks are compiled by `torch.compile`.
-      at_once: how many models are compiled before the first of them is timed, all at once.
+      at_once: how many models are compiled before the first of them is timed, their peers all at once.
     """
 
     turns: int = 3
@@ -210,8 +210,7 @@ def measure(setups: Sequence[Setup], manner: Manner) -> Iterator[PeerSpeed | Chi
         with contextlib.ExitStack() as stack:
             group = setups[start : start + manner.at_once]
             pairs = [stack.enter_context(_Pair(setup, manner)) for setup in group]
-            with concurrent.futures.ThreadPoolExecutor(len(pairs)) as pool:
-                prepared = list(pool.map(_Pair.prepare, pairs))
+            prepared = _prepare(pairs)
             for pair, failure in zip(pairs, prepared, strict=True):
                 try:
                     yield failure or pair.speed()
@@ -243,6 +242,31 @@ def _is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
+def _prepare(pairs: Sequence["_Pair"]) -> list[ChildError | None]:
+    """Compiles models one after another, then their peers, all at once; returns of each why that fails if it does.
+
+    On a GPU, XLA chooses kernels by timing them as it compiles, and chooses badly if others compute there meanwhile.
+    """
+    failures = [_failure(pair.prepare_own) for pair in pairs]
+    with concurrent.futures.ThreadPoolExecutor(len(pairs)) as pool:
+        theirs = [
+            pool.submit(_failure, pair.prepare_theirs) if failure is None else None
+            for pair, failure in zip(pairs, failures, strict=True)
+        ]
+        return [
+            failure if told is None else told.result()
+            for failure, told in zip(failures, theirs, strict=True)
+        ]
+
+
+def _failure(prepare: Callable[[], None]) -> ChildError | None:
+    try:
+        prepare()
+    except ChildError as error:
+        return error
+    return None
+
+
 class _Pair:
     """The processes of a model: this suite's, and PyTorch's in each of its memory formats."""
 
@@ -267,30 +291,33 @@ class _Pair:
         for each in (self._own, *self._theirs.values()):
             each.close()
 
-    def prepare(self) -> ChildError | None:
-        """Compiles the model and PyTorch's networks, all at once; returns why that fails if it does."""
-        try:
-            self._platform = self._own.ask({"do": "platform"})["platform"]
-            request = _torch_request(self._setup, self._manner) | {
-                "do": "prepare",
-                "platform": self._platform,
-            }
-            with concurrent.futures.ThreadPoolExecutor() as pool:
-                own = pool.submit(self._prepare_own)
-                theirs = [
-                    pool.submit(each.ask, request | {"memory_format": memory_format})
-                    for memory_format, each in self._theirs.items()
-                ]
-                own.result()
-                *_, told = [each.result() for each in theirs]
-                self._version = told["version"]
-        except ChildError as error:
-            return error
-        return None
+    def prepare_own(self) -> None:
+        """Compiles the model.
 
-    def _prepare_own(self) -> None:
+        Raises:
+          ChildError: that fails.
+        """
+        self._platform = self._own.ask({"do": "platform"})["platform"]
         with handed_over.request(self._setup) as request:
             self._own.ask({"do": "prepare"} | request)
+
+    def prepare_theirs(self) -> None:
+        """Compiles PyTorch's networks, all at once.
+
+        Raises:
+          ChildError: that fails.
+        """
+        request = _torch_request(self._setup, self._manner) | {
+            "do": "prepare",
+            "platform": self._platform,
+        }
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            theirs = [
+                pool.submit(each.ask, request | {"memory_format": memory_format})
+                for memory_format, each in self._theirs.items()
+            ]
+            *_, told = [each.result() for each in theirs]
+        self._version = told["version"]
 
     def speed(self) -> PeerSpeed:
         """Returns what all turns measure.
