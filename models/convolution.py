@@ -7,6 +7,7 @@ measured, and `python -m benchmarks.convolutions` measures it again. For acceler
 platform a program is traced is known as it is traced (`models/platform.py`).
 """
 
+import dataclasses
 import functools
 import math
 from collections.abc import Sequence
@@ -42,6 +43,9 @@ _WINOGRAD_MACS = 100e6
 _LARGE_WINOGRAD_BYTES = 32 * 2**20
 # The batch size that the choice assumes in a program that is exported for any.
 _EXPORTED_BATCH = 32
+# Of a convolution in groups of several channels, XLA has each device of a mesh compute the whole batch. So a few groups
+# are convolutions of their own.
+_MOST_SPLIT_GROUPS = 8
 # Each place of the kernel is a slice to compile: 11x11 kernels would take seconds.
 _MAX_PLACES = 49
 
@@ -95,7 +99,16 @@ def conv_general_dilated(
     window = Window(
         (window_strides[0], window_strides[1]), (pads[0], pads[1]), feature_group_count, precision
     )
-    return _by_platform(inputs, kernel, window=window, platforms=platform.current())
+    convolved = functools.partial(_by_platform, platforms=platform.current())
+    if kernel.shape[2] > 1 and 1 < feature_group_count <= _MOST_SPLIT_GROUPS:
+        groups = zip(
+            jnp.split(inputs, feature_group_count, axis=-1),
+            jnp.split(kernel, feature_group_count, axis=-1),
+            strict=True,
+        )
+        window = dataclasses.replace(window, groups=1)
+        return jnp.concatenate([convolved(*each, window=window) for each in groups], axis=-1)
+    return convolved(inputs, kernel, window=window)
 
 
 # Under `jax.jit` a shape is traced, and differentiated, once, however often a network repeats it.

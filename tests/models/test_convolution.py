@@ -1,6 +1,9 @@
 """Every form of the convolution is `lax.conv_general_dilated`: its output and both of its gradients."""
 
 import functools
+import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -75,6 +78,37 @@ def test_a_convolution_and_its_gradients_are_xlas(name, dtype, quickly):
         assert (mine.shape, mine.dtype) == (expected.shape, expected.dtype)
         mine, expected = np.asarray(mine, np.float32), np.asarray(expected, np.float32)
         assert np.abs(mine - expected).max() <= tolerance * np.abs(expected).max()
+
+
+SHARDED = """
+import functools, jax, jax.numpy as jnp, numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from models.convolution import conv_general_dilated
+
+convolve = functools.partial(conv_general_dilated, window_strides=(1, 1), padding=((1, 1), (1, 1)))
+layout = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": 2}
+mesh = Mesh(np.array(jax.devices()), "data")
+pictures, everywhere = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("data",), ()))
+
+def loss(inputs, kernel):
+    return jnp.sum(jnp.square(convolve(inputs, kernel, **layout)))
+
+gradients = jax.jit(
+    jax.grad(loss, (0, 1)), in_shardings=(pictures, everywhere), out_shardings=(pictures, everywhere)
+)
+text = gradients.lower(jnp.ones((8, 5, 5, 6)), jnp.ones((3, 3, 3, 8))).compile().as_text()
+assert "all-reduce" in text
+assert "all-gather" not in text
+"""
+
+
+def test_each_of_four_devices_convolves_its_own_pictures_in_groups():
+    flags = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+    done = subprocess.run(
+        [sys.executable, "-c", SHARDED], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def window(options):
