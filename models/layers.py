@@ -121,9 +121,11 @@ class Conv(nnx.Conv, Layer):
         )
         self.initializers = (kernel_init, bias_init)
 
+    @jax.named_scope("convolution")
     def __call__(self, x: jax.Array, mode: Mode | None = None) -> jax.Array:
         return super().__call__(x)
 
+    @jax.named_scope("convolution")
     def mapped(self, x: jax.Array, multiplier: jax.Array, shift: jax.Array) -> jax.Array:
         """Returns self(x) * multiplier + shift, [out_features] each, as one convolution with another kernel."""
         kernel = self.kernel[...] * multiplier
@@ -184,10 +186,12 @@ class Linear(nnx.Linear, Layer):
         )
         self.initializers = (kernel_init, bias_init)
 
+    @jax.named_scope("dense")
     def __call__(self, x: jax.Array, mode: Mode | None = None) -> jax.Array:
         x, kernel, bias = self._operands(x)
         return dense.product(x, kernel) + bias
 
+    @jax.named_scope("dense")
     def on_repeated(self, x: jax.Array, repeats: int) -> jax.Array:
         """Returns self(jnp.repeat(x, repeats, axis=-1)) for x [batch, in_features / repeats].
 
@@ -253,6 +257,7 @@ class BatchNorm(Layer):
         self.momentum = momentum
         self.dtype = dtype
 
+    @jax.named_scope("batch_norm")
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         if mode.train:
             axes = tuple(range(x.ndim - 1))
@@ -266,6 +271,7 @@ class BatchNorm(Layer):
         multiplier, shift = self._map(mean, var)
         return (x * multiplier + shift).astype(self.dtype or x.dtype)
 
+    @jax.named_scope("batch_norm")
     def activated(self, x: jax.Array, activation: Activation) -> jax.Array:
         """Returns activation(self(x)) in training, which for its gradient is computed again from x."""
         out, mean, var = fused_norm.normalize(
@@ -274,6 +280,7 @@ class BatchNorm(Layer):
         self._update(mean, var)
         return out.astype(self.dtype or x.dtype)
 
+    @jax.named_scope("batch_norm")
     def of_pointwise(self, conv: Conv, x: jax.Array) -> jax.Array:
         """Returns self(conv(x)) in training, for a 1x1 convolution without bias or padding, as one kernel."""
         (x,) = conv.promote_dtype((x,), dtype=conv.dtype)
@@ -377,6 +384,7 @@ class Dropout(Layer):
             )
         self.rate = rate
 
+    @jax.named_scope("dropout")
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
         if not mode.train or self.rate == 0:
             return x
@@ -393,7 +401,8 @@ def relu(x: jax.Array) -> jax.Array:
     Unlike that of `jax.nn.relu`, the derivative is told from the output, which the next layer keeps anyway: the input
     need not be kept, and on a GPU is never written where a convolution makes it.
     """
-    return jnp.maximum(x, 0)
+    with jax.named_scope("relu"):
+        return jnp.maximum(x, 0)
 
 
 @relu.defjvp

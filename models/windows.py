@@ -37,6 +37,7 @@ class MaxPool:
     padding: int | Same = 0
     ceil_mode: bool = False
 
+    @jax.named_scope("max_pool")
     def __call__(self, x: jax.Array) -> jax.Array:
         return platform.choose(
             self._padded(x),
@@ -44,6 +45,7 @@ class MaxPool:
             default=lambda x: _maximum_of_window(x, self.window, self.stride, -math.inf),
         )
 
+    @jax.named_scope("max_pool")
     def of_relu(self, x: jax.Array) -> jax.Array:
         """Returns self(relu(x)) as accelerators take it, and the same gradient without a pass for ReLU's."""
         return _maximum_of_window(self._padded(x), self.window, self.stride, 0.0)
@@ -83,6 +85,7 @@ class AveragePool:
     padding: int = 0
     count_padding: bool = True
 
+    @jax.named_scope("average_pool")
     def __call__(self, x: jax.Array) -> jax.Array:
         total = x.astype(widened(x.dtype))
         for axis in (1, 2):
@@ -109,6 +112,7 @@ class AdaptiveAveragePool:
 
     size: int
 
+    @jax.named_scope("average_pool")
     def __call__(self, x: jax.Array) -> jax.Array:
         dtype = x.dtype
         for axis in (1, 2):
@@ -145,6 +149,7 @@ class LocalResponseNorm:
     beta: float
     k: float
 
+    @jax.named_scope("local_response_norm")
     def __call__(self, x: jax.Array) -> jax.Array:
         wide = x.astype(widened(x.dtype))
         half = self.size // 2

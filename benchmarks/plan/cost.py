@@ -10,9 +10,9 @@ from benchmarks.plan.targets import Target
 from benchmarks.runs import budget
 from benchmarks.runs.plan import count_train_macs
 
-# Of the bound's speed that a step reaches. On an H200, ResNet-50's training step of 256 pictures moves 94.2 GB, which
-# take 19.6 ms at the data sheet's 4.8 TB/s, and took 35.2 ms (docs/performance.md; 63% there is of a copy's rate).
-EFFICIENCY = 0.56
+# Of the bound's speed that a step reaches: on an H200, ResNet-50's training step of 256 pictures, whose bound is 15.7
+# ms by the data sheet, took 33.0 ms (docs/accelerators.md, with other models).
+EFFICIENCY = 0.47
 
 
 @dataclasses.dataclass(frozen=True)

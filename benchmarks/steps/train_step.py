@@ -132,15 +132,17 @@ def make_train_step(
         )
         learning_rate = settings.learning_rate(progress)
         trained, kept = settings.frozen.partition(state["params"])
-        updates, opt_state = optimizer.update(
-            gradients, state["opt_state"], trained, learning_rate=learning_rate
-        )
-        metrics |= {
-            "gradient_norm": optax.tree.norm(gradients),
-            "learning_rate": learning_rate,
-        }
+        with jax.named_scope("optimizer"):
+            updates, opt_state = optimizer.update(
+                gradients, state["opt_state"], trained, learning_rate=learning_rate
+            )
+            metrics |= {
+                "gradient_norm": optax.tree.norm(gradients),
+                "learning_rate": learning_rate,
+            }
+            params = optax.apply_updates(trained, updates)
         after = {
-            "params": freezing.merge(optax.apply_updates(trained, updates), kept),
+            "params": freezing.merge(params, kept),
             "batch_stats": batch_stats,
             "opt_state": opt_state,
             "step": state["step"] + 1,

@@ -5,6 +5,7 @@
     python -m benchmarks.throughput --input --dataset=imagenet2012 --batch_size=64 --peers=tf_data,torch
     python -m benchmarks.throughput --loop --models=resnet50 --batch_size=32
     python -m benchmarks.throughput --roofline --models=resnet50 --batch_size=256 --dtype=bfloat16
+    python -m benchmarks.throughput --costs --models=resnet50 --batch_size=8
     python -m benchmarks.throughput --recognize=RUN,RUN --pictures=FOLDER
     python -m benchmarks.throughput --launch=1,2,4
     python -m benchmarks.throughput --start
@@ -18,13 +19,14 @@ says nothing. With `--input`, it prints images per second of each stage from the
 processes, for random resized crop and flip; with `--models` too, the fraction of its time that training each model
 spends waiting for data. With `--loop`, it prints what the training loop adds to the bare compiled step. With
 `--roofline`, it prints how long a step's arithmetic and its memory traffic take at least on this device, and how near
-the step comes. With `--recognize`, it prints how much of the time to recognize a folder's pictures, from their files to
-their labels, is the model's own. With `--launch`, it prints how many runs a minute a suite gets done that only sleep,
-and what launching adds to each. With `--start`, it prints what each run of the default suite spends beside training,
-once with an empty compilation cache and once with a warm one. `--out` also writes the rows as CSV. `--all` writes a
-folder of tables: of all that a rented accelerator should be used for, what is wanted most first, so that a command that
-is cut off has measured that; called again, it goes on. Speed depends on the machine and on what else it does, so
-compare only rows of one run.
+the step comes. With `--costs`, it prints what the time of a step goes to, by JAX's profiler: convolutions, batch norm,
+the optimizer and so on, forward and backward. With `--recognize`, it prints how much of the time to recognize a
+folder's pictures, from their files to their labels, is the model's own. With `--launch`, it prints how many runs a
+minute a suite gets done that only sleep, and what launching adds to each. With `--start`, it prints what each run of
+the default suite spends beside training, once with an empty compilation cache and once with a warm one. `--out` also
+writes the rows as CSV. `--all` writes a folder of tables: of all that a rented accelerator should be used for, what is
+wanted most first, so that a command that is cut off has measured that; called again, it goes on. Speed depends on the
+machine and on what else it does, so compare only rows of one run.
 """
 
 import itertools
@@ -47,6 +49,7 @@ from benchmarks.machine import startup
 from benchmarks.machine.child import ChildError
 from benchmarks.runs import validation
 from benchmarks.throughput import (
+    costs,
     input_speed,
     launch_speed,
     loop_overhead,
@@ -113,8 +116,12 @@ def main() -> int:
     given = flags.FLAGS
     if not given.recognize:  # benchmarks.recognize runs without them too
         startup.restart_with_allocator()
-    startup.use_compilation_cache()
     options.check()
+    if given.costs:
+        # A program from the cache has the names of the version that compiled it.
+        jax.config.update("jax_enable_compilation_cache", False)
+    else:
+        startup.use_compilation_cache()
     if given.all:
         return _measure_all()
     if given.out:
@@ -143,6 +150,8 @@ def _measure() -> Iterable[tables.Measurement | ChildError]:
         return _each_model(loop_overhead.measure)
     if given.roofline:
         return itertools.chain.from_iterable(_each_model(roofline.measure))
+    if given.costs:
+        return itertools.chain.from_iterable(_each_model(costs.measure))
     if given.recognize:
         paths = pictures.find([given.pictures])
         return [recognition_speed.measure(workdir, paths) for workdir in given.recognize]

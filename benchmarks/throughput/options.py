@@ -51,6 +51,11 @@ def define_flags() -> None:
         False,
         "Measure how near models come to what the device can do, in arithmetic and in memory traffic.",
     )
+    flags.DEFINE_bool(
+        "costs",
+        False,
+        "Measure what models' steps spend their time on, by layer, forward and backward.",
+    )
     flags.DEFINE_list(
         "recognize",
         [],
@@ -172,11 +177,14 @@ def check() -> None:
       ConfigError: they do not.
     """
     given = flags.FLAGS
-    others = (given.input, given.loop, given.roofline, given.recognize, given.launch, given.start)
+    others = (
+        *(given.input, given.loop, given.roofline, given.costs),
+        *(given.recognize, given.launch, given.start),
+    )
     if sum(map(bool, (given.all, *others))) > 1:
         raise ConfigError(
-            "--all, --input, --loop, --roofline, --recognize, --launch and --start are measurements of their own: say "
-            "only one."
+            "--all, --input, --loop, --roofline, --costs, --recognize, --launch and --start are measurements of their "
+            "own: say only one."
         )
     if given.all:
         _check_all()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.errors import ConfigError
+from benchmarks.throughput.costs import Cost
 from benchmarks.throughput.input_speed import InputSpeed, Waiting
 from benchmarks.throughput.launch_speed import LaunchSpeed
 from benchmarks.throughput.loop_overhead import LoopOverhead
@@ -29,6 +30,7 @@ Measurement = (
     | RecognitionSpeed
     | LaunchSpeed
     | Roofline
+    | Cost
     | StartSpeed
 )
 
@@ -114,8 +116,8 @@ def _ratio(median: float, low: float, high: float) -> str:
     return f"{median:.2f} ({low:.2f} to {high:.2f})"
 
 
-_TEXTS = ("cache", "model", "step", "reader", "stage", "launcher", "measured")
-_KEYS = ("cache", "model", "step", "reader", "stage", "workers", "launcher", "nodes")
+_TEXTS = ("cache", "model", "step", "reader", "stage", "layer", "launcher", "measured")
+_KEYS = ("cache", "model", "step", "reader", "stage", "layer", "workers", "launcher", "nodes")
 # By class, each column's heading and the text of its cells.
 _COLUMNS: dict[type, dict[str, Callable]] = {
     Speed: {
@@ -161,6 +163,14 @@ _COLUMNS: dict[type, dict[str, Callable]] = {
         "GB": lambda roofline: f"{roofline.bytes_moved / 1e9:,.1f}",
         "bound by bytes ms": lambda roofline: f"{roofline.bytes_bound_ms:,.2f}",
         "of bandwidth": lambda roofline: f"{roofline.bytes_share:.0%}",
+    },
+    Cost: {
+        "model": lambda cost: cost.model,
+        "step": lambda cost: "training" if cost.kind == "train" else "inference",
+        "stage": lambda cost: cost.stage,
+        "layer": lambda cost: cost.layer,
+        "ms": lambda cost: f"{cost.milliseconds:,.2f}",
+        "share": lambda cost: f"{cost.share:.1%}",
     },
     InputSpeed: {
         "reader": lambda speed: speed.reader,
