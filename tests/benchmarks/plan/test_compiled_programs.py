@@ -4,9 +4,11 @@
 libtpu, or JAX's CUDA plugin, is installed. Programs are kept, so that a run which was stopped goes on.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -72,9 +74,11 @@ def _check(job: Job, program: Program) -> None:
     assert not program.problem
     assert program.memory_bytes < job.target.usable_bytes
     if job.setup.config.dtype == "bfloat16":
-        assert set(_convolution_dtypes(program.text)) == {"bf16"}
+        small = _products_of_statistics(job) if job.step == "training" else set()
+        wide = {each for each in _convolutions(program.text) if each.dtypes != {"bf16"}}
+        assert {each for each in wide if each.sides not in small} == set()
     else:
-        assert "bf16" not in set(_convolution_dtypes(program.text))
+        assert not any("bf16" in each.dtypes for each in _convolutions(program.text))
     assert list(_transposed_activations(program.text)) == []
     if job.step == "training":
         _check_state_is_donated(job, program)
@@ -145,12 +149,34 @@ def _folded(job: Job) -> list[tuple[int, int]]:
     ]
 
 
-def _convolution_dtypes(text: str) -> Iterator[str]:
-    """Yields the number type of each operand of each convolution; on a TPU a matrix product is one too."""
+def _products_of_statistics(job: Job) -> set[frozenset[int]]:
+    """Returns the sides of the matrices whose products batch norm takes of channels, in float32, instead of of maps."""
+    return {
+        frozenset(sides)
+        for inputs, features in _folded(job)
+        for sides in ((inputs, features), (inputs,))
+    }
+
+
+class _Convolution(NamedTuple):
+    """The number types of a convolution's operands, and the sides of both if they are matrices."""
+
+    dtypes: frozenset[str]
+    sides: frozenset[int] | None
+
+
+def _convolutions(text: str) -> Iterator[_Convolution]:
+    """Yields each convolution; on a TPU a matrix product is one too."""
     for types, operation in _with_types(text):
         is_cudnn = operation.kind == "custom-call" and "__cudnn$conv" in operation.attributes
         if operation.kind == "convolution" or is_cudnn:
-            yield from (_dtype(types[name]) for name in operation.operands[:2])
+            operands = [types[name] for name in operation.operands[:2]]
+            shapes = [_shape(each) for each in operands]
+            matrices = all(len(shape) == 2 for shape in shapes)
+            yield _Convolution(
+                frozenset(map(_dtype, operands)),
+                frozenset(itertools.chain(*shapes)) if matrices else None,
+            )
 
 
 def _transposed_activations(text: str) -> Iterator[str]:
