@@ -8,7 +8,7 @@ from isobudget import paths
 
 # Large arrays are freed and allocated again at each step. Keeping freed memory, in huge pages, more than halves a step
 # of AlexNet on the CPU (docs/performance.md). The C library reads this once, when a process starts. With a single arena
-# (`arena_max=1`) large steps would be faster still, but compiling takes a third longer: threads wait for one another.
+# (`arena_max=1`) large steps would be faster still, but compiling takes longer: threads wait for one another.
 _ALLOCATOR = {
     "GLIBC_TUNABLES": ":".join(
         (
